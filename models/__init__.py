@@ -1,0 +1,1 @@
+"""Representation, networks, gradient ascent and temporal filters: arrays in, arrays out."""

@@ -1,0 +1,48 @@
+"""The networks that tell one source's motion from all other motion (Fig. 3 of the paper)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from deepmag.models.representation import L
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class PulseNet(nn.Module):
+    """Motion branch of DeepPhys (Fig. 3a): a frame pair's normalized difference to the pulse's derivative.
+
+    Input (B, 3, 36, 36): normalized difference / INPUT_SCALE. Output (B,): derivative of the pulse.
+    conv3x3(32) conv3x3(32) avgpool2 conv3x3(64) conv3x3(64) avgpool2 dense(128) dense(1), ReLU between, none
+    at the end: a bounded activation would limit how far the ascent can magnify (section 3.2).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 32, 3, padding=1)
+        self.conv2 = nn.Conv2d(32, 32, 3, padding=1)
+        self.conv3 = nn.Conv2d(32, 64, 3, padding=1)
+        self.conv4 = nn.Conv2d(64, 64, 3, padding=1)
+        self.dense1 = nn.Linear(64 * (L // 4) ** 2, 128)
+        self.dense2 = nn.Linear(128, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x: (B, 3, 36, 36). Returns (B,)."""
+        x = torch.relu(self.conv2(torch.relu(self.conv1(x))))
+        x = torch.nn.functional.avg_pool2d(x, 2)
+        x = torch.relu(self.conv4(torch.relu(self.conv3(x))))
+        x = torch.nn.functional.avg_pool2d(x, 2)
+        x = torch.relu(self.dense1(x.flatten(1)))
+        result: torch.Tensor = self.dense2(x)
+        return result[:, 0]
+
+    @classmethod
+    def from_weights(cls, weights: Mapping[str, torch.Tensor]) -> PulseNet:
+        """A frozen network in evaluation mode. weights: this class's state dict."""
+        net = cls()
+        net.load_state_dict(dict(weights))
+        return net.eval().requires_grad_(False)

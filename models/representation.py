@@ -1,0 +1,40 @@
+"""The pulse's motion representation: a small antialiased picture and its normalized difference (Eq. 14, 16)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+L = 36  # side of the reduced picture, px (section 3.2 of the paper)
+INPUT_SCALE = 0.004  # the network's input is X / INPUT_SCALE: one fixed number, since a stream has no statistics
+DARK = 2.0  # grey levels, added to the denominator of Eq. 14: in black pixels the quotient is only noise
+
+
+def reduce_frame(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Area-average a picture to L x L.
+
+    image: (H, W, 3) uint8. Returns (3, L, L) float32 in [0, 255]. Area averaging, since the mean over about
+    240 pixels is what lifts the pulse above the sensor's noise; OpenCV's bicubic resize skips pixels.
+    Raises ValueError for a picture smaller than L x L.
+    """
+    if image.shape[0] < L or image.shape[1] < L:
+        raise ValueError(f"a picture of {image.shape[1]}x{image.shape[0]} is smaller than {L}x{L}")
+    # float before the average: an 8-bit result would round the pulse (0.3 grey levels) away.
+    small = cv2.resize(image.astype(np.float32), (L, L), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(small.transpose(2, 0, 1))
+
+
+def normalized_difference(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    """Normalized frame difference (Eq. 14). before, after: (..., 3, L, L) in [0, 255]. Returns the same shape, no unit."""
+    return (after - before) / (after + before + 2 * DARK)
+
+
+def invert_normalized_difference(before: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """The frame after ``before`` whose normalized difference is x (Eq. 16, with Eq. 14's constant)."""
+    return (before + DARK) * (1 + x) / (1 - x) - DARK

@@ -1,0 +1,1 @@
+"""Everything that has a clock: capture, ring buffer, engine, vitals, renderers, page, command line."""

@@ -1,0 +1,1 @@
+"""Sources of timestamped frames: cameras, RTSP, files and the demo."""

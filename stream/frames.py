@@ -1,0 +1,65 @@
+"""What flows through the live pipeline: immutable frames, and what the engine made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SourceState = Literal["connecting", "live", "stale", "lost", "ended"]
+"""connecting: not yet a frame. live. stale: no frame for 1 s. lost: waiting to reconnect. ended: for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture from a source.
+
+    session: grows by one at every reconnect, size change or jump of the timestamps.
+    seq: number of the frame in its source, counted from 0 over all sessions.
+    pts: presentation time in its session, s (the stream's own clock).
+    arrived: time.monotonic() when the decoder handed the picture over, s.
+    image: (H, W, 3) uint8, RGB, never written to after it is published.
+    """
+
+    session: int
+    seq: int
+    pts: float
+    arrived: float
+    image: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class PulseReading:
+    """A pulse rate, or the reason why there is none.
+
+    rate: beats per minute, or None where it cannot be trusted.
+    quality: signal quality index in [0, 1].
+    reason: why ``rate`` is None, in words for the screen ("" where there is a rate).
+    """
+
+    rate: float | None
+    quality: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MagnifiedFrame:
+    """A frame and its magnification, published as one object so that they cannot fall apart.
+
+    frame: the frame as it was captured.
+    image: (H, W, 3) uint8 RGB, magnified.
+    pulse: band-passed pulse waveform at this frame, relative change of blood volume (no unit, about 1e-3).
+    reading: pulse rate and quality as of this frame.
+    roi: (x, y, w, h), px: what the engine looked at.
+    ready: time.monotonic() when the engine finished it, s.
+    """
+
+    frame: Frame
+    image: NDArray[np.uint8]
+    pulse: float
+    reading: PulseReading
+    roi: tuple[int, int, int, int]
+    ready: float

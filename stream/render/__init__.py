@@ -1,0 +1,1 @@
+"""Renderers: where magnified frames go."""

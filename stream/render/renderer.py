@@ -1,0 +1,31 @@
+"""The one protocol of everything that shows, writes or sends magnified frames."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from deepmag.stream.frames import MagnifiedFrame
+
+
+class RendererError(Exception):
+    """A renderer cannot go on; the message is one clear line without a password."""
+
+
+class Renderer(Protocol):
+    """Opened, fed and closed by one thread of its own (see ``render_thread``).
+
+    ``open`` and ``render`` raise RendererError; ``close`` never raises, and leaves a playable file.
+    ``render`` may block: only its own thread waits.
+    """
+
+    name: str
+
+    def open(self) -> None:
+        """Acquire what rendering needs."""
+
+    def render(self, frame: MagnifiedFrame) -> None:
+        """Show, write or send one frame."""
+
+    def close(self) -> None:
+        """Release everything; safe to call after a failed ``open``."""
