@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
-import torch
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
+
+# Both have the operators that the equations need; the live path has no torch, which takes seconds to import.
+Pixels = TypeVar("Pixels", "torch.Tensor", "NDArray[np.float32]")
 
 L = 36  # side of the reduced picture, px (section 3.2 of the paper)
 INPUT_SCALE = 0.004  # the network's input is X / INPUT_SCALE: one fixed number, since a stream has no statistics
@@ -30,11 +33,14 @@ def reduce_frame(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.ascontiguousarray(small.transpose(2, 0, 1))
 
 
-def normalized_difference(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-    """Normalized frame difference (Eq. 14). before, after: (..., 3, L, L) in [0, 255]. Returns the same shape, no unit."""
+def normalized_difference(before: Pixels, after: Pixels) -> Pixels:
+    """Normalized frame difference (Eq. 14).
+
+    before, after: (..., 3, L, L) in [0, 255], tensors or arrays. Returns the same shape, no unit, in (-1, 1).
+    """
     return (after - before) / (after + before + 2 * DARK)
 
 
-def invert_normalized_difference(before: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+def invert_normalized_difference(before: Pixels, x: Pixels) -> Pixels:
     """The frame after ``before`` whose normalized difference is x (Eq. 16, with Eq. 14's constant)."""
     return (before + DARK) * (1 + x) / (1 - x) - DARK

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from deepmag.stream.frames import MagnifiedFrame
@@ -13,7 +13,7 @@ class RendererError(Exception):
 
 
 class Renderer(Protocol):
-    """Opened, fed and closed by one thread of its own (see ``render_thread``).
+    """Opened, fed and closed by one thread of its own (see ``render.thread``).
 
     ``open`` and ``render`` raise RendererError; ``close`` never raises, and leaves a playable file.
     ``render`` may block: only its own thread waits.
@@ -29,3 +29,11 @@ class Renderer(Protocol):
 
     def close(self) -> None:
         """Release everything; safe to call after a failed ``open``."""
+
+
+@runtime_checkable
+class IdleRenderer(Protocol):
+    """A renderer with something to do while no frame comes: redraw a stale picture, write an empty row."""
+
+    def idle(self) -> None:
+        """Act without a frame; called by the same thread every quarter of a second. Raises RendererError."""

@@ -1,0 +1,125 @@
+"""The ascent in ONNX Runtime, on the CPU or by its CUDA provider."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import onnxruntime as ort
+
+from deepmag.export.graph import paper_graph, steady_graph
+from deepmag.export.pairs import per_pair, require_pairs
+from deepmag.export.runtime import AscenderUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import onnx
+    from numpy.typing import NDArray
+
+FATAL = 4  # ONNX Runtime's severity: a provider that cannot start is reported by us, once, not on its stderr
+ERROR = 3
+
+# Microseconds that a thread waits awake for the next parallel part, of which there are hundreds. Without end
+# (the default) is fine on an idle machine and a disaster on a busy one: when another process had one of two
+# cores, an ascent took 63 ms, with 20 us 37 ms, on one thread 30 ms.
+SPIN = 20
+
+CUDA_OPTIONS = {
+    "use_tf32": "0",  # ten bits of mantissa are not enough for a gradient through twenty iterations
+    "cudnn_conv_algo_search": "HEURISTIC",  # the exhaustive search delays the first picture by seconds
+}
+
+
+class OrtAscender:
+    """See ``deepmag.export.runtime.Ascender``.
+
+    Both modes are opened at once, so that changing the mode costs no time.
+    """
+
+    def __init__(
+        self,
+        weights: Mapping[str, NDArray[np.float32]],
+        device: Literal["cpu", "cuda"],
+        threads: int,
+        paper_iterations: int,
+        steady_iterations: int,
+    ) -> None:
+        """Raise AscenderUnavailableError if the CUDA provider is wanted and does not start."""
+        self._cuda = device == "cuda"
+        self._paper = _session(paper_graph(weights, paper_iterations), device, threads)
+        self._steady = _session(steady_graph(weights, steady_iterations), device, threads)
+        plural = "" if threads == 1 else "s"
+        self.description = "onnxruntime CUDA" if self._cuda else f"onnxruntime CPU, {threads} thread{plural}"
+
+    def paper(self, x: NDArray[np.float32], gamma: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Eq. 4 (see Ascender.paper)."""
+        x = require_pairs(x)
+        dx, y = self._run(self._paper, {"x": x}, {"gamma": np.array(gamma, dtype=np.float32)})
+        return dx, y
+
+    def steady(
+        self, x: NDArray[np.float32], direction: NDArray[np.float32], growth: float | NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Steps of growth * y * direction (see Ascender.steady)."""
+        x = require_pairs(x)
+        direction = require_pairs(direction, len(x))
+        dx, y, grad = self._run(
+            self._steady, {"x": x, "direction": direction, "growth": per_pair(growth, len(x))}, {}
+        )
+        return dx, y, grad
+
+    def _run(
+        self,
+        session: Any,
+        batched: dict[str, NDArray[np.float32]],
+        shared: dict[str, NDArray[np.float32]],
+    ) -> list[NDArray[np.float32]]:
+        """Run the graph on all pairs: one after the other on the CPU, whose session is made for one pair."""
+        pairs = len(batched["x"])
+        if self._cuda or pairs == 1:
+            outputs: list[NDArray[np.float32]] = session.run(None, batched | shared)
+            return outputs
+        runs = [
+            session.run(None, {name: array[i : i + 1] for name, array in batched.items()} | shared)
+            for i in range(pairs)
+        ]
+        return [np.concatenate(parts) for parts in zip(*runs, strict=True)]
+
+
+def _session(model: onnx.ModelProto, device: Literal["cpu", "cuda"], threads: int) -> Any:
+    """A session that runs the model on the device. Raises AscenderUnavailableError."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = ERROR
+    options.intra_op_num_threads = threads
+    if device == "cpu":
+        # With the batch unknown ONNX Runtime cannot prove that a mask and a gradient have the same shape, and
+        # leaves its blocked channel layout for each product: 247 changes of layout in place of 57.
+        options.add_free_dimension_override_by_name("batch", 1)
+        # Each of the 38 uses of the dense layer's matrix would have its own packed copy: 100 MB to stream.
+        options.add_session_config_entry("session.disable_prepacking", "1")
+        options.add_session_config_entry("session.intra_op.spin_duration_us", str(SPIN))
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        providers: list[Any] = ["CPUExecutionProvider"]
+    else:
+        options.log_severity_level = FATAL
+        providers = [("CUDAExecutionProvider", CUDA_OPTIONS), "CPUExecutionProvider"]
+        if "CUDAExecutionProvider" not in ort.get_available_providers():
+            raise AscenderUnavailableError(
+                "this onnxruntime has no CUDA provider: install onnxruntime-gpu in place of onnxruntime"
+            )
+        ort.set_default_logger_severity(FATAL)
+    try:
+        session = ort.InferenceSession(
+            model.SerializeToString(), options, providers=providers, enable_fallback=0
+        )
+    except Exception as error:  # the binding's exceptions have no common base of their own
+        raise AscenderUnavailableError(f"onnxruntime cannot run the ascent on {device}: {error}") from error
+    finally:
+        ort.set_default_logger_severity(ERROR)
+    if device == "cuda" and session.get_providers()[0] != "CUDAExecutionProvider":
+        raise AscenderUnavailableError(
+            "onnxruntime's CUDA provider does not start: its CUDA or cuDNN libraries are missing or too old"
+        )
+    return session

@@ -1,0 +1,29 @@
+"""What every ascender checks of its arrays before a runtime sees them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepmag.models.representation import L
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def require_pairs(x: NDArray[np.float32], pairs: int | None = None) -> NDArray[np.float32]:
+    """Frame pairs as contiguous float32 (B, 3, L, L).
+
+    Raises ValueError for another shape, for no pair, and for a number of them other than ``pairs`` if that is
+    given.
+    """
+    if x.ndim != 4 or x.shape[1:] != (3, L, L) or len(x) == 0 or (pairs is not None and len(x) != pairs):
+        wanted = "B" if pairs is None else pairs
+        raise ValueError(f"expected frame pairs of shape ({wanted}, 3, {L}, {L}), not {x.shape}")
+    return np.ascontiguousarray(x, dtype=np.float32)
+
+
+def per_pair(value: float | NDArray[np.float32], pairs: int) -> NDArray[np.float32]:
+    """A number or (B,) as float32 (B,). Raises ValueError if it does not broadcast to that."""
+    return np.ascontiguousarray(np.broadcast_to(np.asarray(value, dtype=np.float32), (pairs,)))

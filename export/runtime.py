@@ -1,0 +1,154 @@
+"""Which runtime runs the ascent, on which device: chosen by what is there, and said.
+
+ONNX Runtime comes first: on a CPU it is two to three times as fast as torch (benchmarks/ascent.py), and
+importing torch takes longer than all else before the first picture. So torch is imported only when it is the
+one that runs, and a GPU is looked for by asking the driver.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+
+from deepmag.models.step_size import PAPER_ITERATIONS, STEADY_ITERATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+Runtime = Literal["auto", "ort", "torch"]
+Device = Literal["auto", "cpu", "cuda"]
+
+MAX_THREADS = 4  # one pair is small: beyond four threads their meetings cost more than they share
+
+_log = logging.getLogger("deepmag.export.runtime")
+
+
+class AscenderUnavailableError(RuntimeError):
+    """No runtime of the wanted kind works on this machine; the message says why and what to do."""
+
+
+class Ascender(Protocol):
+    """Runs the ascent on frame pairs, each on its own. Arrays are float32, in units of X (Eq. 14)."""
+
+    @property
+    def description(self) -> str:
+        """What runs, for the log and the page: "onnxruntime CPU, 2 threads"."""
+        ...
+
+    def paper(self, x: NDArray[np.float32], gamma: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Eq. 4. x: (B, 3, 36, 36). gamma: step in units of X. Returns X_N - X_1 like x, and y(X_1) (B,)."""
+        ...
+
+    def steady(
+        self, x: NDArray[np.float32], direction: NDArray[np.float32], growth: float | NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Steps of growth * y * direction. x, direction: (B, 3, 36, 36). growth: a number or (B,), no unit.
+
+        Returns X_N - X_1 like x, y(X_1) (B,), and dy/dX at X_1 like x, signed, per unit of X.
+        """
+        ...
+
+
+def open_ascender(
+    weights: Path | Mapping[str, NDArray[np.float32]],
+    runtime: Runtime = "auto",
+    device: Device = "auto",
+    threads: int | None = None,
+    *,
+    paper_iterations: int = PAPER_ITERATIONS,
+    steady_iterations: int = STEADY_ITERATIONS,
+) -> Ascender:
+    """The best ascender that works here.
+
+    weights: PulseNet's, as a safetensors file or as arrays by name. runtime, device: "auto" takes what is
+    there, the GPU before the CPU and ONNX Runtime before torch. threads: CPU threads, by default one a usable
+    core up to MAX_THREADS. Raises AscenderUnavailableError where nothing of the wanted kind works, OSError
+    for a file that cannot be read, ValueError for one that holds no weights.
+    """
+    arrays = load_weights(weights) if isinstance(weights, Path) else weights
+    threads = threads or default_threads()
+    iterations = (paper_iterations, steady_iterations)
+    refusals: list[str] = []
+    for candidate_device in _devices(device, refusals):
+        for candidate in ("ort", "torch") if runtime == "auto" else (runtime,):
+            try:
+                ascender = _open(candidate, candidate_device, arrays, threads, iterations)
+            except AscenderUnavailableError as refusal:
+                _log.info("%s", refusal)
+                refusals.append(str(refusal))
+            else:
+                _log.info("the ascent runs in %s", ascender.description)
+                return ascender
+    raise AscenderUnavailableError("; ".join(refusals))
+
+
+def load_weights(path: Path) -> dict[str, NDArray[np.float32]]:
+    """Read a network's weights from a safetensors file, without torch. Raises OSError, or ValueError."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a safetensors file: {error}") from error
+
+
+def default_threads() -> int:
+    """CPU threads for one ascent: the usable cores, at most MAX_THREADS."""
+    if sys.platform == "linux":
+        return min(len(os.sched_getaffinity(0)), MAX_THREADS)
+    return min(os.cpu_count() or 1, MAX_THREADS)
+
+
+def cuda_device_count() -> int:
+    """How many GPUs the CUDA driver sees; 0 without a driver.
+
+    ONNX Runtime's list of providers is no answer: it says what the package was built with.
+    """
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return 0
+    return count.value
+
+
+def _devices(device: Device, refusals: list[str]) -> list[Literal["cpu", "cuda"]]:
+    """The devices to try, best first. A GPU that is not there is added to the refusals."""
+    if device == "cpu":
+        return ["cpu"]
+    if cuda_device_count() == 0:
+        refusals.append("the CUDA driver sees no GPU here: use the device cpu")
+        return [] if device == "cuda" else ["cpu"]
+    return ["cuda"] if device == "cuda" else ["cuda", "cpu"]
+
+
+def _open(
+    runtime: str,
+    device: Literal["cpu", "cuda"],
+    weights: Mapping[str, NDArray[np.float32]],
+    threads: int,
+    iterations: tuple[int, int],
+) -> Ascender:
+    """Import the runtime, only now, and open it. Raises AscenderUnavailableError."""
+    if runtime == "ort":
+        try:
+            from deepmag.export.ort_ascender import OrtAscender
+        except ImportError as error:
+            raise AscenderUnavailableError(f"onnxruntime cannot be imported: {error}") from error
+        return OrtAscender(weights, device, threads, *iterations)
+    try:
+        from deepmag.export.torch_ascender import TorchAscender
+    except ImportError as error:
+        raise AscenderUnavailableError(f"torch cannot be imported: {error}") from error
+    return TorchAscender(weights, device, threads, *iterations)

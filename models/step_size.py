@@ -1,0 +1,19 @@
+"""Step size and iteration counts of the gradient ascent, apart so that the live path need not load torch."""
+
+from __future__ import annotations
+
+PAPER_ITERATIONS = 20  # N of Algorithm 1 (section 4.3 of the paper)
+STEADY_ITERATIONS = 5  # steps proportional to y grow geometrically, so a few are enough
+GAMMA = 6e-5  # the paper's pulse step (section 4.3), in units of X, per frame at REFERENCE_RATE
+REFERENCE_RATE = 30.0  # Hz, the rate at which GAMMA is a step
+
+
+def gamma_for_rate(rate: float) -> float:
+    """Step in units of X that magnifies at ``rate`` frames a second as GAMMA does at REFERENCE_RATE.
+
+    The steps of a second add up in the reconstruction (Eq. 16), so a camera of four times the rate must take
+    steps of a quarter. Raises ValueError for a rate that is not positive.
+    """
+    if not rate > 0:
+        raise ValueError(f"the frame rate must be positive, not {rate}")
+    return GAMMA * REFERENCE_RATE / rate

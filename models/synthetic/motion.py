@@ -1,0 +1,92 @@
+"""How a synthetic person and the camera move: small natural sway, the paper's tasks A to D, talk, blinks, hands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Task = Literal["A", "B", "C", "D"]
+Track = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Per frame (T,): head yaw, pitch, roll, rad; head shift x, y and scale relative to the head's half height;
+    jaw and blink in [0, 1]; camera shift x, y relative to the picture's half height."""
+
+    yaw: Track
+    pitch: Track
+    roll: Track
+    x: Track
+    y: Track
+    scale: Track
+    jaw: Track
+    blink: Track
+    camera_x: Track
+    camera_y: Track
+
+
+def wander(rng: np.random.Generator, t: Track, rms: float, slow: float) -> Track:
+    """A random path of given RMS whose changes take about ``slow`` seconds. t: (T,) s, uniform. Returns (T,)."""
+    dt = float(t[1] - t[0])
+    pad = int(6 * slow / dt) + 8
+    path = ndimage.gaussian_filter1d(rng.standard_normal(len(t) + 2 * pad), max(slow / dt / 2, 0.5))
+    return np.asarray(path / (path.std() + 1e-12) * rms)[pad : pad + len(t)]
+
+
+def yaw_of_task(task: Task, rng: np.random.Generator, t: Track) -> Track:
+    """The paper's head rotation (section 4), rad: A still; B, C sweep 120 degrees at 10, 30 degrees/s; D jumps each second."""
+    if task == "A":
+        return np.zeros_like(t)
+    if task == "D":
+        targets = np.deg2rad(rng.integers(-3, 4, int(t[-1] - t[0]) + 3) * 20.0)
+        path = targets[np.floor(t - t[0]).astype(int)]
+        # a quick reorientation takes about a quarter of a second
+        return np.asarray(ndimage.gaussian_filter1d(path, 0.12 / (t[1] - t[0]), mode="nearest"))
+    speed = np.deg2rad(10.0 if task == "B" else 30.0)
+    span = np.deg2rad(60.0)
+    phase = (speed * t + rng.uniform(0, 4 * span)) % (4 * span)
+    return np.where(phase < 2 * span, phase - span, 3 * span - phase)
+
+
+def random_motion(rng: np.random.Generator, t: Track, breath: Track, task: Task | None = None) -> Motion:
+    """Natural motion at times t, (T,) s; breath (T,) in [-1, 1] lifts the head a little.
+
+    task None: any mixture, from a person who hardly moves to one who talks and turns before a hand-held camera.
+    """
+    n = len(t)
+    lively = 0.3 if task == "A" else float(np.exp(rng.uniform(np.log(0.1), np.log(3.0))))
+
+    def sway(rms: float) -> Track:
+        return rms * lively * (wander(rng, t, 0.7, 1.5) + wander(rng, t, 0.5, 0.5) + wander(rng, t, 0.12, 0.12))
+
+    yaw, pitch, roll = sway(0.03), sway(0.025), sway(0.015)
+    chosen = task
+    if chosen is None and rng.random() < 0.3:
+        chosen = ("B", "C", "D")[int(rng.integers(3))]
+    if chosen is not None:
+        yaw = yaw + yaw_of_task(chosen, rng, t)
+    if task is None:
+        yaw, pitch = yaw + rng.normal(0, 0.2), pitch + rng.normal(0, 0.12)
+        roll = roll + rng.normal(0, 0.08)
+    jaw = np.zeros(n)
+    if task is None and rng.random() < 0.25:
+        talking = np.clip(wander(rng, t, 1.0, 1.0) + 0.3, 0, 1)
+        jaw = talking * np.abs(wander(rng, t, 0.6, 0.1))
+    blink = np.zeros(n)
+    rate, dt = float(rng.uniform(0.1, 0.5)), float(t[1] - t[0])
+    for start in np.flatnonzero(rng.random(n) < rate * dt):
+        blink = np.maximum(blink, np.exp(-0.5 * ((t - t[start]) / 0.06) ** 2))
+    camera_x = camera_y = np.zeros(n)
+    if task is None and rng.random() < 0.35:
+        hand = float(np.exp(rng.uniform(np.log(0.001), np.log(0.02))))
+        camera_x = hand * (wander(rng, t, 1, 1.0) + wander(rng, t, 0.15, 0.12))
+        camera_y = hand * (wander(rng, t, 1, 1.0) + wander(rng, t, 0.15, 0.12))
+    beat = float(rng.uniform(0.0, 0.015))
+    return Motion(
+        yaw, pitch, roll, sway(0.03), sway(0.02) - beat * breath, 1 + sway(0.015), jaw, blink, camera_x, camera_y
+    )

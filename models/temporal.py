@@ -1,0 +1,67 @@
+"""The zero-phase Butterworth stage for a whole clip (Eq. 15), and its sum in logarithms (Eq. 16)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import butter, sosfiltfilt
+
+Band = tuple[float, float]
+"""Lower and upper corner, Hz."""
+
+PULSE_BAND: Band = (0.7, 2.5)  # Hz, 42 to 150 beats per minute
+ORDER = 3  # per corner: SciPy's band-pass then has six poles, the paper's "sixth order"
+RATE_MARGIN = 2.1  # lowest usable rate, in upper corners: at 2.0 the corner sits on Nyquist
+
+
+def butterworth(band: Band, rate: float) -> NDArray[np.float64]:
+    """Second-order sections of the sixth-order Butterworth band-pass.
+
+    band: (low, high), Hz. rate: ticks per second. Returns (3, 6), SciPy's ``sos`` layout.
+    Raises ValueError where the band is empty or the rate too low for it.
+    """
+    low, high = band
+    if not 0.0 < low < high:
+        raise ValueError(f"a band-pass needs 0 < low < high, not {low:g} to {high:g} Hz")
+    if not rate > RATE_MARGIN * high:
+        raise ValueError(
+            f"{rate:g} frames per second are too few to see {high:g} Hz: "
+            f"use a source with more than {RATE_MARGIN * high:g}, or a lower band"
+        )
+    sos: NDArray[np.float64] = butter(ORDER, (low, high), "bandpass", fs=rate, output="sos")
+    return sos
+
+
+def zero_phase(x: NDArray[Any], band: Band, rate: float, axis: int = 0) -> NDArray[np.float64]:
+    """Band-pass without delay: the Butterworth forward and backward (Eq. 15).
+
+    x: any shape, time along ``axis``, ``rate`` samples per second. Returns the same shape.
+    The ends are mirrored over up to two periods of the lower corner, or the whole clip where it is
+    shorter: SciPy's default of some 20 samples is a fraction of one period here and lets the start of
+    the filter ring into the clip.
+    Raises ValueError as `butterworth` does, and where there is no sample.
+    """
+    sos = butterworth(band, rate)
+    length = x.shape[axis]
+    if length == 0:
+        raise ValueError("there is nothing to filter: the clip has fewer than two frames")
+    padding = min(length - 1, round(2.0 * rate / band[0]))
+    filtered: NDArray[np.float64] = sosfiltfilt(sos, x, axis=axis, padtype="even", padlen=padding)
+    return filtered
+
+
+def log_factor(steps: NDArray[Any], band: Band, rate: float) -> NDArray[np.float64]:
+    """Log of the factor by which each frame of a clip is magnified: log C~(t) = log C(t) + S(t) (Eq. 16).
+
+    steps: (T-1, ...) what the ascent added to each frame pair's normalized difference, X_N - X_1,
+    unitless. Returns S, (T, ...), with S(0) = 0 for the first frame.
+
+    Eq. 16 multiplies by (1 + X) / (1 - X) = exp(2 atanh X) from frame to frame; steps are below 1e-2, where
+    atanh X = X to 3e-5, so the product is the exponential of a sum, which does not drift.
+    """
+    filtered = zero_phase(steps, band, rate)
+    total = np.zeros((steps.shape[0] + 1, *steps.shape[1:]))
+    np.cumsum(2.0 * filtered, axis=0, out=total[1:])
+    return total

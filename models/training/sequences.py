@@ -1,0 +1,60 @@
+"""Training sequences for the pulse network: reduced videos of synthetic people and their pulse's derivative."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from deepmag.models.representation import INPUT_SCALE, L, normalized_difference
+from deepmag.models.synthetic.camera import camera_noise
+from deepmag.models.synthetic.person import Person
+from deepmag.models.synthetic.scene import Framing, random_scene, render
+
+FRAMES = 65  # frame pairs of one sequence: 64, about two seconds
+RATES = (15.0, 20.0, 25.0, 30.0, 30.0, 30.0, 50.0, 60.0)  # Hz
+GAMMA = 2.2  # of the camera's response: a relative change of light is 1/2.2 of it in grey levels
+
+
+@dataclass(frozen=True)
+class Take:
+    """video: (T, 3, L, L) float16 grey levels, noiseless. target: (T-1,) the skin's green pulse in units of the input."""
+
+    video: torch.Tensor
+    target: torch.Tensor
+
+
+def random_framing(rng: np.random.Generator) -> Framing:
+    """Mostly a face as the live view crops it (with the detector's jitter), else somewhere in a whole picture."""
+    if rng.random() < 0.75:
+        return Framing(
+            x=0.5 + float(rng.uniform(-0.09, 0.09)), y=0.46 + float(rng.uniform(-0.09, 0.09)),
+            half_height=0.41 * float(np.exp(rng.uniform(-0.25, 0.22))), aspect=float(rng.uniform(0.95, 1.05)),
+        )
+    return Framing(
+        x=float(rng.uniform(0.3, 0.7)), y=float(rng.uniform(0.3, 0.6)),
+        half_height=float(rng.uniform(0.17, 0.38)), aspect=float(rng.uniform(0.9, 1.8)),
+    )
+
+
+def random_take(rng: np.random.Generator) -> Take:
+    """Render one sequence; one in ten has no pulse at all, so that the network learns to stay silent."""
+    rate = RATES[int(rng.integers(len(RATES)))]
+    person = Person.random(rng, pulse=0.0 if rng.random() < 0.1 else None)
+    scene = random_scene(rng, FRAMES, rate, framing=random_framing(rng), person=person)
+    # four rays a reduced pixel: enough, since the noise that is left of real sensors is added afterwards
+    rendered = render(scene, 2 * L, 2 * L).video
+    small = rendered.view(FRAMES, 3, L, 2, L, 2).mean((3, 5))
+    blood = 0.5 * (scene.pulse + scene.late_pulse)
+    target = np.diff(blood) * person.pulse / (2 * GAMMA) / INPUT_SCALE
+    return Take(small.half(), torch.from_numpy(target.astype(np.float32)))
+
+
+def network_input(take: Take, rng: np.random.Generator, generator: torch.Generator) -> torch.Tensor:
+    """(T-1, 3, L, L): normalized differences / INPUT_SCALE of a freshly disturbed, perhaps mirrored, take."""
+    video = take.video.float()
+    if rng.random() < 0.5:
+        video = video.flip(-1)
+    video = camera_noise(rng, video, generator).clamp(0, 255)
+    return normalized_difference(video[:-1], video[1:]) / INPUT_SCALE

@@ -1,0 +1,41 @@
+"""From an address to the source behind it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from deepmag.stream.capture.address import Address
+    from deepmag.stream.capture.limits import Limits
+    from deepmag.stream.capture.options import Transport
+    from deepmag.stream.capture.source import Source
+
+Pace = Literal["file", "max"]
+
+
+def open_source(
+    address: Address,
+    *,
+    transport: Transport = "tcp",
+    pace: Pace = "file",
+    loop: bool = False,
+    limits: Limits | None = None,
+    stall: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Source:
+    """Make the source at ``address``. It opens nothing before its frames are asked for, so it cannot fail.
+
+    transport: of RTSP. pace: files play at their own rate, or as fast as they are taken. loop: files start
+    again at their end. limits: on the picture's size. stall: s of silence that end a live connection.
+    """
+    if address.kind == "demo":
+        from deepmag.stream.capture.demo import DemoSource
+
+        return DemoSource(clock=clock)
+    from deepmag.stream.capture.video import VideoSource
+
+    return VideoSource(
+        address, transport=transport, pace=pace, loop=loop, limits=limits, stall=stall, clock=clock
+    )

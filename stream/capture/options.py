@@ -1,0 +1,93 @@
+"""How PyAV is asked to open each kind of source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from deepmag.stream.capture.source import SourceError
+
+if TYPE_CHECKING:
+    from deepmag.stream.capture.address import Address
+
+Transport = Literal["tcp", "udp"]
+
+OPEN_TIMEOUT = 6.0  # s; a server that starts its encoder on demand takes 1 to 3
+CAMERA_OPEN_TIMEOUT = 3.0  # s; in this time FFmpeg asks again and again for the first picture, at full load
+POLL = 0.5  # s, after which a silent read comes back to ask whether to stop
+STALL = 5.0  # s of silence that are a loss
+SEGMENT_STALL = 20.0  # s; HLS and DASH deliver nothing for the length of a segment
+
+# With FFmpeg's default probing the first frames wait until it is over, and every later frame behind them:
+# 0.9 s of delay that never goes away.
+_LIVE = {"fflags": "nobuffer", "fpsprobesize": "0", "probesize": "32768", "analyzeduration": "0"}
+_NONBLOCKING = "4"  # AVFMT_FLAG_NONBLOCK, which has no name among the fflags
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What to hand to ``av.open``, and how to read afterwards.
+
+    open_timeout, read_timeout: s that opening and one read may block. stall: s of silence that end it.
+    resumable: a read that timed out can just be repeated (FFmpeg's buffered protocols stay broken after one).
+    """
+
+    url: str
+    format: str | None = None
+    open_timeout: float = OPEN_TIMEOUT
+    options: dict[str, str] = field(default_factory=dict)
+    read_timeout: float | None = None
+    stall: float = STALL
+    resumable: bool = False
+
+
+def openings(address: Address, transport: Transport = "tcp", stall: float | None = None) -> Iterator[Opening]:
+    """List the ways to open ``address``, the best first; the next is for when a camera refuses one.
+
+    stall: s, instead of the default. Raises SourceError for a file that cannot be one.
+    """
+    if address.kind == "file":
+        _check_file(Path(address.text), address.name)
+        yield Opening(f"file:{address.text}")  # with its protocol: no name of a file can pass for a URL
+    elif address.kind == "camera":
+        # Compressed, because USB 2 carries 640x480 raw at 30 fps for one camera at most, and many cameras
+        # drop to 10 fps in raw. A read must not block: V4L2 never looks whether it should stop.
+        live = {**_LIVE, "fflags": f"nobuffer+{_NONBLOCKING}"}
+        shape = {"video_size": "640x480", "framerate": "30"}
+        for extra in ({"input_format": "mjpeg", **shape}, shape, {}):
+            yield Opening(
+                address.text,
+                "v4l2",
+                CAMERA_OPEN_TIMEOUT,
+                {**live, **extra},
+                stall=stall or STALL,
+                resumable=True,
+            )
+    elif address.kind == "rtsp":
+        options = {**_LIVE, "rtsp_transport": transport, "allowed_media_types": "video"}
+        yield Opening(address.text, options=options, read_timeout=POLL, stall=stall or STALL, resumable=True)
+    elif address.live:
+        segmented = address.text.partition("?")[0].endswith((".m3u8", ".mpd"))
+        stall = stall or (SEGMENT_STALL if segmented else STALL)
+        # Half of it: FFmpeg first hands over what its parser still holds, then times out once more.
+        yield Opening(address.text, options=dict(_LIVE), read_timeout=stall / 2, stall=stall)
+    else:
+        yield Opening(address.text, read_timeout=SEGMENT_STALL)
+
+
+def _check_file(path: Path, name: str) -> None:
+    try:
+        if path.is_dir():
+            raise SourceError(f"{name} is a folder; name a video file", retry=False)
+        if not path.exists():
+            raise SourceError(f"{name}: no such file", retry=False)
+        if not path.is_file():
+            raise SourceError(f"{name} is neither a file nor a camera", retry=False)  # a pipe would block
+        if not path.stat().st_size:
+            raise SourceError(f"{name} is empty", retry=False)
+    except (OSError, ValueError) as error:
+        raise SourceError(
+            f"{name} cannot be opened: {getattr(error, 'strerror', None) or error}", retry=False
+        ) from None

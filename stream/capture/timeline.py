@@ -1,0 +1,81 @@
+"""From the timestamps a stream claims to sessions and times one can compute with. Pure.
+
+A session is a stretch in which time is continuous and the picture keeps its size; whatever has memory starts
+anew with it. Cameras do repeat timestamps, leave them out, step back when their clock is set, and leap.
+"""
+
+from __future__ import annotations
+
+HIGHEST_RATE = 240.0  # frames/s
+MIN_STEP = 1.0 / HIGHEST_RATE  # s, by which time goes on where timestamps stand still or step back a little
+BACKWARD_JITTER = 0.1  # s of stepping back that is jitter, not a new clock
+FORWARD_JUMP = 5.0  # s
+AHEAD_OF_ARRIVAL = (
+    1.0  # s that one frame may leap ahead of its arrival. Falling behind is just a late network
+)
+MOST_REPEATS = 5  # equal timestamps in a row, after which the clock counts as stopped
+DEFAULT_RATE = 30.0  # frames/s, where nothing says better
+
+
+class Timeline:
+    """Places the frames of one connection.
+
+    live: arrival times mean something. nominal_rate: frames/s as the container states it, or None.
+    """
+
+    def __init__(self, *, live: bool, nominal_rate: float | None) -> None:
+        self._live = live
+        self._period = 1.0 / (nominal_rate or DEFAULT_RATE)
+        self._session = -1
+        self._size = (0, 0)
+        self._origin: float | None = None  # timestamp at time 0 of the session; None while there were none
+        self._time = 0.0
+        self._arrived = 0.0
+        self._stamp: float | None = None
+        self._repeats = 0
+
+    def place(self, stamp: float | None, arrived: float, size: tuple[int, int]) -> tuple[int, float]:
+        """Return the session of the next frame, and its time in it, s.
+
+        stamp: the stream's own timestamp, s. arrived: on the monotonic clock, s. size: (width, height), px.
+        Within a session time grows with every frame.
+        """
+        elapsed = arrived - self._arrived
+        expected = max(MIN_STEP, elapsed if self._live else self._period)
+        stamp = self._running(stamp)
+        if stamp is not None and self._origin is None and self._session >= 0:
+            self._origin = stamp - (self._time + expected)  # timestamps begin, or run again: join on
+        time = self._time + expected if stamp is None or self._origin is None else stamp - self._origin
+        if size != self._size or self._jumps(time - self._time, elapsed):
+            self._session += 1
+            self._origin, self._time = stamp, 0.0
+        else:
+            self._time = time if time > self._time else self._time + MIN_STEP
+            if stamp is None:
+                self._origin = None
+        self._size, self._arrived = size, arrived
+        return self._session, self._time
+
+    def _running(self, stamp: float | None) -> float | None:
+        """Return the timestamp, or None where there is none or the camera's clock has stopped."""
+        self._repeats = self._repeats + 1 if stamp is not None and stamp == self._stamp else 0
+        self._stamp = stamp
+        return None if self._repeats > MOST_REPEATS else stamp
+
+    def _jumps(self, step: float, elapsed: float) -> bool:
+        leaps = self._live and step - elapsed > AHEAD_OF_ARRIVAL
+        return leaps or not -BACKWARD_JITTER <= step <= FORWARD_JUMP
+
+
+class RateLimit:
+    """Lets at most HIGHEST_RATE frames a second of a session through."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, float] | None = None
+
+    def admits(self, session: int, time: float) -> bool:
+        """Tell whether the frame at ``time``, s, of ``session`` is to be kept."""
+        if self._last is not None and self._last[0] == session and time - self._last[1] < 0.99 * MIN_STEP:
+            return False
+        self._last = (session, time)
+        return True

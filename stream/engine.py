@@ -1,0 +1,150 @@
+"""The engine's thread: takes frames from the ring, magnifies them, hands them to the renderers' threads."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from deepmag.stream.latency import LatencyMeter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from deepmag.stream.face import Face, FaceDetector
+    from deepmag.stream.frames import Frame, MagnifiedFrame
+    from deepmag.stream.magnifier import PulseMagnifier
+    from deepmag.stream.ring import FrameRing
+    from deepmag.stream.settings import LiveSettings
+
+FACE_PERIOD = 1.0  # s between two looks for a face
+POLL = 0.1  # s that the engine waits for a frame before it looks whether it must stop
+
+log = logging.getLogger("deepmag.stream.engine")
+
+
+class FaceFinder:
+    """When to look for a face, and whether to wait for the answer.
+
+    The first frame of a session waits (13 ms), so that the region is right from the start; later ones are looked at
+    beside the engine. ``at_once`` always waits: a file at full speed gives the same result each time it is run.
+    """
+
+    def __init__(self, detector: FaceDetector | None, *, at_once: bool) -> None:
+        from deepmag.stream.face import FaceThread
+
+        self._detector = detector
+        self._thread = FaceThread(detector) if detector is not None and not at_once else None
+        self._looked: float | None = None
+        self._session: int | None = None
+        if self._thread is not None:
+            self._thread.start()
+
+    def faces(self, frame: Frame) -> Sequence[Face] | None:
+        """A detection's result where there is a new one, else None."""
+        if self._detector is None:
+            return None
+        first = frame.session != self._session
+        due = first or self._looked is None or frame.pts - self._looked >= FACE_PERIOD
+        if due:
+            self._looked = frame.pts
+        if first or (due and self._thread is None):
+            self._session = frame.session
+            return self._detector.detect(frame.image)
+        if self._thread is None:
+            return None
+        if due:
+            self._thread.offer(frame.pts, frame.image)
+        found = self._thread.take()
+        return found[1] if found is not None else None
+
+    def stop(self) -> None:
+        """End the detector's thread."""
+        if self._thread is not None:
+            self._thread.stop()
+
+
+class Engine:
+    """One thread: ring -> magnifier -> ``publish``. The only place where magnified frames are made.
+
+    publish: called in this thread with each magnified frame, in order; must not block for long.
+    slow: seconds that each frame is held up on purpose, to show what overload does (benchmarks).
+    """
+
+    def __init__(
+        self,
+        ring: FrameRing,
+        magnifier: PulseMagnifier,
+        settings: LiveSettings,
+        finder: FaceFinder,
+        publish: Callable[[MagnifiedFrame], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        slow: float = 0.0,
+    ) -> None:
+        self._ring = ring
+        self._magnifier = magnifier
+        self._settings = settings
+        self._finder = finder
+        self._publish = publish
+        self._clock = clock
+        self._slow = slow
+        self._stop = threading.Event()
+        self._ended = threading.Event()
+        self.latency = LatencyMeter()
+        self.work = LatencyMeter()
+        self.frames = 0
+        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask it to end with the frame at hand; what is inside the lag is dropped."""
+        self._stop.set()
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until it has ended: after ``stop``, or when the ring is closed and empty. True where it has."""
+        return self._ended.wait(timeout)
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                frame = self._ring.get(POLL)
+                if frame is not None:
+                    self._take(frame)
+                elif self._ring.closed:
+                    break
+            if not self._stop.is_set():
+                self._hand_on(self._magnifier.flush())
+        except Exception as error:  # noqa: BLE001 - kept, and raised again by the pipeline in the main thread
+            self.error = error
+        finally:
+            self._finder.stop()
+            self._ended.set()
+
+    def _take(self, frame: Frame) -> None:
+        began = self._clock()
+        if self._slow:
+            self._stop.wait(self._slow)
+        settings = self._settings.current
+        faces = self._finder.faces(frame) if settings.roi == "auto" else None
+        try:
+            done = self._magnifier.push(frame, settings, faces)
+        except ValueError as error:
+            # A region that does not fit this picture: say so, and go on with what does.
+            log.warning("%s; using the automatic region", error)
+            self._settings.change(roi="auto")
+            done = self._magnifier.push(frame, self._settings.current, None)
+        now = self._clock()
+        self.work.add(now, now - began)
+        self._hand_on(done)
+
+    def _hand_on(self, done: Sequence[MagnifiedFrame]) -> None:
+        for magnified in done:
+            self.latency.add(magnified.ready, magnified.ready - magnified.frame.arrived)
+            self.frames += 1
+            self._publish(magnified)

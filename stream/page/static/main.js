@@ -1,0 +1,138 @@
+// Wires the page together: messages in, pictures and numbers out, what the person does back.
+
+import { Controls } from "./controls.js";
+import { bindKeys } from "./keys.js";
+import { Link, takeToken } from "./link.js";
+import { notice } from "./notice.js";
+import { Readout } from "./readout.js";
+import { Region } from "./region.js";
+import { ScanLine } from "./scan.js";
+import { snapshot } from "./snapshot.js";
+import { Stage } from "./stage.js";
+import { Sweep } from "./sweep.js";
+
+const TEXT_PERIOD = 250; // ms: numbers that change faster cannot be read
+const COLUMN_SLACK = 0.1; // of the region's width: the default column follows the region only beyond this
+
+const $ = (id) => document.getElementById(id);
+
+const token = takeToken();
+const readout = new Readout();
+const scans = [new ScanLine($("scan")), new ScanLine($("scan-original"))];
+const sweep = new Sweep($("wave"), (scale) => {
+  $("wave-scale").textContent = `± ${Number((scale * 100).toPrecision(2))} %`;
+});
+let beside = false;
+let column = 0.5; // of the picture's width
+let columnChosen = false;
+let frames = 0;
+
+const region = new Region($("overlay"), {
+  onBox: (box) => controls.set("roi", box),
+  onColumn: (x) => chooseColumn(x, true),
+  onTooSmall: (least) => notice(`That box is too small: at least ${least} × ${least} pixels.`, true),
+  onArmed: () => controls.render(),
+});
+const controls = new Controls((changes) => link.send({ type: "change", ...changes }), region);
+const stage = new Stage($("magnified"), $("original"), drawn);
+const link = new Link(token, () => ({ original: beside, visible: !document.hidden }), {
+  picture(header, jpegs) {
+    readout.hearPicture(header, performance.now());
+    sweep.add(header.samples, header.rate !== null);
+    stage.show(header, jpegs).catch(() => link.send({ type: "drawn", number: header.number })); // undecodable: the next
+  },
+  state(message) {
+    readout.hearState(message, performance.now());
+    controls.reflect(message.settings, message.ranges, performance.now());
+    $("record").ariaPressed = String(Boolean(message.recording));
+    $("record").lastElementChild.textContent = message.recording ? "Stop" : "Record";
+  },
+  notice,
+  change: () => readout.update(performance.now(), link),
+});
+
+function drawn(header, bitmap, original) {
+  link.send({ type: "drawn", number: header.number });
+  const [width, height] = header.size;
+  const aspect = (width / height).toFixed(4);
+  if ($("stage").dataset.aspect !== aspect) {
+    $("stage").dataset.aspect = aspect;
+    document.documentElement.style.setProperty("--aspect", aspect);
+  }
+  region.showRoi(header.roi, header.size);
+  followRegion(header);
+  scans[0].add(bitmap, column, header.t);
+  if (beside && original) scans[1].add(original, column, header.t);
+  frames += 1;
+}
+
+function followRegion({ roi, size }) {
+  if (columnChosen) return;
+  const centre = (roi[0] + roi[2] / 2) / size[0];
+  if (frames === 0 || Math.abs(centre - column) > (COLUMN_SLACK * roi[2]) / size[0]) chooseColumn(centre, false);
+}
+
+function chooseColumn(x, chosen) {
+  column = Math.min(Math.max(x, 0), 1);
+  columnChosen = columnChosen || chosen;
+  region.showColumn(column);
+  for (const scan of scans) scan.clear(); // what is there was another column
+}
+
+function toggleOriginal() {
+  beside = !beside;
+  $("stage").dataset.beside = String(beside);
+  $("original-button").ariaPressed = String(beside);
+  $("original-figure").hidden = !beside;
+  $("original-strip").hidden = !beside;
+  if (beside) scans[1].clear();
+  link.send({ type: "original", on: beside });
+}
+
+async function takeSnapshot() {
+  try {
+    notice(`Saved ${await snapshot(token)}`);
+  } catch (error) {
+    notice(`No snapshot: ${error.message}`, true);
+  }
+}
+
+const toggleRecord = () => link.send({ type: "record", on: $("record").ariaPressed !== "true" });
+const openHelp = () => $("help").showModal();
+
+function toggleFullscreen() {
+  const change = document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen();
+  change.catch(() => notice("This browser does not allow full screen here.", true));
+}
+
+$("original-button").addEventListener("click", toggleOriginal);
+$("snapshot").addEventListener("click", takeSnapshot);
+$("record").addEventListener("click", toggleRecord);
+$("help-button").addEventListener("click", openHelp);
+document.addEventListener("visibilitychange", () => link.send({ type: "visible", on: !document.hidden }));
+bindKeys(
+  {
+    o: ["original beside it, the same frame", toggleOriginal],
+    "+ =": ["more gain", () => controls.step("gain", 1)],
+    "- _": ["less gain", () => controls.step("gain", -1)],
+    m: ["mode: steady or paper", () => controls.toggleMode()],
+    "[": ["less lag", () => controls.step("lag", -1)],
+    "]": ["more lag", () => controls.step("lag", 1)],
+    a: ["region: find the face", () => controls.set("roi", "auto")],
+    w: ["region: whole picture", () => controls.set("roi", "full")],
+    b: ["region: draw a box with a finger", () => region.arm(!region.armed)],
+    ArrowLeft: ["scan line further left", () => chooseColumn(column - 0.01, true)],
+    ArrowRight: ["scan line further right", () => chooseColumn(column + 0.01, true)],
+    s: ["snapshot", takeSnapshot],
+    r: ["record, stop recording", toggleRecord],
+    f: ["full screen", toggleFullscreen],
+    "?": ["this help", openHelp],
+    Escape: ["close, or do not draw a box", () => region.arm(false)],
+  },
+  $("keys"),
+  $("help"),
+);
+setInterval(() => {
+  link.check(performance.now());
+  readout.update(performance.now(), link);
+}, TEXT_PERIOD);

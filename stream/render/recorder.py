@@ -1,0 +1,133 @@
+"""Magnified frames to a file that plays whatever happens.
+
+One output frame for each frame given, at the source's own times. The container is Matroska, or an .mp4 / .mov
+that is written in fragments of a second and turned into an ordinary one at the end, so that a killed process
+or a full disk costs a second at most. ``lossless`` keeps the RGB picture bit for bit (H.264 in RGB), for
+measurements.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+from deepmag.stream.render.compose import picture
+from deepmag.stream.render.renderer import RendererError
+from deepmag.stream.render.video_file import CONTAINERS, VideoFile
+
+if TYPE_CHECKING:
+    import numpy as np
+    from deepmag.stream.frames import MagnifiedFrame
+    from numpy.typing import NDArray
+
+DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+
+log = logging.getLogger("deepmag.render.recorder")
+
+
+class Recorder:
+    """A renderer that writes a video file; an existing file is replaced, the source itself never.
+
+    path: its suffix chooses the container: .mkv, .mp4 or .mov. rate: the source's nominal rate, Hz; the times
+    written are the frames' own. lossless: exact RGB. original_beside: the original at the left of each
+    picture. source: the file that is being read, if one is.
+    A new session continues after the last frame of the one before; a change of size continues in a file of
+    its own (``name-2.mkv``), since no container can change it.
+    Raises RendererError where the suffix is not one of these.
+    """
+
+    name = "recorder"
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        rate: float,
+        lossless: bool = False,
+        original_beside: bool = False,
+        source: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.path = Path(path)
+        if self.path.suffix.lower() not in CONTAINERS:
+            raise RendererError(f"cannot record to {self.path}: the name must end in {', '.join(CONTAINERS)}")
+        self._rate = rate
+        self._lossless = lossless
+        self._original_beside = original_beside
+        self._source = None if source is None else Path(source)
+        self._file: VideoFile | None = None
+        self._files = 0
+        self._made_empty = False
+
+    def open(self) -> None:
+        """Make sure that the file can be written, before the first frame decides its size."""
+        self._check(self.path)
+        try:
+            new = not self.path.exists()
+            # Not truncated yet: a recording that never gets a frame must not cost an older one.
+            os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o666))
+            self._made_empty = new
+        except OSError as error:
+            raise RendererError(f"cannot record to {self.path}: {error.strerror}") from None
+
+    def render(self, frame: MagnifiedFrame) -> None:
+        """Write one frame."""
+        image = picture(frame, original_beside=self._original_beside)
+        file = self._file
+        try:
+            if file is None or file.shape != image.shape:
+                file = self._next_file(image)
+            file.write(image, frame.frame.session, frame.frame.pts)
+        except (OSError, av.error.FFmpegError) as error:
+            raise RendererError(self._explain(error)) from None
+
+    def close(self) -> None:
+        """End the file; what was recorded plays."""
+        file, self._file = self._file, None
+        if file is not None:
+            self._finish(file)
+        elif self._made_empty and self._files == 0:
+            log.info("nothing was recorded: %s removed", self.path)
+            self.path.unlink(missing_ok=True)
+
+    def _next_file(self, image: NDArray[np.uint8]) -> VideoFile:
+        path = self.path
+        if self._file is not None:
+            height, width = image.shape[:2]
+            path = path.with_stem(f"{path.stem}-{self._files + 1}")
+            log.warning("the picture's size changed to %d x %d: recording on in %s", width, height, path)
+            done, self._file = self._file, None
+            self._finish(done)
+            self._check(path)
+        self._file = VideoFile(path, image.shape, rate=self._rate, lossless=self._lossless)
+        self._files += 1
+        return self._file
+
+    def _finish(self, file: VideoFile) -> None:
+        try:
+            file.close()
+        except (OSError, av.error.FFmpegError) as error:
+            log.error("%s", self._explain(error, file))
+        else:
+            if file.failure is None:
+                log.info("recorded %d frames to %s", file.frames, file.path)
+
+    def _check(self, path: Path) -> None:
+        if not path.parent.is_dir():
+            raise RendererError(f"cannot record to {path}: the folder {path.parent} does not exist")
+        if path.is_dir():
+            raise RendererError(f"cannot record to {path}: it is a folder; name a file in it")
+        if self._source and self._source.exists() and path.exists() and path.samefile(self._source):
+            raise RendererError(f"cannot record to {path}: it is the source itself; choose another name")
+
+    def _explain(self, error: Exception, file: VideoFile | None = None) -> str:
+        file = file or self._file
+        path = self.path if file is None else file.path
+        cause = error if file is None or file.failure is None else file.failure
+        number = getattr(cause, "errno", None)
+        what = "the disk is full" if number in DISK_FULL else getattr(cause, "strerror", None) or str(cause)
+        kept = 0 if file is None else file.frames
+        return f"recording to {path} stopped: {what}; what was written before plays (about {kept} frames)"

@@ -1,0 +1,36 @@
+"""One picture to a PNG file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+from deepmag.stream.render.compose import picture
+from deepmag.stream.render.renderer import RendererError
+
+if TYPE_CHECKING:
+    import os
+
+    from deepmag.stream.frames import MagnifiedFrame
+
+
+def save_snapshot(
+    frame: MagnifiedFrame, path: str | os.PathLike[str], *, original_beside: bool = True
+) -> Path:
+    """Write the magnified picture as PNG, with the original at its left unless told otherwise.
+
+    Returns the path, with .png where it had another suffix or none. Raises RendererError where it cannot
+    be written.
+    """
+    target = Path(path)
+    if target.suffix.lower() != ".png":
+        target = target.with_name(target.name + ".png")
+    image = picture(frame, original_beside=original_beside)
+    _, encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    try:
+        # Not cv2.imwrite: it says only "False", never why.
+        target.write_bytes(encoded.tobytes())
+    except OSError as error:
+        raise RendererError(f"cannot save the snapshot {target}: {error.strerror}") from None
+    return target

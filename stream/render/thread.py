@@ -1,0 +1,185 @@
+"""One thread for each renderer, so that a slow one waits, drops or fails alone.
+
+The hand-off is bounded and its policy has a name: "latest" keeps only the newest frame (screens and network
+pushes: an old picture is worth nothing), "every" keeps up to ``depth`` frames in order (files). What does not
+fit is dropped and counted. The engine's thread never waits, except with ``block=True``, which is for a file
+processed as fast as possible, where the recorder's speed *is* the pace and no frame may be lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Literal
+
+from deepmag.stream.render.renderer import IdleRenderer, RendererError
+
+if TYPE_CHECKING:
+    from deepmag.stream.frames import MagnifiedFrame
+    from deepmag.stream.render.renderer import Renderer
+
+Policy = Literal["latest", "every"]
+
+IDLE_PERIOD = 0.25  # s without a frame before the renderer's idle() is called, and between such calls
+DEFAULT_DEPTH = 60  # frames: 2 s at 30 fps, 55 MB at 640x480
+
+log = logging.getLogger("deepmag.render")
+
+
+class RenderThread:
+    """Owns a renderer: opens it, feeds it and closes it, all in one thread.
+
+    policy: "latest" or "every" (see the module). depth: frames that may wait under "every".
+    block: ``push`` waits for room instead of dropping; only with "every". idle_period: s, by default the
+    renderer's own ``idle_period`` where it has one.
+    Every frame pushed is rendered, dropped or still waiting; none is uncounted.
+    """
+
+    def __init__(
+        self,
+        renderer: Renderer,
+        *,
+        policy: Policy = "latest",
+        depth: int = DEFAULT_DEPTH,
+        block: bool = False,
+        idle_period: float | None = None,
+    ) -> None:
+        if block and policy == "latest":
+            raise ValueError('block=True needs policy="every": "latest" never has to wait')
+        if depth < 1:
+            raise ValueError(f"depth must be at least 1, not {depth}")
+        self.renderer = renderer
+        self._depth = 1 if policy == "latest" else depth
+        self._keep_newest = policy == "latest"
+        self._block = block
+        # A window asks for a shorter one: keys must act at once also while no frame comes.
+        own = getattr(renderer, "idle_period", IDLE_PERIOD)
+        self._idle_period: float = own if idle_period is None else idle_period
+        self._changed = threading.Condition()
+        self._waiting: deque[MagnifiedFrame] = deque()
+        self._closing = False
+        self._opened = False
+        self._ended = False
+        self._dropped = 0
+        self._rendered = 0
+        self._error: str | None = None
+        self._thread = threading.Thread(target=self._run, name=f"render-{renderer.name}", daemon=True)
+
+    @property
+    def name(self) -> str:
+        """The renderer's name."""
+        return self.renderer.name
+
+    @property
+    def dropped(self) -> int:
+        """Frames pushed and never rendered, so far."""
+        return self._dropped
+
+    @property
+    def rendered(self) -> int:
+        """Frames rendered so far."""
+        return self._rendered
+
+    @property
+    def error(self) -> str | None:
+        """Why the renderer stopped, or None while it has not failed."""
+        return self._error
+
+    @property
+    def closed(self) -> bool:
+        """Whether the thread has ended, with its renderer closed."""
+        return self._ended
+
+    def start(self) -> None:
+        """Start the thread; the renderer opens in it."""
+        self._thread.start()
+
+    def wait_opened(self, timeout: float) -> bool:
+        """Wait until the renderer has opened or failed; True where it opened. timeout: s."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._opened or self._ended, timeout)
+            return self._opened
+
+    def push(self, frame: MagnifiedFrame) -> None:
+        """Hand over one frame; called by the engine's thread."""
+        with self._changed:
+            if self._block:
+                self._changed.wait_for(lambda: len(self._waiting) < self._depth or self._gone)
+            if self._gone:
+                self._dropped += 1
+                return
+            if len(self._waiting) >= self._depth:
+                self._dropped += 1
+                if not self._keep_newest:
+                    return
+                self._waiting.popleft()
+            self._waiting.append(frame)
+            self._changed.notify_all()
+
+    def close(self, timeout: float = 10.0) -> bool:
+        """Render what waits, close the renderer, end the thread. timeout: s. True where it ended in time."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        if self._thread.ident is None:  # never started: there is nothing to close
+            self._ended = True
+            return True
+        self._thread.join(timeout)
+        if not self._ended:
+            log.warning("%s: still busy %g s after it was asked to end", self.name, timeout)
+        return self._ended
+
+    @property
+    def _gone(self) -> bool:
+        return self._closing or self._ended or self._error is not None
+
+    def _run(self) -> None:
+        try:
+            self.renderer.open()
+            with self._changed:
+                self._opened = True
+                self._changed.notify_all()
+            while self._step():
+                pass
+        except RendererError as error:
+            self._fail(str(error))
+        except Exception as error:
+            # A defect in one renderer must not stop the others, nor vanish: it ends this one, in the log.
+            log.debug("%s failed", self.name, exc_info=True)
+            self._fail(f"unexpected {type(error).__name__}: {error}")
+        finally:
+            self.renderer.close()
+            with self._changed:
+                self._dropped += len(self._waiting)
+                self._waiting.clear()
+                self._ended = True
+                self._changed.notify_all()
+
+    def _step(self) -> bool:
+        """Render one frame, or be idle once; False when it is time to end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closing, self._idle_period)
+            frame = self._waiting.popleft() if self._waiting else None
+            if frame is None and self._closing:
+                return False
+            self._changed.notify_all()
+        if frame is None:
+            if isinstance(self.renderer, IdleRenderer):
+                self.renderer.idle()
+            return True
+        try:
+            self.renderer.render(frame)
+        except BaseException:
+            self._dropped += 1
+            raise
+        self._rendered += 1
+        return True
+
+    def _fail(self, message: str) -> None:
+        from deepmag.stream.capture.address import redact
+
+        with self._changed:
+            self._error = redact(message)
+            self._changed.notify_all()
+        log.error("%s: %s", self.name, self._error)

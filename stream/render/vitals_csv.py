@@ -1,0 +1,111 @@
+"""The pulse rate as one row a second, for a spreadsheet or a monitor's log."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepmag.stream.render.renderer import RendererError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+    from io import TextIOWrapper
+
+    from deepmag.stream.frames import MagnifiedFrame, SourceState
+
+COLUMNS = ("time", "session", "pts", "rate", "quality", "reason")
+ROW_PERIOD = 1.0  # s
+
+
+def local_now() -> datetime:
+    """Wall clock with the offset from UTC: rows stay unambiguous when summer time ends."""
+    return datetime.now().astimezone()
+
+
+class VitalsCsv:
+    """A renderer that writes ``time, session, pts, rate, quality, reason``; every row is flushed at once.
+
+    time: wall clock, ISO 8601 with offset. session, pts: the frame's (s); empty without a frame.
+    rate: beats per minute, or empty where it cannot be trusted. quality: 0 to 1. reason: why it is empty.
+    With frames, a row for each second of the source's own clock, which is right at any pace; without, a row
+    for each second of waiting, with the source's state as the reason, and a single one once it has ended.
+    An existing file is replaced. state: the source's state now.
+    """
+
+    name = "vitals"
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        state: Callable[[], SourceState],
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = local_now,
+    ) -> None:
+        self.path = Path(path)
+        self._state = state
+        self._clock = clock
+        self._now = now
+        self._file: TextIOWrapper | None = None
+        self._session: int | None = None
+        self._next_pts = 0.0
+        self._last = 0.0  # monotonic s of the last frame or row, whichever is later
+        self._ended = False
+
+    def open(self) -> None:
+        """Create the file and write its heading. Raises RendererError."""
+        try:
+            self._file = self.path.open("w", newline="", encoding="utf-8")
+        except OSError as error:
+            raise RendererError(f"cannot write the vitals to {self.path}: {error.strerror}") from None
+        self._last = self._clock()
+        self._write(COLUMNS)
+
+    def render(self, frame: MagnifiedFrame) -> None:
+        """Write a row, where a second has passed since the last."""
+        self._last = self._clock()
+        self._ended = False
+        session, pts = frame.frame.session, frame.frame.pts
+        if session == self._session and pts < self._next_pts:
+            return
+        due = self._next_pts if session == self._session else pts
+        # The next second after the due one, not after this frame: else 30.1 fps would make rows of 1.03 s.
+        self._next_pts = due + ROW_PERIOD if pts < due + ROW_PERIOD else pts + ROW_PERIOD
+        self._session = session
+        reading = frame.reading
+        rate = "" if reading.rate is None else f"{reading.rate:.1f}"
+        self._write((self._stamp(), session, f"{pts:.3f}", rate, f"{reading.quality:.2f}", reading.reason))
+
+    def idle(self) -> None:
+        """Write a row without a rate for each second without a frame."""
+        now = self._clock()
+        if now - self._last < ROW_PERIOD or self._ended:
+            return
+        self._last += ROW_PERIOD
+        state = self._state()
+        self._ended = state == "ended"
+        # "live" and no frame: the source delivers, and nothing comes out of the engine.
+        self._write((self._stamp(), "", "", "", "0.00", "stale" if state == "live" else state))
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # every row was flushed: there is nothing left to lose
+                self._file.close()
+            self._file = None
+
+    def _stamp(self) -> str:
+        return self._now().isoformat(timespec="milliseconds")
+
+    def _write(self, row: tuple[Any, ...]) -> None:
+        assert self._file is not None
+        try:
+            csv.writer(self._file).writerow(row)
+            self._file.flush()
+        except OSError as error:
+            raise RendererError(f"cannot write the vitals to {self.path}: {error.strerror}") from None

@@ -1,0 +1,148 @@
+"""The pulse rate, or the reason why there is none. Time is an argument; there is no clock in here."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepmag.stream.frames import PulseReading
+from deepmag.stream.vitals_evidence import NOTHING, Evidence, Traces, weigh
+from deepmag.stream.vitals_regions import Regions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from deepmag.stream.roi import IntBox, Roi
+
+WINDOW = 10.0  # s that are looked at
+FIRST = 7.5  # s before the first look: 8 beats at 64 a minute
+EVERY = 0.5  # s between looks
+SHOW = (
+    0.42  # quality from which a rate may appear: half-way, on a scale of dB, between clip_a and any negative
+)
+KEEP = 0.32  # quality below which it is withdrawn
+HOLD = 1.0  # s that the quality has to last before a rate appears
+STEADY = 6.0  # beats per minute that the rate may move between looks while it is to be trusted
+GAP = 0.5  # s without a frame after which the traces are cut
+STALE = 1.0  # s without a frame after which no rate is shown
+MAX_FRAMES = int(WINDOW * 130)  # bounded also for a source that gives too many
+MIN_FPS = 10.0  # frames a second below which the band of comparison is not covered
+SMOOTHING = 0.5  # share of a new look in the rate shown
+
+
+class PulseRate:
+    """Collects samples, weighs them twice a second, and lets a rate be shown only while it can be trusted."""
+
+    def __init__(self) -> None:
+        self._regions = Regions()
+        self._rows: deque[tuple[float, NDArray[np.float64]]] = deque(maxlen=MAX_FRAMES)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: a new session."""
+        self._regions.reset()
+        self._box: IntBox | None = None
+        self._last: float | None = None
+        self._cut("measuring")
+
+    @property
+    def evidence(self) -> Evidence:
+        """What the last look found, for benchmarks and for the curious."""
+        return self._evidence
+
+    def update(
+        self,
+        t: float,
+        y: float | None,
+        before: NDArray[np.float32],
+        after: NDArray[np.float32],
+        roi: Roi,
+        ticks: int = 1,
+    ) -> None:
+        """Take one frame pair. Pairs that do not run forward are ignored.
+
+        t: s, the later frame's presentation time. y: the network's output for the pair, the pulse's change in it,
+        or None. before, after: (3, L, L) in [0, 255], both reduced from the same ``roi``. ticks: how many ticks
+        of the filter's clock the pair spans; here real time decides.
+        """
+        if self._last is not None and t <= self._last:
+            return
+        gap = 0.0 if self._last is None else t - self._last
+        self._last = t
+        face = roi.face_cells
+        if face is None:
+            self._cut("no face")
+            return
+        if gap > GAP or self._reason == "no face":
+            self._cut("measuring")
+        if roi.box != self._box:
+            self._regions.reset()
+            self._box = roi.box
+        found = self._regions.increments(before, after, face)
+        row = np.concatenate([found.blood, found.light, found.shift.ravel(), [np.nan if y is None else y]])
+        if not self._rows:
+            row[np.isfinite(row)] = 0.0  # it ends a pair that began before the window
+        self._rows.append((t, row))
+        while t - self._rows[0][0] > WINDOW:
+            self._rows.popleft()
+        if t - self._rows[0][0] >= FIRST and t - self._looked >= EVERY - 0.01:
+            self._look(t)
+
+    def reading(self, t: float) -> PulseReading:
+        """The rate as of t, s, on the same clock as the samples'."""
+        if self._last is None:
+            return PulseReading(None, 0.0, "measuring")
+        if t - self._last > STALE:
+            return PulseReading(None, 0.0, "no new frames")
+        if self._rate is None:
+            return PulseReading(None, self._evidence.quality, self._reason)
+        return PulseReading(self._rate, self._evidence.quality, "")
+
+    def _cut(self, reason: str) -> None:
+        self._rows.clear()
+        self._evidence: Evidence = NOTHING
+        self._looked = -np.inf
+        self._trusted_since: float | None = None
+        self._rate: float | None = None
+        self._reason = reason
+
+    def _look(self, t: float) -> None:
+        self._looked = t
+        times = np.array([time for time, _ in self._rows])
+        if (len(times) - 1) / (times[-1] - times[0]) < MIN_FPS:
+            self._withdraw("too few frames a second")
+            return
+        rows = np.stack([row for _, row in self._rows])
+        n = (rows.shape[1] - 1) // 4
+        before = self._evidence
+        self._evidence = found = weigh(
+            Traces(
+                times,
+                blood=rows[:, :n],
+                light=rows[:, n : 2 * n],
+                shift=rows[:, 2 * n : 4 * n].reshape(-1, n, 2),
+                network=rows[:, -1],
+            )
+        )
+        steady = abs(found.rate - before.rate) <= STEADY
+        if self._rate is not None:
+            if found.quality < KEEP or not steady:
+                self._withdraw(found.objection or "signal too weak")
+            else:
+                self._rate += SMOOTHING * (found.rate - self._rate)
+            return
+        if found.quality < SHOW:
+            self._withdraw(found.objection or "signal too weak")
+            return
+        if self._trusted_since is None or not steady:
+            self._trusted_since = t
+        self._reason = "measuring"
+        if t - self._trusted_since >= HOLD:
+            self._rate, self._reason = found.rate, ""
+
+    def _withdraw(self, reason: str) -> None:
+        self._rate = None
+        self._trusted_since = None
+        self._reason = reason

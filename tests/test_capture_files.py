@@ -1,0 +1,258 @@
+"""Video files: every frame, in order, at the stream's own times; and every way in which a file can be bad."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from deepmag.stream.capture.address import parse_address
+from deepmag.stream.capture.limits import Limits
+from deepmag.stream.capture.open import open_source
+from deepmag.stream.capture.source import SourceError
+from deepmag.stream.capture.video import VideoSource
+from deepmag.stream.frames import Frame
+from scripted_camera import encode, lose_packets, number_of
+
+
+def source(path: Path | str, **options: Any) -> VideoSource:
+    made = open_source(parse_address(str(path)), **{"pace": "max", **options})
+    assert isinstance(made, VideoSource)
+    return made
+
+
+def read(path: Path | str, **options: Any) -> list[Frame]:
+    return list(source(path, **options).frames(threading.Event()))
+
+
+def failure(path: Path | str, **options: Any) -> str:
+    with pytest.raises(SourceError) as caught:
+        read(path, **options)
+    assert not caught.value.retry
+    text = str(caught.value)
+    assert "\n" not in text
+    assert "Errno" not in text
+    return text
+
+
+def test_every_frame_of_a_file_comes_once_and_in_order(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    encode(range(50), to=clip, container="mp4", codec="libx264")
+    frames = read(clip)
+    assert [number_of(f.image) for f in frames] == list(range(50))
+    assert [f.seq for f in frames] == list(range(50))
+    assert {f.session for f in frames} == {0}
+    assert [f.pts for f in frames] == pytest.approx([k / 30 for k in range(50)], abs=1e-4)
+    assert frames[0].image.shape == (120, 160, 3)
+    assert not frames[0].image.flags.writeable
+
+
+def test_a_real_clip_is_read_whole_with_its_rate(shared_data: Path) -> None:
+    clip = source(shared_data / "video" / "clip_a.mp4")
+    frames = list(clip.frames(threading.Event()))
+    with av.open(str(shared_data / "video" / "clip_a.mp4")) as container:
+        first = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    assert len(frames) == 354
+    assert clip.nominal_rate == pytest.approx(30.098, abs=0.001)
+    assert frames[-1].pts == pytest.approx(353 / 30.098, abs=0.05)
+    assert (frames[0].image == first).all()
+    assert not clip.skipped
+
+
+def test_colours_are_red_green_blue(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "red.mp4"), "w") as out:
+        stream = out.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv444p"
+        frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), (200, 30, 60), np.uint8), format="rgb24")
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    image = read(tmp_path / "red.mp4")[0].image
+    assert np.abs(image.astype(int) - (200, 30, 60)).max() <= 6
+
+
+def test_a_portrait_recording_is_turned_upright(tmp_path: Path) -> None:
+    clip = tmp_path / "upright.mp4"
+    encode(range(3), to=clip, container="mp4", codec="libx264")
+    data = bytearray(clip.read_bytes())
+    header = data.index(b"tkhd") + 4
+    one, minus_one = (1 << 16).to_bytes(4, "big"), (-(1 << 16)).to_bytes(4, "big", signed=True)
+    # The matrix of a picture to be turned a quarter clockwise, as a telephone writes it.
+    data[header + 40 : header + 60] = b"".join([bytes(4), one, bytes(4), minus_one, bytes(4)])
+    turned = tmp_path / "turned.mp4"
+    turned.write_bytes(data)
+    upright, lying = read(clip)[2].image, read(turned)[2].image
+    assert lying.shape == (160, 120, 3)
+    assert (lying == np.rot90(upright, -1)).all()
+    assert lying.flags.c_contiguous
+
+
+def test_pace_file_waits_for_each_frames_time(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    encode(range(16), to=clip, container="mp4", codec="libx264")
+    frames = read(clip, pace="file")
+    gaps = [b.arrived - a.arrived for a, b in pairwise(frames)]
+    assert frames[-1].arrived - frames[0].arrived == pytest.approx(0.5, abs=0.2)
+    assert np.median(gaps) == pytest.approx(1 / 30, abs=0.015)
+
+
+def test_a_stop_ends_a_paced_file_in_the_middle_of_a_wait(tmp_path: Path) -> None:
+    clip = tmp_path / "slow.avi"
+    encode(range(3), to=clip, container="avi", codec="mjpeg", rate=1)
+    stop = threading.Event()
+    frames = source(clip, pace="file").frames(stop)
+    next(frames)
+    threading.Timer(0.05, stop.set).start()
+    before = time.monotonic()
+    assert list(frames) == []
+    assert time.monotonic() - before < 0.6
+
+
+def test_a_loop_begins_a_session_each_time_round(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    encode(range(10), to=clip, container="mp4", codec="libx264")
+    frames = source(clip, loop=True).frames(threading.Event())
+    taken = [next(frames) for _ in range(25)]
+    assert [number_of(f.image) for f in taken] == [*range(10), *range(10), *range(5)]
+    assert [f.session for f in taken] == [0] * 10 + [1] * 10 + [2] * 5
+    assert [f.seq for f in taken] == list(range(25))
+    assert taken[10].pts == 0
+
+
+def test_a_change_of_size_in_mid_stream_begins_a_session(tmp_path: Path) -> None:
+    clip = tmp_path / "sizes.ts"
+    clip.write_bytes(encode(range(10)) + encode(range(10, 20), size=(320, 240), start=10 / 30))
+    frames = read(clip)
+    assert [number_of(f.image) for f in frames] == list(range(20))
+    assert [(f.session, f.image.shape[1]) for f in frames] == [(0, 160)] * 10 + [(1, 320)] * 10
+    assert frames[10].pts == 0
+
+
+def test_lost_frames_leave_gaps_of_their_own_length(tmp_path: Path) -> None:
+    lost = {3, 4, 9, 15, 22, 23, 24, 28}
+    clip = tmp_path / "gaps.ts"
+    clip.write_bytes(encode(range(40), lost=lost))
+    frames = read(clip)
+    numbers = [number_of(f.image) for f in frames]
+    assert numbers == [k for k in range(40) if k not in lost]
+    assert [f.pts for f in frames] == pytest.approx([k / 30 for k in numbers], abs=1e-4)
+    assert {f.session for f in frames} == {0}
+
+
+def test_damage_in_mid_stream_is_skipped_and_counted(tmp_path: Path) -> None:
+    whole = encode(range(100), codec="libx264", size=(320, 240))
+    clip = tmp_path / "damaged.ts"
+    clip.write_bytes(lose_packets(whole, 0.05))
+    damaged = source(clip)
+    frames = list(damaged.frames(threading.Event()))
+    assert 20 <= len(frames) < 100
+    assert damaged.skipped["corrupt"] > 0
+    assert number_of(frames[-1].image) > 90  # it went on to the end
+    assert all(b.pts > a.pts for a, b in pairwise(frames))
+
+
+def test_a_file_cut_short_plays_up_to_the_cut(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mkv"
+    encode(range(60), to=clip, container="matroska", codec="libx264")
+    data = clip.read_bytes()
+    clip.write_bytes(data[: len(data) // 2])
+    assert 15 < len(read(clip)) < 60
+
+
+def test_a_thousand_frames_a_second_are_thinned_out_and_counted(tmp_path: Path) -> None:
+    clip = tmp_path / "fast.mp4"
+    encode(range(200), to=clip, container="mp4", codec="libx264", rate=1000, size=(64, 48))
+    fast = source(clip)
+    frames = list(fast.frames(threading.Event()))
+    assert len(frames) + fast.skipped["too fast"] == 200
+    assert (len(frames) - 1) / frames[-1].pts <= 240
+
+
+def test_a_cover_picture_is_not_the_video(tmp_path: Path) -> None:
+    clip = tmp_path / "song.mp3"
+    with av.open(str(clip), "w") as out:
+        sound = out.add_stream("libmp3lame", rate=44100)
+        frame = av.AudioFrame(format="s16p", layout="stereo", samples=1152)
+        frame.sample_rate = 44100
+        out.mux(sound.encode(frame))
+        out.mux(sound.encode(None))
+    assert "no video" in failure(clip)
+
+
+def text_called_video(path: Path) -> Path:
+    (path / "notes.mp4").write_text("Dear diary,\n" * 100)
+    return path / "notes.mp4"
+
+
+def empty(path: Path) -> Path:
+    (path / "empty.mp4").touch()
+    return path / "empty.mp4"
+
+
+def pipe(path: Path) -> Path:
+    os.mkfifo(path / "pipe.mp4")
+    return path / "pipe.mp4"
+
+
+def too_small(path: Path) -> Path:
+    encode(range(3), to=path / "small.mp4", container="mp4", codec="libx264", size=(34, 34))
+    return path / "small.mp4"
+
+
+def unknown_codec(path: Path) -> Path:
+    encode(range(3), to=path / "odd.mp4", container="mp4", codec="libx264")
+    data = (path / "odd.mp4").read_bytes()
+    (path / "odd.mp4").write_bytes(data.replace(b"avc1", b"zzzz").replace(b"avcC", b"zzzC"))
+    return path / "odd.mp4"
+
+
+def only_damage(path: Path) -> Path:
+    encode(range(10), to=path / "noise.mp4", container="mp4", codec="libx264")
+    data = bytearray((path / "noise.mp4").read_bytes())
+    start, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
+    data[start:end] = bytes(end - start)
+    (path / "noise.mp4").write_bytes(data)
+    return path / "noise.mp4"
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda path: path / "absent.mp4", "no such file"),
+        (lambda path: path, "is a folder"),
+        (empty, "is empty"),
+        (pipe, "neither a file nor a camera"),
+        (text_called_video, "not a video"),
+        (too_small, r"too small \(34x34\); at least 36x36"),
+        (unknown_codec, "codec cannot be decoded"),
+        (only_damage, "not one picture"),
+    ],
+)
+def test_a_bad_file_is_refused_in_one_clear_line(
+    tmp_path: Path, make: Callable[[Path], Path], says: str
+) -> None:
+    path = make(tmp_path)
+    text = failure(path)
+    assert str(path) in text
+    assert re.search(says, text)
+
+
+def test_a_picture_that_is_too_large_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    encode(range(3), to=clip, container="mp4", codec="libx264", size=(320, 240))
+    assert "too large (320x240); at most 200x100" in failure(clip, limits=Limits(largest=(200, 100)))
+    assert len(read(clip, limits=Limits(largest=(240, 320)))) == 3  # a portrait limit is the same limit
+
+
+def test_nothing_is_opened_before_the_first_frame_is_asked_for(tmp_path: Path) -> None:
+    made = source(tmp_path / "absent.mp4")
+    made.frames(threading.Event())
+    assert not made.live
+    assert made.name == str(tmp_path / "absent.mp4")

@@ -1,0 +1,58 @@
+"""No password in any text."""
+
+from __future__ import annotations
+
+import io
+import logging
+
+import av
+import pytest
+from deepmag.stream.capture.redact import RedactingFilter, redact
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("rtsp://u:pw@host:554/x", "rtsp://u:***@host:554/x"),
+        ("cannot open 'rtsp://u:pw@host/x': refused", "cannot open 'rtsp://u:***@host/x': refused"),
+        ("rtsp://u:p@w@host/x", "rtsp://u:***@host/x"),
+        ("rtsp://u:p/w@host/x", "rtsp://u:***@host/x"),
+        ("rtsp://u:12345@host/x", "rtsp://u:***@host/x"),
+        ("rtsp://:pw@host/x", "rtsp://:***@host/x"),
+        ("HTTP://u:pw@[::1]:80/x", "HTTP://u:***@[::1]:80/x"),
+        ("rtsp://u:pw@a/x and rtsp://v:pw@b/y", "rtsp://u:***@a/x and rtsp://v:***@b/y"),
+        ("http://h/x?user=u&password=pw&n=1", "http://h/x?user=u&password=***&n=1"),
+        ("http://h/x?Token=pw", "http://h/x?Token=***"),
+        ("rtsp://h/user=u_password=pw_channel=1", "rtsp://h/user=u_password=***"),
+        ("srt://h:1?passphrase=pw", "srt://h:1?passphrase=***"),
+        ("Authorization: Basic cHc=", "Authorization: ***"),
+        ("rtsp://host:554/live@1", "rtsp://host:554/live@1"),
+        ("rtsp://host/live", "rtsp://host/live"),
+        ("mail a@b.c at 10:30, key=3", "mail a@b.c at 10:30, key=3"),
+    ],
+)
+def test_passwords_go_and_everything_else_stays(text: str, redacted: str) -> None:
+    assert redact(text) == redacted
+    assert redact(redacted) == redacted
+
+
+def test_the_filter_cleans_messages_arguments_and_tracebacks() -> None:
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.addFilter(RedactingFilter())
+    log = logging.getLogger("deepmag.test.redaction")
+    log.addHandler(handler)
+    log.propagate = False
+    try:
+        log.warning("opening %s", "rtsp://u:hunter2@host/x")
+        try:
+            av.open("rtsp://u:hunter2@127.0.0.1:1/x")
+        except av.FFmpegError:
+            log.exception("failed")
+    finally:
+        log.removeHandler(handler)
+    text = written.getvalue()
+    assert "hunter2" not in text
+    assert "rtsp://u:***@host/x" in text
+    assert "Traceback" in text
+    assert "ConnectionRefusedError" in text

@@ -1,0 +1,160 @@
+"""The capture thread with sources that do exactly what they are told."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from deepmag.stream.capture.address import parse_address
+from deepmag.stream.capture.open import open_source
+from deepmag.stream.capture.source import SourceError
+from deepmag.stream.capture.thread import CaptureThread
+from deepmag.stream.frames import Frame
+from deepmag.stream.ring import FrameRing
+from scripted_camera import encode, number_of
+
+TIMEOUT = 15.0  # s
+REFUSED = SourceError("cam: wrong user name or password", retry=False)
+CUT = SourceError("cam: cut", retry=True)
+
+
+class Rehearsed:
+    """Each connection delivers as many frames as its entry says, two to a session, then fails or ends."""
+
+    name = "cam"
+
+    def __init__(self, connections: Sequence[tuple[int, Exception | None]], *, live: bool = True) -> None:
+        self.live = live
+        self.closed_in: list[str] = []
+        self._connections = iter(connections)
+
+    def frames(self, stop: threading.Event) -> Iterator[Frame]:
+        count, error = next(self._connections)
+        try:
+            for number in range(count):
+                yield Frame(number // 2, number, 0.0, float(number), np.zeros((40, 40, 3), np.uint8))
+            if error is not None:
+                raise error
+        finally:
+            self.closed_in.append(threading.current_thread().name)
+
+
+def run(source: Rehearsed, **options: float | None) -> tuple[CaptureThread, list[Frame]]:
+    ring = FrameRing(1000)
+    thread = CaptureThread(source, ring, random=lambda: 0.0, **options)  # type: ignore[arg-type]
+    thread.start()
+    frames = []
+    while not ring.finished:
+        frame = ring.get(timeout=TIMEOUT)
+        if frame is not None:
+            frames.append(frame)
+    assert thread.join(TIMEOUT)
+    return thread, frames
+
+
+def test_sessions_and_numbers_go_on_over_connections() -> None:
+    source = Rehearsed([(3, CUT), (0, CUT), (2, None)], live=True)
+    ring = FrameRing(100)
+    thread = CaptureThread(source, ring, random=lambda: 0.0)
+    thread.start()
+    frames = [f for f in (ring.get(timeout=TIMEOUT) for _ in range(5)) if f is not None]
+    thread.stop()
+    assert thread.join(TIMEOUT)
+    assert [f.session for f in frames] == [0, 0, 1, 2, 2]
+    assert [f.seq for f in frames] == list(range(5))
+    assert thread.error is None
+
+
+def test_a_wrong_password_at_first_ends_it_with_the_error_kept() -> None:
+    thread, frames = run(Rehearsed([(0, REFUSED)]))
+    assert frames == []
+    assert thread.error is REFUSED
+    assert thread.state(0.0)[:2] == ("ended", str(REFUSED))
+
+
+def test_a_wrong_password_after_it_was_live_is_tried_again() -> None:
+    source = Rehearsed([(1, CUT), (0, REFUSED), (1, None)])
+    ring = FrameRing(100)
+    thread = CaptureThread(source, ring, random=lambda: 0.0)
+    thread.start()
+    assert ring.get(timeout=TIMEOUT) is not None
+    again = ring.get(timeout=TIMEOUT)
+    thread.stop()
+    assert thread.join(TIMEOUT)
+    assert again is not None
+    assert again.session == 1
+
+
+def test_the_end_of_a_file_is_no_error() -> None:
+    thread, frames = run(Rehearsed([(4, None)], live=False))
+    assert len(frames) == 4
+    assert thread.error is None
+    assert thread.state(100.0)[0] == "ended"
+
+
+def test_a_file_that_fails_is_not_tried_again_even_after_frames() -> None:
+    thread, frames = run(Rehearsed([(4, CUT)], live=False))
+    assert len(frames) == 4
+    assert thread.error is CUT
+
+
+def test_a_defect_in_a_source_is_logged_and_told_and_does_not_hang_the_ring(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        thread, _ = run(Rehearsed([(1, ZeroDivisionError("oops"))], live=False))
+    assert str(thread.error) == "cam: unexpected failure (ZeroDivisionError)"
+    assert any(record.exc_info for record in caplog.records)
+
+
+def test_every_connection_is_closed_in_the_thread_that_opened_it() -> None:
+    source = Rehearsed([(3, CUT), (50, None)])
+    ring = FrameRing(100)
+    thread = CaptureThread(source, ring, random=lambda: 0.0)
+    thread.start()
+    for _ in range(10):
+        assert ring.get(timeout=TIMEOUT) is not None
+    thread.stop()
+    assert thread.join(TIMEOUT)
+    assert set(source.closed_in) == {"capture"}
+
+
+def test_a_file_at_full_pace_through_a_small_ring_loses_nothing(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    encode(range(200), to=clip, container="mp4")
+    ring = FrameRing(2, policy="wait")
+    thread = CaptureThread(open_source(parse_address(str(clip)), pace="max"), ring)
+    thread.start()
+    taken = []
+    while not ring.finished:
+        frame = ring.get(timeout=TIMEOUT)
+        if frame is not None:
+            taken.append((frame.seq, number_of(frame.image)))
+    assert taken == [(k, k) for k in range(200)]
+    assert ring.dropped == 0
+    assert thread.join(TIMEOUT)
+
+
+def test_stop_frees_a_thread_that_waits_for_room(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    encode(range(50), to=clip, container="mp4")
+    ring = FrameRing(2, policy="wait")
+    thread = CaptureThread(open_source(parse_address(str(clip)), pace="max"), ring)
+    thread.start()
+    assert ring.get(timeout=TIMEOUT) is not None
+    thread.stop()
+    assert thread.join(TIMEOUT)
+    assert thread.error is None
+
+
+def test_the_error_of_a_missing_file_is_kept(tmp_path: Path) -> None:
+    ring = FrameRing(2, policy="wait")
+    thread = CaptureThread(open_source(parse_address(str(tmp_path / "absent.mp4"))), ring)
+    thread.start()
+    assert thread.join(TIMEOUT)
+    assert ring.finished
+    assert "no such file" in str(thread.error)

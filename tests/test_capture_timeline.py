@@ -1,0 +1,121 @@
+"""From the timestamps that cameras send to time one can compute with."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from deepmag.stream.capture.pacing import Pacer
+from deepmag.stream.capture.timeline import MIN_STEP, RateLimit, Timeline
+
+SIZE = (640, 480)
+T = 1 / 30
+
+
+def place(stamps: list[float | None], arrivals: list[float], *, live: bool = True) -> list[tuple[int, float]]:
+    timeline = Timeline(live=live, nominal_rate=30)
+    return [timeline.place(s, a, SIZE) for s, a in zip(stamps, arrivals, strict=True)]
+
+
+def assert_times(placed: list[tuple[int, float]], expected: list[tuple[int, float]]) -> None:
+    assert [session for session, _ in placed] == [session for session, _ in expected]
+    assert [time for _, time in placed] == pytest.approx([time for _, time in expected], abs=1e-9)
+
+
+def test_time_is_the_streams_own_from_the_sessions_first_frame() -> None:
+    stamps = [100 + k * T for k in range(5)]
+    arrivals = [7 + 2 * math.sin(k) ** 2 / 30 for k in range(5)]  # jitter of the network
+    assert_times(place(stamps, arrivals), [(0, k * T) for k in range(5)])
+
+
+def test_a_change_of_size_starts_a_session() -> None:
+    timeline = Timeline(live=True, nominal_rate=30)
+    assert timeline.place(1.0, 1.0, (640, 480)) == (0, 0.0)
+    assert timeline.place(1.0 + T, 1.0 + T, (320, 240)) == (1, 0.0)
+    session, time = timeline.place(1.0 + 2 * T, 1.0 + 2 * T, (320, 240))
+    assert session == 1
+    assert time == pytest.approx(T)
+
+
+def test_a_step_back_starts_a_session() -> None:
+    assert_times(place([10, 10 + T, 3, 3 + T], [0, T, 2 * T, 3 * T]), [(0, 0), (0, T), (1, 0), (1, T)])
+
+
+def test_a_small_step_back_is_jitter_and_time_still_grows() -> None:
+    placed = place([0, T, T - 0.02, 3 * T], [0, T, 2 * T, 3 * T])
+    assert_times(placed, [(0, 0), (0, T), (0, T + MIN_STEP), (0, 3 * T)])
+
+
+def test_a_leap_of_more_than_five_seconds_starts_a_session_in_a_file_too() -> None:
+    assert_times(place([0, T, 20, 20 + T], [0, 0, 0, 0], live=False), [(0, 0), (0, T), (1, 0), (1, T)])
+
+
+def test_a_leap_that_arrival_does_not_confirm_starts_a_session_when_live() -> None:
+    assert_times(place([0, T, 3, 3 + T], [0, T, 2 * T, 3 * T]), [(0, 0), (0, T), (1, 0), (1, T)])
+
+
+def test_a_gap_that_arrival_confirms_is_a_gap() -> None:
+    assert_times(place([0, T, 3, 3 + T], [0, T, 3, 3 + T]), [(0, 0), (0, T), (0, 3), (0, 3 + T)])
+
+
+def test_frames_that_arrive_late_and_together_keep_their_times() -> None:
+    stamps = [k * T for k in range(60)]
+    arrivals = [*(k * T for k in range(30)), *([2.5] * 30)]
+    assert_times(place(stamps, arrivals), [(0, k * T) for k in range(60)])
+
+
+def test_without_timestamps_a_live_stream_goes_by_arrival_and_a_file_by_its_rate() -> None:
+    arrivals = [5.0, 5.04, 5.08]
+    assert_times(place([None] * 3, arrivals), [(0, 0), (0, 0.04), (0, 0.08)])
+    assert_times(place([None] * 3, arrivals, live=False), [(0, 0), (0, T), (0, 2 * T)])
+
+
+def test_timestamps_that_begin_or_pause_in_mid_stream_join_on() -> None:
+    stamps = [None, 100.0, 100 + T, None, 100 + 3 * T]
+    assert_times(place(stamps, [k * T for k in range(5)]), [(0, k * T) for k in range(5)])
+
+
+def test_a_repeated_timestamp_neither_stops_time_nor_shifts_what_follows() -> None:
+    placed = place([0, T, T, 2 * T], [0, T, T, 2 * T])
+    assert_times(placed, [(0, 0), (0, T), (0, T + MIN_STEP), (0, 2 * T)])
+
+
+def test_a_clock_that_stands_still_is_replaced_by_arrival() -> None:
+    times = [time for _, time in place([7.0] * 40, [k * T for k in range(40)])]
+    assert times[-1] - times[9] == pytest.approx(30 * T)
+
+
+def test_the_rate_limit_thins_a_thousand_frames_a_second_out() -> None:
+    limit = RateLimit()
+    kept = [k / 1000 for k in range(1000) if limit.admits(0, k / 1000)]
+    assert 190 <= len(kept) <= 240
+    assert limit.admits(1, 0.0)
+
+
+@pytest.mark.parametrize("rate", [24, 30, 120, 240])
+def test_the_rate_limit_lets_every_accepted_rate_through(rate: int) -> None:
+    limit = RateLimit()
+    assert all(limit.admits(0, k / rate) for k in range(500))
+
+
+def test_a_file_is_paced_by_its_timestamps() -> None:
+    pacer = Pacer()
+    assert pacer.delay(0, 0.0, 50.0) == 0
+    assert pacer.delay(0, 0.1, 50.02) == pytest.approx(0.08)
+    assert pacer.delay(0, 0.2, 50.25) == 0  # late by less than half a second: the schedule holds
+    assert pacer.delay(0, 0.3, 50.25) == pytest.approx(0.05)
+
+
+def test_after_a_long_pause_the_schedule_moves_instead_of_racing() -> None:
+    pacer = Pacer()
+    pacer.delay(0, 0.0, 0.0)
+    assert pacer.delay(0, 0.1, 60.0) == 0
+    assert pacer.delay(0, 0.2, 60.0) == pytest.approx(0.1)
+
+
+def test_a_new_session_is_shown_at_once() -> None:
+    pacer = Pacer()
+    pacer.delay(0, 0.0, 0.0)
+    pacer.delay(0, 9.0, 9.0)
+    assert pacer.delay(1, 0.0, 9.01) == 0
+    assert pacer.delay(1, 0.5, 9.01) == pytest.approx(0.5)

@@ -1,0 +1,170 @@
+"""The runtimes: they agree with torch, say what they are, and refuse what they cannot do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+from test_ascent import pairs, pulse_net
+
+from deepmag.export.parity import TOLERANCE, compare, compare_ascenders
+from deepmag.export.runtime import (
+    Ascender,
+    AscenderUnavailableError,
+    Runtime,
+    cuda_device_count,
+    load_weights,
+    open_ascender,
+)
+from deepmag.models.ascent import ascend_paper
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Weights = dict[str, NDArray[np.float32]]
+
+
+@pytest.fixture(scope="module")
+def weights() -> Weights:
+    return {name: tensor.numpy() for name, tensor in pulse_net(torch.float32).state_dict().items()}
+
+
+@pytest.fixture(scope="module")
+def ort_cpu(weights: Weights) -> Ascender:
+    return open_ascender(weights, "ort", "cpu", threads=2, paper_iterations=4)
+
+
+@pytest.fixture(scope="module")
+def torch_cpu(weights: Weights) -> Ascender:
+    return open_ascender(weights, "torch", "cpu", torch.get_num_threads(), paper_iterations=4)
+
+
+def x(count: int) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = pairs(count, torch.float32).numpy()
+    return array
+
+
+def test_onnx_runtime_computes_what_torch_computes(weights: Weights) -> None:
+    ort_cpu = open_ascender(weights, "ort", "cpu")
+    torch_cpu = open_ascender(weights, "torch", "cpu", threads=torch.get_num_threads())
+    results = compare_ascenders(ort_cpu, torch_cpu, x(3), gamma=6e-5, growth=0.3)
+    assert [result.name for result in results] == [
+        "paper dx",
+        "paper y",
+        "steady dx",
+        "steady y",
+        "steady grad",
+    ]
+    for result in results:
+        assert result.agrees, str(result)
+
+
+@pytest.mark.skipif(cuda_device_count() == 0, reason="no GPU here")
+@pytest.mark.parametrize("runtime", ["ort", "torch"])
+def test_the_gpu_computes_what_the_cpu_computes(
+    weights: Weights, torch_cpu: Ascender, runtime: Runtime
+) -> None:
+    try:
+        on_gpu = open_ascender(weights, runtime, "cuda", paper_iterations=4)
+    except AscenderUnavailableError as refusal:
+        pytest.skip(str(refusal))
+    for result in compare_ascenders(on_gpu, torch_cpu, x(5), gamma=6e-5, growth=0.3):
+        assert result.agrees, str(result)
+
+
+def test_outputs_are_float32_and_shaped_like_the_input(ort_cpu: Ascender, torch_cpu: Ascender) -> None:
+    for ascender in (ort_cpu, torch_cpu):
+        dx, y = ascender.paper(x(2), 6e-5)
+        steady = ascender.steady(x(2), x(2), np.array([0.1, 0.2], dtype=np.float32))
+        assert [array.shape for array in (dx, y)] == [(2, 3, 36, 36), (2,)]
+        assert [array.shape for array in steady] == [(2, 3, 36, 36), (2,), (2, 3, 36, 36)]
+        assert {array.dtype for array in (dx, y, *steady)} == {np.dtype(np.float32)}
+
+
+def test_the_input_is_not_changed(ort_cpu: Ascender, torch_cpu: Ascender) -> None:
+    for ascender in (ort_cpu, torch_cpu):
+        given = x(1)
+        given.flags.writeable = False
+        ascender.paper(given, 6e-5)
+        ascender.steady(given, given, 0.3)
+        assert (given == x(1)).all()
+
+
+def test_other_iterations_can_be_asked_for(weights: Weights) -> None:
+    ascender = open_ascender(weights, "ort", "cpu", threads=1, paper_iterations=3, steady_iterations=2)
+    dx, _ = ascender.paper(x(1), 6e-5)
+    expected, _ = ascend_paper(pulse_net(torch.float32), pairs(1, torch.float32), 6e-5, iterations=3)
+    assert compare("dx", dx, expected.numpy()).errors.max() < TOLERANCE
+
+
+def test_descriptions_name_runtime_device_and_threads(ort_cpu: Ascender, torch_cpu: Ascender) -> None:
+    assert ort_cpu.description == "onnxruntime CPU, 2 threads"
+    assert torch_cpu.description.startswith("torch CPU")
+
+
+@pytest.mark.parametrize("shape", [(3, 36, 36), (1, 3, 35, 36), (0, 3, 36, 36)])
+def test_an_array_that_is_no_frame_pair_is_refused(
+    ort_cpu: Ascender, torch_cpu: Ascender, shape: tuple[int, ...]
+) -> None:
+    for ascender in (ort_cpu, torch_cpu):
+        with pytest.raises(ValueError, match="expected frame pairs"):
+            ascender.paper(np.zeros(shape, dtype=np.float32), 6e-5)
+    with pytest.raises(ValueError, match=r"shape \(1, 3, 36, 36\), not \(2, 3, 36, 36\)"):
+        ort_cpu.steady(x(1), x(2), 0.1)
+
+
+def test_weights_come_from_a_safetensors_file(weights: Weights, tmp_path: Path, ort_cpu: Ascender) -> None:
+    path = tmp_path / "pulse.safetensors"
+    save_file(weights, path)
+    assert load_weights(path).keys() == weights.keys()
+    from_file = open_ascender(path, "ort", "cpu", threads=2, paper_iterations=4)
+    assert (from_file.paper(x(1), 6e-5)[0] == ort_cpu.paper(x(1), 6e-5)[0]).all()
+
+
+def test_a_file_that_holds_no_weights_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "pulse.safetensors"
+    path.write_text("not weights")
+    with pytest.raises(ValueError, match=r"pulse\.safetensors is not a safetensors file"):
+        open_ascender(path)
+    with pytest.raises(OSError, match=r"missing\.safetensors"):
+        open_ascender(tmp_path / "missing.safetensors")
+
+
+@pytest.mark.skipif(cuda_device_count() > 0, reason="there is a GPU here")
+def test_without_a_gpu_auto_takes_the_cpu_and_cuda_is_refused_in_one_line(
+    weights: Weights, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert "CPU" in open_ascender(weights, "auto", "auto").description
+    for runtime in ("auto", "ort", "torch"):
+        with pytest.raises(AscenderUnavailableError, match=r"^the CUDA driver sees no GPU here: .*$"):
+            open_ascender(weights, runtime, "cuda")  # type: ignore[arg-type]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_cuda_provider_that_does_not_start_is_refused_without_noise(
+    weights: Weights, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if cuda_device_count() > 0:
+        pytest.skip("the CUDA provider may start here")
+    from deepmag.export.ort_ascender import OrtAscender
+
+    with pytest.raises(AscenderUnavailableError, match="CUDA"):
+        OrtAscender(weights, "cuda", 1, 3, 3)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_onnx_runtime_path_does_not_load_torch(weights: Weights, tmp_path: Path) -> None:
+    path = tmp_path / "pulse.safetensors"
+    save_file(weights, path)
+    code = (
+        "import sys; from pathlib import Path; from deepmag.export.runtime import open_ascender\n"
+        "open_ascender(Path(sys.argv[1]), device='cpu'); sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, path], check=True, timeout=60, env=os.environ)

@@ -1,0 +1,360 @@
+"""Pushing to an RTSP server: to GStreamer's, which is not ours, and to servers that fail."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import socket
+import struct
+import subprocess
+import threading
+from base64 import b64encode
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from deepmag.stream.render.renderer import RendererError
+from deepmag.stream.render.rtp_h264 import (
+    PAYLOAD_SIZE,
+    Packetizer,
+    fragments,
+    nal_units,
+    parameter_sets,
+    session_description,
+)
+from deepmag.stream.render.rtsp_messages import authorization, parse_address, parse_response, request
+from deepmag.stream.render.rtsp_push import LiveEncoder, RtspPush
+from render_frames import Panel, magnified, numbered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SINK = Path(__file__).parent / "rtsp_sink.py"
+SYSTEM_PYTHON = "/usr/bin/python3"  # GStreamer's bindings are the system's
+PATIENCE = 30.0  # s
+IMPORTS = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
+
+
+class Sink:
+    """A GStreamer RTSP server that decodes what is pushed to it."""
+
+    def __init__(self, *options: str) -> None:
+        self._process = subprocess.Popen(
+            [SYSTEM_PYTHON, str(SINK), *options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self._watch = threading.Timer(PATIENCE, self._process.kill)  # so that no read waits for ever
+        self._watch.start()
+        self.port = self.said()["port"]
+
+    def url(self, login: str = "") -> str:
+        return f"rtsp://{login}127.0.0.1:{self.port}/live"
+
+    def said(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, "the server ended, or said nothing in time"
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def kill(self) -> None:
+        self._watch.cancel()
+        self._process.kill()
+        self._process.communicate()
+
+
+@pytest.fixture(scope="module")
+def gstreamer() -> None:
+    if (
+        shutil.which(SYSTEM_PYTHON) is None
+        or subprocess.run([SYSTEM_PYTHON, "-c", IMPORTS], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("GStreamer's RTSP server (gir1.2-gst-rtsp-server-1.0) is not installed")
+
+
+@pytest.fixture
+def sinks(gstreamer: None) -> Iterator[list[Sink]]:
+    running: list[Sink] = []
+    yield running
+    for sink in running:
+        sink.kill()
+
+
+class Clock:
+    """Monotonic time in the test's hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("options", "login"),
+    [
+        ((), ""),
+        (("--user", "nurse", "--password", "p@ss w/rd"), "nurse:p%40ss%20w%2Frd@"),
+        (("--user", "nurse", "--password", "p@ss w/rd", "--digest"), "nurse:p%40ss%20w%2Frd@"),
+    ],
+    ids=["open", "basic", "digest"],
+)
+def test_a_real_server_decodes_every_frame_in_order(
+    sinks: list[Sink], options: tuple[str, ...], login: str
+) -> None:
+    sinks.append(Sink(*options))
+    push = RtspPush(sinks[0].url(login), rate=30)
+    push.open()
+    for number in range(90):
+        push.render(magnified(number))
+    heard = [sinks[0].said() for _ in range(85)]
+    push.close()
+    assert [picture["number"] for picture in heard] == list(range(85))
+    assert {tuple(picture["size"]) for picture in heard} == {(160, 120)}
+    assert push.unsent == 0
+
+
+def test_a_large_picture_arrives_whole_and_a_change_of_size_is_announced(sinks: list[Sink]) -> None:
+    sinks.append(Sink())
+    push = RtspPush(sinks[0].url(), rate=30)
+    push.open()
+    for number in range(8):  # noise at 640x480: a keyframe of some 200 packets
+        push.render(magnified(number, image=numbered(number, 480, 640)))
+    heard = [sinks[0].said() for _ in range(4)]
+    assert [(p["number"], p["size"]) for p in heard] == [(n, [640, 480]) for n in range(4)]
+    for number in range(100, 120):
+        push.render(magnified(number, session=1))
+    while (heard := [sinks[0].said()])[0]["number"] < 100:
+        pass
+    assert heard[0]["size"] == [160, 120]
+    push.close()
+
+
+def test_a_server_that_goes_away_is_waited_for_and_found_again(
+    sinks: list[Sink], caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock()
+    sinks.append(Sink("--user", "nurse", "--password", "hush", "--digest"))
+    port = str(sinks[0].port)
+    with caplog.at_level(logging.DEBUG):
+        push = RtspPush(sinks[0].url("nurse:hush@"), rate=30, clock=clock, chance=lambda: 0.5)
+        push.open()
+        push.render(magnified(0))
+        assert push.connected
+        sinks[0].kill()
+        push.render(magnified(1))
+        assert not push.connected
+        waits = []
+        for number in range(2, 7):  # each try is made as soon as it is due, and not before
+            due = clock.now + float(caplog.records[-1].getMessage().split()[-2])
+            waits.append(due - clock.now)
+            clock.now = due - 0.06  # the log rounds to 0.1 s
+            tries = len(caplog.records)
+            push.render(magnified(number))
+            assert len(caplog.records) == tries
+            clock.now = due + 0.06
+            push.render(magnified(number))
+            assert len(caplog.records) == tries + 1
+        assert waits == [0.5, 1.0, 2.0, 4.0, 8.0]
+        assert push.unsent == 11
+        sinks.append(Sink("--user", "nurse", "--password", "hush", "--digest", "--port", port))
+        clock.now += 60
+        for number in range(500, 530):
+            push.render(magnified(number, session=1))
+        assert push.connected
+        assert [sinks[1].said()["number"] for _ in range(20)] == list(range(500, 520))
+        push.close()
+    assert "nurse" not in caplog.text
+    assert "hush" not in caplog.text
+
+
+@pytest.mark.parametrize("login", ["", "nurse:wrong@"])
+def test_a_server_that_refuses_the_first_connection_ends_the_push(
+    sinks: list[Sink], login: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    sinks.append(Sink("--user", "nurse", "--password", "hush"))
+    push = RtspPush(sinks[0].url(login), rate=30)
+    push.open()
+    with caplog.at_level(logging.DEBUG), pytest.raises(RendererError, match="password is wrong") as caught:
+        push.render(magnified(0))
+    push.close()
+    assert "nurse:" not in str(caught.value) + caplog.text
+    assert sinks[0].url() in str(caught.value)
+
+
+def test_an_unknown_path_ends_the_push(sinks: list[Sink]) -> None:
+    sinks.append(Sink())
+    push = RtspPush(sinks[0].url().replace("/live", "/elsewhere"), rate=30)
+    with pytest.raises(RendererError, match="no such path"):
+        push.render(magnified(0))
+
+
+def test_a_server_that_never_answers_holds_up_neither_the_push_nor_the_process() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        push = RtspPush(f"rtsp://u:hush@127.0.0.1:{server.getsockname()[1]}/x", rate=30, timeout=0.5)
+        done = threading.Event()
+
+        def render() -> None:
+            push.render(magnified(0))
+            done.set()
+
+        thread = threading.Thread(target=render)
+        thread.start()
+        beats = 0
+        while not done.wait(0.01):  # another thread goes on meanwhile; libav's own push would stop it
+            beats += 1
+        thread.join(PATIENCE)
+    assert beats > 5
+    assert push.unsent == 1
+    assert not push.connected
+
+
+def test_a_peer_that_speaks_something_else_is_a_failed_try(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet() -> None:
+            with server.accept()[0] as peer:
+                peer.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        push = RtspPush(f"rtsp://127.0.0.1:{server.getsockname()[1]}/x", rate=30)
+        push.render(magnified(0))
+        thread.join(PATIENCE)
+    assert push.unsent == 1
+    assert "does not speak RTSP" in caplog.text
+
+
+def test_a_stale_picture_is_sent_on_with_its_state_on_it(sinks: list[Sink]) -> None:
+    clock = Clock()
+    sinks.append(Sink())
+    push = RtspPush(sinks[0].url(), rate=30, overlay=Panel(), clock=clock)  # type: ignore[arg-type]
+    push.render(magnified(1023))
+    for _ in range(3):
+        clock.now += 0.25
+        push.idle()  # less than a second: nothing is said yet
+    sent = push._publisher._rtp.packets  # type: ignore[union-attr]
+    for _ in range(60):
+        clock.now += 0.25
+        push.idle()
+    assert push._publisher._rtp.packets >= sent + 57  # type: ignore[union-attr]
+    assert sinks[0].said()["size"] == [480, 360]  # what the overlay needs to be read
+    push.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["http://a/b", "rtsp:///x", "rtsp://h:port/x", "a.mp4", "rtsp://u:hush@h:99999/"]
+)
+def test_an_address_that_is_none_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(RendererError, match="rtsp://") as caught:
+        RtspPush(url, rate=30)
+    assert "hush" not in str(caught.value)
+
+
+def test_an_address_is_taken_apart() -> None:
+    address = parse_address("rtsp://me:a%40b@[::1]:8554/live/x?key=1")
+    assert (address.host, address.port, address.user, address.password) == ("::1", 8554, "me", "a@b")
+    assert address.url == "rtsp://[::1]:8554/live/x?key=1"
+    assert "a@b" not in repr(address)
+    assert parse_address("rtsp://host/x").port == 554
+
+
+def test_digest_answers_as_the_rfc_s_example_does() -> None:
+    # RFC 2617, section 3.5, without qop as RFC 2069 computes it from the same figures.
+    address = parse_address("rtsp://Mufasa:Circle%20Of%20Life@host/")
+    challenge = 'Digest realm="testrealm@host.com", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093", opaque="5ccc"'
+    answer = authorization(["Basic realm=x", challenge], address, "GET", "/dir/index.html")
+    assert answer is not None
+    assert 'response="670fd8c2df070c60b045671b8b24ff02"' in answer
+    assert 'opaque="5ccc"' in answer
+    assert answer.startswith("Digest ")
+
+
+def test_basic_is_used_where_nothing_else_is_offered() -> None:
+    address = parse_address("rtsp://Aladdin:open%20sesame@host/")
+    assert authorization(['Basic realm="x"'], address, "A", "b") == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+    assert authorization(["Bearer x"], address, "A", "b") is None
+    assert authorization(['Basic realm="x"'], parse_address("rtsp://host/"), "A", "b") is None
+
+
+def test_an_answer_is_read_only_when_it_is_complete() -> None:
+    data = b"RTSP/1.0 200 OK\r\nCSeq: 3\r\nSession: 42;timeout=60\r\nContent-Length: 4\r\n\r\nbody$rest"
+    whole = len(data) - 5
+    for length in range(whole):
+        assert parse_response(data[:length]) is None
+    found = parse_response(data)
+    assert found is not None
+    assert found[1] == whole
+    assert (found[0].status, found[0].header("SESSION")) == (200, "42;timeout=60")
+    for nonsense in (b"HTTP/1.1 200 OK\r\n\r\n", b"\0\1\2\3\4\5", b"RTSP/1.0 abc\r\n\r\n"):
+        with pytest.raises(ValueError, match="does not speak RTSP"):
+            parse_response(nonsense)
+
+
+def test_a_request_has_its_length() -> None:
+    assert request("ANNOUNCE", "rtsp://h/x", 7, {"A": "b"}, "é") == (
+        b"ANNOUNCE rtsp://h/x RTSP/1.0\r\nCSeq: 7\r\nUser-Agent: deepmag\r\nA: b\r\n"
+        b"Content-Length: 2\r\n\r\n\xc3\xa9"
+    )
+
+
+@pytest.mark.parametrize("size", [1, PAYLOAD_SIZE, PAYLOAD_SIZE + 1, 10 * PAYLOAD_SIZE])
+def test_fragments_put_together_are_the_unit(size: int) -> None:
+    unit = b"\x65" + np.random.default_rng(size).bytes(size)
+    pieces = fragments(unit)
+    assert all(len(piece) <= PAYLOAD_SIZE for piece in pieces)
+    if len(pieces) == 1:
+        assert pieces == [unit]
+        return
+    assert b"\x65" + b"".join(piece[2:] for piece in pieces) == unit
+    assert [piece[1] & 0xC0 for piece in pieces] == [0x80, *[0] * (len(pieces) - 2), 0x40]
+    assert {(piece[0], piece[1] & 0x1F) for piece in pieces} == {(0x60 | 28, 5)}
+
+
+def test_units_are_found_behind_both_kinds_of_start_code() -> None:
+    assert nal_units(b"\0\0\0\1\x67ab\0\0\1\x68c\0\0\0\1\x65\0\0\3\1") == [
+        b"\x67ab",
+        b"\x68c",
+        b"\x65\0\0\3\1",
+    ]
+
+
+def test_packets_are_numbered_timed_and_the_last_of_a_picture_is_marked() -> None:
+    packetizer = Packetizer(sequence=65535, ssrc=7, offset=100)
+    packets = packetizer.packets_of(b"\0\0\1\x67a\0\0\1\x65" + b"x" * 3000, 9000)
+    headers = [struct.unpack(">BBHII", packet[:12]) for packet in packets]
+    assert [h[2] for h in headers] == [65535, 0, 1, 2]
+    assert [h[1] for h in headers] == [96, 96, 96, 96 | 128]
+    assert {(h[0], h[3], h[4]) for h in headers} == {(0x80, 9100, 7)}
+    report = struct.unpack(">BBHIIIIII", packetizer.sender_report(9000, 1.5))
+    assert report == (0x80, 200, 6, 7, 2_208_988_801, 2**31, 9100, 4, sum(len(p) - 12 for p in packets))
+
+
+def test_the_encoder_answers_each_picture_at_once_with_a_keyframe_every_two_seconds() -> None:
+    encoder = LiveEncoder(120, 160, rate=30)
+    ticks = np.cumsum(np.random.default_rng(0).uniform(0.02, 0.2, 100)) * 90_000
+    keyframes = []
+    for number, tick in enumerate(ticks):
+        kinds = [unit[0] & 0x1F for unit in nal_units(encoder.encode(numbered(number), round(tick)))]
+        assert kinds, "a packet for each picture"
+        if 5 in kinds:
+            assert kinds[:2] == [7, 8]  # with its parameter sets, for those who join here
+            keyframes.append(tick / 90_000)
+    assert len(keyframes) >= 4
+    assert np.diff(keyframes).min() >= 2.0
+    assert np.diff(keyframes).max() <= 2.2
+
+
+def test_the_description_names_the_stream_and_its_parameter_sets() -> None:
+    sps, pps = parameter_sets(LiveEncoder(120, 160, rate=30).encode(numbered(0), 0))
+    text = session_description(sps, pps, control="streamid=0")
+    assert f"sprop-parameter-sets={b64encode(sps).decode()},{b64encode(pps).decode()};" in text
+    assert f"profile-level-id={sps[1:4].hex().upper()}\r\n" in text
+    assert text.endswith("a=control:streamid=0\r\n")
+    with pytest.raises(ValueError, match="no parameter sets"):
+        parameter_sets(b"\0\0\1\x41abc")

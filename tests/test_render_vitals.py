@@ -1,0 +1,147 @@
+"""The table of vitals: one row a second, whatever happens to the source."""
+
+from __future__ import annotations
+
+import csv
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from deepmag.stream.frames import PulseReading
+from deepmag.stream.render.renderer import RendererError
+from deepmag.stream.render.thread import RenderThread
+from deepmag.stream.render.vitals_csv import VitalsCsv
+from render_frames import magnified
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from deepmag.stream.frames import SourceState
+
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+
+
+class Bench:
+    """A VitalsCsv whose clocks and source the test owns."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.time = 100.0
+        self.state: SourceState = "live"
+        self.csv = VitalsCsv(
+            path,
+            state=lambda: self.state,
+            clock=lambda: self.time,
+            now=lambda: NOON + timedelta(seconds=self.time - 100),
+        )
+        self.csv.open()
+
+    def idle_for(self, seconds: float) -> None:
+        for _ in range(round(seconds * 4)):
+            self.time += 0.25
+            self.csv.idle()
+
+    def rows(self) -> list[dict[str, str]]:
+        with self.path.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path / "vitals.csv")
+
+
+def test_one_row_for_each_second_of_the_source(bench: Bench) -> None:
+    for number in range(301):
+        bench.time += 1 / 30
+        bench.csv.render(magnified(number, pts=20 + number / 30.1))
+    rows = bench.rows()  # read while it is open: every row is flushed
+    assert len(rows) == 10
+    assert [float(row["pts"]) for row in rows] == pytest.approx(range(20, 30), abs=1 / 30)
+    assert rows[0] == {
+        "time": "2024-05-01T12:00:00.033+00:00",
+        "session": "0",
+        "pts": "20.000",
+        "rate": "72.4",
+        "quality": "0.90",
+        "reason": "",
+    }
+    bench.csv.close()
+
+
+def test_the_rows_count_the_source_s_seconds_at_any_pace(bench: Bench) -> None:
+    for number in range(90):  # three seconds of a file in no time
+        bench.csv.render(magnified(number))
+    assert [row["pts"] for row in bench.rows()] == ["0.000", "1.000", "2.000"]
+    bench.csv.close()
+
+
+def test_a_rate_that_is_not_trusted_is_empty_with_its_reason(bench: Bench) -> None:
+    bench.csv.render(magnified(0, reading=PulseReading(None, 0.12, "too much motion, or no face")))
+    (row,) = bench.rows()
+    assert (row["rate"], row["quality"], row["reason"]) == ("", "0.12", "too much motion, or no face")
+    bench.csv.close()
+
+
+def test_rows_go_on_without_a_rate_while_no_frame_comes(bench: Bench) -> None:
+    bench.csv.render(magnified(0))
+    bench.state = "stale"
+    bench.idle_for(2)
+    bench.state = "lost"
+    bench.idle_for(2)
+    bench.state = "live"
+    bench.csv.render(magnified(1, session=1, pts=0.0))
+    rows = bench.rows()
+    assert [row["reason"] for row in rows] == ["", "stale", "stale", "lost", "lost", ""]
+    assert [row["rate"] for row in rows] == ["72.4", "", "", "", "", "72.4"]
+    assert [row["session"] for row in rows] == ["0", "", "", "", "", "1"]
+    bench.csv.close()
+
+
+def test_an_engine_that_stands_still_behind_a_live_source_is_stale(bench: Bench) -> None:
+    bench.idle_for(1)
+    assert [row["reason"] for row in bench.rows()] == ["stale"]
+    bench.csv.close()
+
+
+def test_short_pauses_between_frames_make_no_row(bench: Bench) -> None:
+    for number in range(20):
+        bench.csv.render(magnified(number, pts=number * 0.05))
+        bench.idle_for(0.75)
+    assert len(bench.rows()) == 1
+    bench.csv.close()
+
+
+def test_the_end_of_the_source_is_one_row(bench: Bench) -> None:
+    bench.state = "ended"
+    bench.idle_for(10)
+    assert [row["reason"] for row in bench.rows()] == ["ended"]
+    bench.csv.close()
+
+
+def test_a_table_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    vitals = VitalsCsv(tmp_path / "missing" / "a.csv", state=lambda: "live")
+    with pytest.raises(RendererError, match=r"cannot write the vitals to .*a\.csv: No such file"):
+        vitals.open()
+    vitals.close()
+
+
+def test_a_full_disk_ends_it_with_one_clear_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.symlink_to("/dev/full")
+    thread = RenderThread(VitalsCsv(path, state=lambda: "live"))
+    thread.start()
+    assert not thread.wait_opened(20)
+    assert thread.close(20)
+    assert thread.error == f"cannot write the vitals to {path}: No space left on device"
+
+
+def test_it_runs_in_its_thread_and_loses_no_second(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    thread = RenderThread(VitalsCsv(path, state=lambda: "live"), policy="every", block=True)
+    thread.start()
+    for number in range(300):
+        thread.push(magnified(number))
+    assert thread.close(20)
+    with path.open(newline="") as file:
+        assert [float(row["pts"]) for row in csv.DictReader(file)] == list(range(10))
