@@ -116,7 +116,7 @@ class Engine:
                 frame = self._ring.get(POLL)
                 if frame is not None:
                     self._take(frame)
-                elif self._ring.closed:
+                elif self._ring.finished:
                     break
             if not self._stop.is_set():
                 self._hand_on(self._magnifier.flush())

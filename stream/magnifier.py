@@ -78,7 +78,7 @@ class _Waiting:
 class PulseMagnifier:
     """Frames in, magnified frames out, in order and one for one; those of the last ``lag`` seconds are still inside.
 
-    nominal_rate: Hz, where the source knows it. clock: time.monotonic, for ``MagnifiedFrame.ready`` only.
+    nominal_rate: asked for at each session's first frame: Hz where the source states it, else None. clock: time.monotonic, for ``MagnifiedFrame.ready`` only.
     """
 
     def __init__(
@@ -88,14 +88,15 @@ class PulseMagnifier:
         meter: RateMeter,
         *,
         clock: Callable[[], float],
-        nominal_rate: float | None = None,
+        nominal_rate: Callable[[], float | None] = lambda: None,
         lag: float = 0.25,
     ) -> None:
         self._ascender = ascender
         self._tracker = tracker
         self._meter = meter
         self._clock = clock
-        rate = nominal_rate or ASSUMED_RATE
+        self._nominal_rate = nominal_rate
+        rate = nominal_rate() or ASSUMED_RATE
         self._estimator = RateEstimator()
         self._ticks = TickClock(rate)
         self._window = SlidingWindow((3, L, L), rate, lag=lag)
@@ -134,6 +135,8 @@ class PulseMagnifier:
             self._pulse.set_lag(settings.lag)
         self._gain = settings.gain
         new_rate = self._estimate_rate(frame)
+        if self._last is None:
+            new_rate = self._nominal_rate() or new_rate
         if new_rate is not None and abs(new_rate / self.rate - 1) > 0.02:
             done += self._drain()
             self._ticks.set_rate(new_rate)

@@ -1,7 +1,7 @@
 """Which part of the picture the network looks at: a square around one face, that moves seldom.
 
-It moves seldom because every move cuts the reduced picture's history: within 12 % of its side the network, which
-was trained with faces off centre, does not mind.
+It moves seldom because every move cuts the reduced picture's history: within 12 % of its side the network,
+which was trained with faces off centre, does not mind.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ IntBox = tuple[int, int, int, int]
 class Roi:
     """What to look at.
 
-    box: (x, y, w, h), px, inside the picture. kind: "face": around a face; "full": the full picture; "box": drawn
-    by a person. face: the followed face's (x, y, w, h), px, or None where there is none.
+    box: (x, y, w, h), px, inside the picture. kind: "face": around a face; "full": the full picture; "box":
+    drawn by a person. face: the followed face's (x, y, w, h), px, or None where there is none.
     """
 
     box: IntBox
@@ -53,7 +53,7 @@ class Roi:
 
 
 def clamp_box(box: IntBox, size: tuple[int, int]) -> IntBox:
-    """The part of a drawn box that is in the picture. size: (width, height), px. ValueError under L x L px."""
+    """Cut a drawn box to the picture. size: (width, height), px. ValueError where less than L x L is left."""
     x, y, w, h = box
     left, top = max(0, x), max(0, y)
     right, bottom = min(size[0], x + w), min(size[1], y + h)
@@ -83,11 +83,11 @@ class RoiTracker:
     def update(
         self, now: float, size: tuple[int, int], faces: Sequence[Face] | None, region: Region = "auto"
     ) -> Roi:
-        """The region to look at from now on.
+        """Decide what to look at from now on.
 
-        now: s, any clock that runs forward. size: (width, height) of the picture, px. faces: a new detection's
-        result, or None where there is none since the last call. region: what the person asked for.
-        Raises ValueError where an explicit region lies outside the picture.
+        now: s, any clock that runs forward. size: (width, height) of the picture, px. faces: a new
+        detection's result, or None where there is none since the last call. region: what the person asked
+        for. Raises ValueError where an explicit region lies outside the picture.
         """
         if size != self._size:
             self.reset()
@@ -140,7 +140,7 @@ def _far(current: tuple[float, float, float], wanted: tuple[float, float, float]
 
 
 def _inside(square: tuple[float, float, float], size: tuple[int, int]) -> IntBox:
-    """A square in whole pixels, shifted into the picture, and cut on an axis where the picture is too small."""
+    """Shift a square into the picture, in whole px, and cut it on an axis where the picture is too small."""
     cx, cy, side = square
     w, h = (min(max(round(side), L), length) for length in size)
     x = min(max(round(cx - w / 2), 0), size[0] - w)

@@ -52,7 +52,7 @@ class PulseRate:
         """What the last look found, for benchmarks and for the curious."""
         return self._evidence
 
-    def update(
+    def update(  # noqa: PLR0917 - the engine's call, one frame pair
         self,
         t: float,
         y: float | None,
@@ -63,9 +63,9 @@ class PulseRate:
     ) -> None:
         """Take one frame pair. Pairs that do not run forward are ignored.
 
-        t: s, the later frame's presentation time. y: the network's output for the pair, the pulse's change in it,
-        or None. before, after: (3, L, L) in [0, 255], both reduced from the same ``roi``. ticks: how many ticks
-        of the filter's clock the pair spans; here real time decides.
+        t: s, the later frame's presentation time. y: the network's output for the pair, the pulse's change in
+        it, or None. before, after: (3, L, L) in [0, 255], both reduced from the same ``roi``. ticks: how many
+        ticks of the filter's clock the pair spans; here real time decides.
         """
         if self._last is not None and t <= self._last:
             return
@@ -91,7 +91,7 @@ class PulseRate:
             self._look(t)
 
     def reading(self, t: float) -> PulseReading:
-        """The rate as of t, s, on the same clock as the samples'."""
+        """Tell the rate as of t, s, on the same clock as ``update``'s."""
         if self._last is None:
             return PulseReading(None, 0.0, "measuring")
         if t - self._last > STALE:

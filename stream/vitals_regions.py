@@ -1,9 +1,10 @@
 """Colour of the face to pulse, region by region, with the face's motion taken out of each frame.
 
-A colour trace averaged over skin (POS, chrominance) takes every shift of an eyebrow for a change of colour. Here
-each frame pair is explained, in each region on its own, by four causes at once: blood (a known colour), light (all
-channels alike), and a shift of the picture along x and y (the picture's own gradient). On clip_a, hand-held, that
-lifts the pulse from 3 dB (mean of green minus red) to 7 dB over the rest of the band, and the regions agree.
+A colour trace averaged over skin (POS, chrominance) takes every shift of an eyebrow for a change of colour.
+Here each frame pair is explained, in each region on its own, by four causes at once: blood (a known colour),
+light (all channels alike), and a shift of the picture along x and y (the picture's own gradient). On clip_a,
+hand-held, that lifts the pulse from 3 dB (mean of green minus red) to 6 dB over the rest of the band, and the
+regions agree to 2 beats a minute.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ SHIFT = 0.05  # cells per frame: what a face moves; keeps flat regions, where a 
 MEMORY = 30  # frames over which a cell's noise is learned
 NOISE_FLOOR = 1e-4  # relative; finer than 8-bit video can be after the reduction
 
-# (left, top, right, bottom) in face boxes: forehead and cheeks, the left half of each first. The mouth and the chin
-# are left out: they move on their own in speech.
+# (left, top, right, bottom) in face boxes: halves of the forehead, of the left and of the right cheek. Mouth
+# and chin are left out: they move on their own in speech.
 REGIONS: tuple[tuple[float, float, float, float], ...] = (
     (0.14, 0.0, 0.5, 0.33),
     (0.5, 0.0, 0.86, 0.33),
@@ -49,9 +50,9 @@ MIN_CELLS = 4.0  # fewer than that say nothing
 
 @dataclass(frozen=True, slots=True)
 class Increments:
-    """What one frame pair says, for the regions and then the background: (n,) each, NaN where out of the picture.
+    """What one frame pair says of the regions, and then of the background; NaN where out of the picture.
 
-    blood, light: relative change. shift: (n, 2) cells along x and y.
+    blood, light: (n,) relative change. shift: (n, 2) cells along x and y.
     """
 
     blood: NDArray[np.float64]
@@ -74,7 +75,10 @@ class Regions:
     def increments(
         self, before: NDArray[np.float32], after: NDArray[np.float32], face: FloatBox
     ) -> Increments:
-        """Explain a frame pair. before, after: (3, L, L) in [0, 255], the same crop. face: (x, y, w, h), cells."""
+        """Explain a frame pair.
+
+        before, after: (3, L, L) in [0, 255], the same crop. face: (x, y, w, h), cells.
+        """
         if face != self._face:
             inside = [_mask(face, box) * _oval(face) for box in REGIONS]
             self._masks = np.stack(inside + [_mask(face, box) for box in BACKGROUND])
@@ -82,7 +86,9 @@ class Regions:
         first = np.log(before.reshape(3, -1).astype(np.float64) + DARK)
         second = np.log(after.reshape(3, -1).astype(np.float64) + DARK)
         change = second - first
-        dy, dx = np.gradient(((first + second) / 2).reshape(3, L, L), axis=(1, 2))
+        middle = ((first + second) / 2).reshape(3, L, L)
+        dy: NDArray[np.float64] = np.asarray(np.gradient(middle, axis=1))
+        dx: NDArray[np.float64] = np.asarray(np.gradient(middle, axis=2))
         blood = np.repeat(BLOOD[:, np.newaxis], L * L, axis=1)
         causes = np.stack([blood, np.ones_like(blood), dx.reshape(3, -1), dy.reshape(3, -1)])
         weights = self._masks / self._noise

@@ -1,4 +1,4 @@
-"""What the page's tests show and control: pictures with their frame's number painted in, and a pipeline's controls."""
+"""What the page's tests show and control: pictures with their number painted in, a pipeline's controls."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from deepmag.stream.frames import Frame, MagnifiedFrame, PulseReading
 from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.settings import LiveSettings, Settings
 from deepmag.stream.status import Status
 
 if TYPE_CHECKING:
-    from deepmag.stream.page import PageRenderer
     from numpy.typing import NDArray
+
+    from deepmag.stream.page import PageRenderer
 
 BITS = 16
 BLOCK = 16  # px

@@ -191,7 +191,7 @@ def test_no_log_record_holds_the_password(caplog: pytest.LogCaptureFixture) -> N
         av.logging.set_level(None)
         root.removeHandler(handler)
     ours = "\n".join(r.getMessage() for r in caplog.records if r.name.startswith("deepmag"))
-    assert "127.0.0.1" in ours
+    assert "rtsp://nurse:***@127.0.0.1" in ours
     for secret in (PASSWORD, encoded):
         assert secret not in ours  # even without the filter
         assert secret not in written.getvalue()  # FFmpeg's, with it

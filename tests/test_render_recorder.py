@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import resource
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 from deepmag.stream.render.recorder import Recorder
 from deepmag.stream.render.renderer import RendererError
-from deepmag.stream.render.safe_file import end_of_fragments
+from deepmag.stream.render.safe_file import SafeFile, end_of_fragments
 from deepmag.stream.render.timeline import Timeline
 from render_frames import magnified, number_in, numbered
 
@@ -300,6 +301,22 @@ def test_ticks_always_rise_and_keep_the_distances_within_a_session() -> None:
     assert timeline.place(1, -2.9, 0.04) == 641
     assert timeline.advance(0.25) == 891
     assert timeline.place(1, -2.6, 0.04) == 940
+
+
+def test_after_a_failed_write_no_other_succeeds(tmp_path: Path) -> None:
+    file = SafeFile(tmp_path / "a.mp4")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            file.write(bytes(200))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    file.seek(0)
+    with pytest.raises(OSError, match="File too large"):
+        file.write(b"a new front")
+    file.close()
+    assert (tmp_path / "a.mp4").read_bytes() == bytes(100)
 
 
 def test_the_end_of_the_last_whole_fragment_is_found(tmp_path: Path) -> None:

@@ -119,6 +119,9 @@ class CaptureThread:
                 if not self._ring.put(numbered):
                     return None  # closed: nobody takes them any more
         except SourceError as error:
+            # Kept for good, without what it would keep alive: the frames of its traceback hold pictures, and
+            # the exception of PyAV behind it the URL with its password.
+            error.__context__ = error.__traceback__ = None
             return error
         except Exception as error:
             log.exception("%s: unexpected failure", self._source.name)

@@ -175,9 +175,11 @@ class VideoSource:
         heard = self._clock()
         while not stop.is_set():
             try:
-                for packet in container.demux(stream):
+                for read in container.demux(stream):
                     heard = self._clock()
-                    yield _detached(packet) if opening.format == "v4l2" else packet
+                    packet = _detached(read) if opening.format == "v4l2" else read
+                    del read
+                    yield packet
                     if stop.is_set():
                         return
             except BlockingIOError:  # a camera without a new picture
@@ -221,7 +223,7 @@ def _detached(packet: Packet[VideoStream]) -> Packet[VideoStream]:
     """Copy a camera's packet, which lies in the driver's memory.
 
     That memory goes when the container is closed: a packet, or a raw picture decoded from it, which is still
-    referred to from anywhere then (an exception's traceback will do) ends the process.
+    referred to from anywhere then (the traceback of an exception will do) crashes the process when it goes.
     """
     copy = cast("Packet[VideoStream]", av.Packet(bytes(packet)))
     copy.stream = packet.stream

@@ -8,24 +8,26 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepmag.stream.page.guard import Guard
-from deepmag.stream.page.metrics import CONTENT_TYPE
-from deepmag.stream.page.picture import png
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
+from deepmag.stream.page.guard import Guard
+from deepmag.stream.page.metrics import CONTENT_TYPE
+from deepmag.stream.page.picture import png
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
 
     from deepmag.stream.control import Control
     from deepmag.stream.page.access import Access
     from deepmag.stream.page.feed import Feed
     from deepmag.stream.page.live import LiveEndpoint
     from deepmag.stream.page.metrics import PageMetrics
-    from starlette.requests import Request
 
 STATIC = Path(__file__).parent / "static"
 NO_STORE = {"Cache-Control": "no-store"}

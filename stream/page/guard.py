@@ -9,8 +9,9 @@ from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocketClose
 
 if TYPE_CHECKING:
-    from deepmag.stream.page.access import Access
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from deepmag.stream.page.access import Access
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 

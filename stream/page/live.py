@@ -11,6 +11,8 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
 from deepmag.stream.frames import PulseReading
 from deepmag.stream.page.messages import (
     notice_message,
@@ -21,7 +23,6 @@ from deepmag.stream.page.messages import (
 )
 from deepmag.stream.page.viewer import Viewer
 from deepmag.stream.render.renderer import RendererError
-from starlette.websockets import WebSocket, WebSocketDisconnect
 
 if TYPE_CHECKING:
     from collections.abc import Callable

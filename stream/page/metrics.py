@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, get_args
 
-from deepmag.stream.frames import SourceState
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from deepmag.stream.frames import SourceState
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from prometheus_client.metrics_core import Metric
+
     from deepmag.stream.frames import PulseReading
     from deepmag.stream.status import Status
-    from prometheus_client.metrics_core import Metric
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0, 2.0, 4.0)  # s

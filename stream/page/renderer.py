@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 import uvicorn
+
 from deepmag.stream.frames import PulseReading
 from deepmag.stream.page.access import WILDCARDS, allow, bracketed
 from deepmag.stream.page.app import build_app
@@ -34,6 +35,7 @@ START_TIMEOUT = 10.0  # s
 STOP_TIMEOUT = 5.0  # s
 GRACE = 2  # s that browsers get to say goodbye
 MAX_CONNECTIONS = 64
+MAX_PORT = 65535
 MAX_MESSAGE = 4096  # bytes: a browser only sends short JSON
 
 _log = logging.getLogger("deepmag.page")
@@ -122,6 +124,7 @@ class PageRenderer:
             timeout_graceful_shutdown=GRACE,
             access_log=False,
             log_config=None,
+            log_level="warning",  # at DEBUG it prints every message, and the first holds the token
             server_header=False,
         )
         self._server = _Server(config)
@@ -214,20 +217,20 @@ class _Server(uvicorn.Server):
 
 def _bind(host: str, port: int) -> socket.socket:
     """Open the listening socket; RendererError, in words for the person, where there can be none."""
+    if not 0 <= port <= MAX_PORT:  # the resolver would take it modulo 65536
+        raise RendererError(f"the page cannot be served: {port} is no port: choose one from 0 to {MAX_PORT}")
     address = "127.0.0.1" if host == "localhost" else host
     try:
         family, _, _, _, where = socket.getaddrinfo(
             address or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         return socket.create_server(where[:2], family=family, backlog=64)
-    except (OSError, OverflowError) as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that cannot be one
         number = getattr(error, "errno", None)
         if number == errno.EADDRINUSE:
             why = f"port {port} is in use: stop what uses it, or choose another port (0: any free one)"
         elif number in (errno.EACCES, errno.EPERM):
             why = f"port {port} is not allowed for this user: choose one above 1023"
-        elif isinstance(error, OverflowError):
-            why = f"{port} is no port: choose one from 0 to 65535"
         else:
             why = f"this machine has no address {host}: use 127.0.0.1, or 0.0.0.0 for all its addresses"
         raise RendererError(f"the page cannot be served: {why}") from None

@@ -27,15 +27,8 @@ AVCOL_SPC_SMPTE170M = 6  # BT.601 matrix, as the codec's header names it
 RECORDING_OPTIONS = {"preset": "veryfast", "crf": "18", "bf": "0"}
 LOSSLESS_OPTIONS = {"preset": "ultrafast", "qp": "0", "bf": "0"}
 # No keyframes at scene cuts: a lamp that is switched on must not burst the link; the 2 s ones suffice.
-# A quality cap (vbv) would need the link's rate, which nobody knows; crf 23 is 1-3 Mb/s at 640x480.
-LIVE_OPTIONS = {
-    "preset": "veryfast",
-    "tune": "zerolatency",
-    "crf": "23",
-    "bf": "0",
-    "sc_threshold": "0",
-    "forced-idr": "1",
-}
+# A quality cap (vbv) would need the link's rate, which nobody knows; crf 23 is 0.5 Mb/s for a face, 640x480.
+LIVE_OPTIONS = {"preset": "veryfast", "tune": "zerolatency", "crf": "23", "bf": "0", "sc_threshold": "0"}
 
 
 def as_rate(fps: float) -> Fraction:

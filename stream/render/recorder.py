@@ -20,6 +20,8 @@ from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.render.video_file import CONTAINERS, VideoFile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from deepmag.stream.frames import MagnifiedFrame
     from numpy.typing import NDArray
@@ -32,7 +34,7 @@ log = logging.getLogger("deepmag.render.recorder")
 class Recorder:
     """A renderer that writes a video file; an existing file is replaced, the source itself never.
 
-    path: its suffix chooses the container: .mkv, .mp4 or .mov. rate: the source's nominal rate, Hz; the times
+    path: its suffix chooses the container: .mkv, .mp4 or .mov. rate: the source's nominal rate, Hz, or what tells it once there are frames; the times
     written are the frames' own. lossless: exact RGB. original_beside: the original at the left of each
     picture. source: the file that is being read, if one is.
     A new session continues after the last frame of the one before; a change of size continues in a file of
@@ -46,7 +48,7 @@ class Recorder:
         self,
         path: str | os.PathLike[str],
         *,
-        rate: float,
+        rate: float | Callable[[], float],
         lossless: bool = False,
         original_beside: bool = False,
         source: str | os.PathLike[str] | None = None,
@@ -102,7 +104,7 @@ class Recorder:
             done, self._file = self._file, None
             self._finish(done)
             self._check(path)
-        self._file = VideoFile(path, image.shape, rate=self._rate, lossless=self._lossless)
+        self._file = VideoFile(path, image.shape, rate=self._rate() if callable(self._rate) else self._rate, lossless=self._lossless)
         self._files += 1
         return self._file
 

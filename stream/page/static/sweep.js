@@ -49,8 +49,8 @@ export class Sweep {
   /** samples: [[t, pulse]...] in order of time, s; pulse null where it is not known. */
   add(samples, trusted) {
     for (const [t, value] of samples) {
+      if (t < this.points.at(-1)?.t) this.restart(); // another server, or this one tells its history again
       const last = this.points.at(-1);
-      if (last && t < last.t) this.restart();
       const point = { t, value: value ?? 0, trusted };
       const turned = !last || Math.floor(t / SPAN) !== Math.floor(last.t / SPAN);
       this.points.push(point);

@@ -1,0 +1,54 @@
+"""The built-in source: a synthetic person, so that a machine without a camera has something real to run on."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from deepmag.stream.frames import Frame
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator
+
+RATE = 30.0  # Hz
+
+
+class DemoSource:
+    """A synthetic person at 30 Hz with a known pulse rate (``portrait.BPM``).
+
+    pace: "file" is real time; "max" waits for nobody. frames_wanted: how many, or None for no end.
+    """
+
+    name = "demo"
+    nominal_rate = RATE
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        pace: str = "file",
+        size: tuple[int, int] = (640, 480),
+        frames_wanted: int | None = None,
+    ) -> None:
+        self._clock = clock
+        self._pace = pace
+        self._size = size
+        self._wanted = frames_wanted
+        self.live = pace == "file"
+
+    def frames(self, stop: threading.Event) -> Iterator[Frame]:
+        """Frames until ``stop`` is set. A frame that could not be made in time is left out, as a camera would."""
+        from deepmag.stream.capture.portrait import Portrait
+
+        portrait = Portrait(self._size)
+        start = self._clock()
+        seq = index = 0
+        while not stop.is_set() and (self._wanted is None or seq < self._wanted):
+            if self._pace == "file":
+                index = max(index, int((self._clock() - start) * RATE))
+                if stop.wait(max(0.0, start + index / RATE - self._clock())):
+                    return
+            yield Frame(0, seq, index / RATE, self._clock(), portrait.frame(index / RATE))
+            seq += 1
+            index += 1

@@ -1,0 +1,96 @@
+"""The demo's person: rendered once in full, then moved, lit by the pulse and disturbed for each frame.
+
+A full rendering takes a good part of a frame's time, and the demo must leave the cores to what it demonstrates. So
+the synthetic person is rendered four times at the start (eyes open, eyes shut, and with the blood of the early and of
+the late parts of the face), and a frame is a weighted sum of these, bent by a smooth sway, plus sensor noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from deepmag.models.synthetic.waveforms import Rhythm, beat_phase, beat_shape, breath
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SEED = 42
+BPM = 68.0  # the demo's true pulse rate, beats per minute
+PULSE = 0.012  # peak-to-peak relative change of the skin's green light: a well-lit, fair face
+NOISE = 1.3  # grey levels, standard deviation of one pixel: an ordinary webcam in a lit room
+BLINK_PERIOD = 4.7  # s
+LOOP = 120.0  # s after which the heart's rhythm repeats, so that a demo that runs for days costs no more
+TRANSIT = 0.05  # s from the early to the late parts of the face
+RHYTHM = Rhythm(bpm=BPM, breaths=14.0, variability=0.02, seed=SEED)
+
+
+class Portrait:
+    """A person before a plain wall. size: (width, height), px."""
+
+    def __init__(self, size: tuple[int, int] = (640, 480)) -> None:
+        self.size = size
+        self._open, self._shut, self._early, self._late = _layers(size)
+        times = np.linspace(0.0, LOOP, 12_001)
+        phase = beat_phase(RHYTHM, times)
+        # stretched by less than a beat, so that the loop closes on a whole number of beats: BPM exactly
+        self._times, self._phase = times, (phase - phase[0]) * (BPM / 60 * LOOP) / (phase[-1] - phase[0])
+        rng = np.random.default_rng(SEED)
+        width, height = size
+        self._noise = rng.normal(0.5, NOISE, (height + 61, width + 67, 3)).astype(np.float32)  # 0.5: to round
+        self._offsets = rng.integers(0, 60, (4096, 2))
+        x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+        radius = np.hypot((x - 0.5 * width) / (0.30 * height), (y - 0.5 * height) / (0.48 * height))
+        self._x, self._y = x, y
+        self._sway = np.exp(-(radius**4)).astype(np.float32)
+
+    def frame(self, t: float) -> NDArray[np.uint8]:
+        """The picture at t, s. Returns (H, W, 3) uint8 RGB; the same for the same t."""
+        early, late = self._blood(np.array([t, t - TRANSIT]))
+        picture = self._shut if (t % BLINK_PERIOD) < 0.13 else self._open
+        picture = cv2.scaleAdd(self._early, float(early), picture)
+        picture = cv2.scaleAdd(self._late, float(late), picture)
+        chest = float(breath(RHYTHM, np.array(t)))
+        dx = 1.6 * np.sin(2 * np.pi * 0.11 * t) + 0.9 * np.sin(2 * np.pi * 0.31 * t + 1)
+        dy = 0.8 * chest + 0.7 * np.sin(2 * np.pi * 0.17 * t + 2)
+        scale = self.size[1] / 480
+        moved = cv2.remap(
+            picture,
+            self._x - np.float32(dx * scale) * self._sway,
+            self._y - np.float32(dy * scale) * self._sway,
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        oy, ox = self._offsets[round(t * 240) % len(self._offsets)]
+        width, height = self.size
+        moved += self._noise[oy : oy + height, ox : ox + width]
+        return np.clip(moved, 0, 255, out=moved).astype(np.uint8)
+
+    def _blood(self, t: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Blood volume at times t, s."""
+        return beat_shape(np.interp(t % LOOP, self._times, self._phase), RHYTHM)
+
+
+def _layers(size: tuple[int, int]) -> tuple[NDArray[np.float32], ...]:
+    """Eyes open, eyes shut, and what a unit of early and of late blood adds; each (H, W, 3) float32 grey levels."""
+    from deepmag.models.synthetic.person import Person
+    from deepmag.models.synthetic.scene import Framing, random_scene, render
+
+    width, height = size
+    framing = Framing(x=0.5, y=0.44, half_height=0.33, aspect=width / height)
+    scene = random_scene(
+        np.random.default_rng(SEED), 2, 30.0, framing=framing, person=Person(SEED, 0.19, PULSE), still=True
+    )
+    zero = np.zeros(2)
+
+    def draw(early: float, late: float, blink: float) -> NDArray[np.float32]:
+        motion = replace(scene.motion, blink=zero + blink)
+        take = replace(scene, pulse=zero + early, late_pulse=zero + late, motion=motion, chest=zero)
+        video = render(take, height, width, slice(0, 1)).video
+        return np.ascontiguousarray(video[0].permute(1, 2, 0).numpy())
+
+    neutral = draw(0.0, 0.0, 0.0)
+    return neutral, draw(0.0, 0.0, 1.0), draw(1.0, 0.0, 0.0) - neutral, draw(0.0, 1.0, 0.0) - neutral

@@ -1,0 +1,67 @@
+"""The command line: ``deepmag live``, ``magnify``, ``train``, ``doctor``, ``bench``."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+app = typer.Typer(
+    name="deepmag",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Make a person's pulse visible in live video. Not a medical device.",
+)
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """Print one clear line and leave with a non-zero status."""
+    from deepmag.stream.capture.redact import redact
+
+    typer.echo(f"deepmag: {redact(message)}", err=True)
+    raise typer.Exit(code)
+
+
+def set_up_logging(level: str) -> None:
+    """Log to standard error; no record leaves with a password in it."""
+    from deepmag.stream.capture.redact import RedactingFilter
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(RedactingFilter())
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for noisy in ("numba", "libav", "uvicorn", "websockets", "asyncio"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
+
+
+def _register() -> None:
+    from deepmag.stream.commands import bench, doctor, live, magnify, train
+
+    for module in (live, magnify, train, doctor, bench):
+        module.register(app)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    """Make a person's pulse visible in live video. Not a medical device."""
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"deepmag {installed('deepmag')}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line."""
+    _register()
+    app()
+
+
+if __name__ == "__main__":
+    main()

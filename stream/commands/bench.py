@@ -1,0 +1,5 @@
+"""Being written."""
+
+
+def register(app: object) -> None:
+    """Add the command."""

@@ -1,0 +1,294 @@
+"""``deepmag live``: magnify a camera, a stream, a file or the demo while it plays."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from deepmag.stream.cli import fail, set_up_logging
+from deepmag.stream.settings import Region, Settings
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from deepmag.stream.pipeline import Pipeline
+    from deepmag.stream.status import Status
+
+class Show(StrEnum):
+    """Where a person watches."""
+
+    PAGE = "page"
+    WINDOW = "window"
+    NONE = "none"
+
+
+STATUS_PERIOD = 1.0  # s between two lines of status on a terminal
+LOG_PERIOD = 30.0  # s between two in a log
+
+log = logging.getLogger("deepmag.live")
+
+
+def parse_region(text: str) -> Region:
+    """``auto``, ``full`` or ``X,Y,W,H``. Raises ValueError in words."""
+    if text == "auto" or text == "full":  # noqa: PLR1714 - narrows the type
+        return text
+    try:
+        x, y, w, h = (int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"--roi must be auto, full or X,Y,W,H in pixels, not {text}") from None
+    return (x, y, w, h)
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Where the pictures go."""
+
+    show: tuple[Show, ...]
+    record: Path | None
+    lossless: bool
+    beside: bool
+    vitals: Path | None
+    push: str | None
+    host: str
+    port: int
+    token: str | None
+    browser: bool
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("live")(live)
+
+
+def live(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            help="0, /dev/video0, rtsp://USER:PASSWORD@HOST/PATH, a FILE, any URL that FFmpeg opens, or demo "
+            "(a synthetic person). Default: the first webcam, else the demo."
+        ),
+    ] = None,
+    gain: Annotated[
+        float, typer.Option(help="How many times larger the pulse becomes, 1 to 100; on the page by a slider.")
+    ] = Settings().gain,
+    mode: Annotated[
+        Literal["steady", "paper"],
+        typer.Option(help="steady: along a smoothed direction, clean. paper: Eq. 4 of the paper to the letter."),
+    ] = "steady",
+    lag: Annotated[
+        float,
+        typer.Option(help="Seconds by which picture and magnification are late together, 0 to 2. 0 is noisier."),
+    ] = Settings().lag,
+    roi: Annotated[
+        str, typer.Option(help="auto: follow a face. full: the whole picture. X,Y,W,H: a box in pixels.")
+    ] = "auto",
+    show: Annotated[
+        list[Show] | None,
+        typer.Option(help="page (the default): in a browser. window: on this screen. none. May be given twice."),
+    ] = None,
+    record: Annotated[
+        Path | None, typer.Option(help="Record the magnified video to a .mkv, .mp4 or .mov file.")
+    ] = None,
+    lossless: Annotated[bool, typer.Option("--lossless", help="Record an exact copy (large).")] = False,
+    beside: Annotated[bool, typer.Option("--beside", help="Record the original beside the magnified picture.")] = False,
+    vitals: Annotated[
+        Path | None, typer.Option(help="Write one row a second to a CSV file: time, rate or empty, quality, reason.")
+    ] = None,
+    push: Annotated[
+        str | None, typer.Option(help="Send the magnified video to an RTSP server, rtsp://HOST/PATH.")
+    ] = None,
+    pace: Annotated[
+        Literal["file", "max"],
+        typer.Option(help="Of a file. file: as it was recorded. max: as fast as possible, no frame dropped."),
+    ] = "file",
+    loop: Annotated[bool, typer.Option("--loop", help="Start a file again at its end.")] = False,
+    duration: Annotated[float | None, typer.Option(help="End after this many seconds.")] = None,
+    transport: Annotated[Literal["tcp", "udp"], typer.Option(help="Of RTSP.")] = "tcp",
+    runtime: Annotated[Literal["auto", "ort", "torch"], typer.Option(help="What runs the network.")] = "auto",
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where it runs.")] = "auto",
+    threads: Annotated[int | None, typer.Option(help="CPU threads of the network. Default: one a core, at most 4.")] = None,
+    host: Annotated[str, typer.Option(help="Address of the page; any but 127.0.0.1 asks for a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of the page; 0 takes a free one.")] = 8765,
+    token: Annotated[str | None, typer.Option(help="Token for the page. Default: made up where one is needed.")] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], typer.Option(help="What is logged.")] = "info",
+) -> None:
+    """Magnify while it plays. Ctrl-C ends it; recordings are complete."""
+    set_up_logging(log_level)
+    try:
+        settings = Settings(gain=gain, mode=mode, lag=lag, roi=parse_region(roi))
+    except ValueError as error:
+        fail(str(error), 2)
+    shown = tuple(show) if show else ((Show.NONE,) if pace == "max" else (Show.PAGE,))
+    outputs = Outputs(
+        tuple(item for item in shown if item is not Show.NONE), record, lossless, beside, vitals, push, host, port, token, browser
+    )
+    if pace == "max" and record is None and vitals is None and push is None and not outputs.show:
+        fail("--pace max without --record, --vitals, --push or --show would do work that nobody sees", 2)
+    stop = threading.Event()
+    _stop_on_signals(stop)
+    pipeline = _build(source, settings, pace=pace, loop=loop, transport=transport, runtime=runtime, device=device, threads=threads)
+    from deepmag.stream.render.renderer import RendererError
+
+    try:
+        _add_outputs(pipeline, outputs, source, stop)
+        pipeline.start()
+        _watch(pipeline, stop, duration)
+    except RendererError as error:
+        pipeline.stop()
+        fail(str(error))
+    pipeline.stop()
+    _say_how_it_ended(pipeline)
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():  # asked twice: the person does not want to wait
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        stop.set()
+
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGTERM, on_signal)
+
+
+def _build(
+    source: str | None, settings: Settings, *, pace: Literal["file", "max"], loop: bool,
+    transport: Literal["tcp", "udp"], runtime: Literal["auto", "ort", "torch"],
+    device: Literal["auto", "cpu", "cuda"], threads: int | None,
+) -> Pipeline:
+    from deepmag.export.runtime import AscenderUnavailableError, open_ascender
+    from deepmag.models.reconstruction import warm_up
+    from deepmag.models.weights import PULSE
+    from deepmag.stream.capture.address import default_address, parse_address
+    from deepmag.stream.capture.open import open_source
+    from deepmag.stream.face import load_face_detector
+    from deepmag.stream.pipeline import Pipeline
+
+    try:
+        address = parse_address(source) if source is not None else default_address()
+        ascender = open_ascender(PULSE, runtime, device, threads)
+    except (ValueError, AscenderUnavailableError) as error:
+        fail(str(error))
+    log.info("source: %s; the ascent runs in %s", address.name, ascender.description)
+    detector = load_face_detector()
+    warm_up()
+    return Pipeline(
+        open_source(address, transport=transport, pace=pace, loop=loop), ascender, detector, settings, pace=pace
+    )
+
+
+def _add_outputs(pipeline: Pipeline, outputs: Outputs, source: str | None, stop: threading.Event) -> None:
+    if outputs.record is not None:
+        from deepmag.stream.render.recorder import Recorder
+
+        pipeline.add(
+            Recorder(
+                outputs.record, rate=lambda: pipeline.rate, lossless=outputs.lossless,
+                original_beside=outputs.beside, source=source,
+            ),
+            "every",
+        )
+    if outputs.vitals is not None:
+        from deepmag.stream.render.vitals_csv import VitalsCsv
+
+        pipeline.add(VitalsCsv(outputs.vitals, state=lambda: pipeline.status().state), "every")
+    if outputs.push is not None:
+        from deepmag.stream.render.rtsp_push import RtspPush
+
+        pipeline.add(RtspPush(outputs.push, rate=pipeline.rate))
+    if Show.PAGE in outputs.show:
+        from deepmag.stream.page.renderer import PageRenderer
+
+        page = PageRenderer(pipeline, host=outputs.host, port=outputs.port, token=outputs.token)
+        pipeline.add(page)
+        typer.echo(f"Open {page.url}")
+        if outputs.browser:
+            _open_browser(page.url)
+    if Show.WINDOW in outputs.show:
+        from deepmag.stream.render.window import Window
+
+        pipeline.add(Window(pipeline, on_quit=stop.set))
+
+
+def _open_browser(url: str) -> None:
+    """Open the page where there is a screen; on a server this does nothing."""
+    import os
+    import sys
+    import webbrowser
+
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return
+    threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+
+
+def describe(pipeline: Pipeline) -> str:
+    """One line: state, rate or the reason for none, frames per second, latency, drops."""
+    status: Status = pipeline.status()
+    reading = pipeline.reading
+    words = [status.state + (f" ({status.detail})" if status.detail else "")]
+    if status.state != "live" or reading is None:
+        words.append("-- bpm")
+    elif reading.rate is None:
+        words.append(f"-- bpm ({reading.reason})")
+    else:
+        words.append(f"{reading.rate:.0f} bpm (quality {reading.quality:.2f})")
+    words.append(f"{status.fps:.1f} fps")
+    if status.latency_p50 is not None and status.latency_p95 is not None:
+        words.append(f"latency {1e3 * status.latency_p50:.0f}/{1e3 * status.latency_p95:.0f} ms (p50/p95, lag {1e3 * status.lag:.0f})")
+    words.append("dropped " + ", ".join(f"{stage} {count}" for stage, count in status.dropped.items()))
+    return " | ".join(words)
+
+
+def _watch(pipeline: Pipeline, stop: threading.Event, duration: float | None) -> None:
+    """Wait for the end, a signal, or a failed renderer that was all there was to see."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    began = said = time.monotonic()
+    with console.status("connecting") if console.is_terminal else _Quiet() as line:
+        while not stop.is_set() and not pipeline.wait(0.05):
+            now = time.monotonic()
+            if duration is not None and now - began >= duration:
+                return
+            if pipeline.renderers and all(thread.error for thread in pipeline.renderers):
+                return
+            if now - said >= (STATUS_PERIOD if console.is_terminal else LOG_PERIOD):
+                said = now
+                if console.is_terminal:
+                    line.update(describe(pipeline))
+                else:
+                    log.info("%s", describe(pipeline))
+
+
+class _Quiet:
+    """Stands in for a status line where nobody watches a terminal."""
+
+    def __enter__(self) -> _Quiet:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def update(self, _text: str) -> None:
+        """Say nothing."""
+
+
+def _say_how_it_ended(pipeline: Pipeline) -> None:
+    if pipeline.engine.error is not None:
+        log.debug("the engine failed", exc_info=pipeline.engine.error)
+        fail(f"the engine failed: {type(pipeline.engine.error).__name__}: {pipeline.engine.error}")
+    if pipeline.capture.error is not None:
+        fail(str(pipeline.capture.error))
+    errors = [error for error in pipeline.errors if error]
+    if errors:
+        fail("; ".join(errors))
+    log.info("%d frames magnified; %s", pipeline.engine.frames, describe(pipeline))

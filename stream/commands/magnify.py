@@ -1,0 +1,63 @@
+"""``deepmag magnify``: the paper's offline algorithm on a whole clip, zero-phase."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from deepmag.stream.cli import fail, set_up_logging
+from deepmag.stream.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("magnify")(magnify)
+
+
+def magnify(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A video file.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A .mkv, .mp4 or .mov file.")],
+    gain: Annotated[float, typer.Option(help="How many times larger the pulse becomes, 1 to 100.")] = Settings().gain,
+    mode: Annotated[
+        Literal["paper", "steady"],
+        typer.Option(help="paper: Algorithm 1 to the letter (gain 10 is its own step size). steady: smoothed direction."),
+    ] = "paper",
+    roi: Annotated[str, typer.Option(help="auto: the face. full: the whole picture. X,Y,W,H: a box in pixels.")] = "auto",
+    lossless: Annotated[bool, typer.Option("--lossless", help="Write an exact copy (large).")] = False,
+) -> None:
+    """Magnify a clip offline. Ctrl-C leaves what is written so far playable."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    from deepmag.stream.capture.source import SourceError
+    from deepmag.stream.commands.live import parse_region
+    from deepmag.stream.offline import magnify_file
+    from deepmag.stream.render.renderer import RendererError
+
+    set_up_logging("warning")
+    stop = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    try:
+        settings = Settings(gain=gain, mode=mode, roi=parse_region(roi))
+    except ValueError as error:
+        fail(str(error), 2)
+    with Progress(TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()) as progress:
+        bar = progress.add_task("reading", total=1.0)
+
+        def report(stage: str, share: float) -> None:
+            progress.update(bar, description=stage, completed=share)
+
+        try:
+            done = magnify_file(
+                source, out, mode=settings.mode, gain=settings.gain, roi=settings.roi, lossless=lossless,
+                progress=report, stop=stop.is_set,
+            )
+        except (ValueError, SourceError, RendererError) as error:
+            fail(str(error))
+    typer.echo(f"{done}")
+    if stop.is_set():
+        fail(f"stopped; {out} plays up to that point", 130)

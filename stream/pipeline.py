@@ -1,0 +1,206 @@
+"""The whole live path: capture thread -> ring -> engine -> renderers, and what a person may ask of it while it runs."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from deepmag.stream.capture.thread import CaptureThread
+from deepmag.stream.engine import Engine, FaceFinder
+from deepmag.stream.magnifier import PulseMagnifier
+from deepmag.stream.render.renderer import RendererError
+from deepmag.stream.render.thread import RenderThread
+from deepmag.stream.ring import FrameRing
+from deepmag.stream.roi import RoiTracker
+from deepmag.stream.settings import LiveSettings, Settings
+from deepmag.stream.status import Status
+from deepmag.stream.vitals import PulseRate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deepmag.export.runtime import Ascender
+    from deepmag.stream.capture.source import Source
+    from deepmag.stream.face import FaceDetector
+    from deepmag.stream.frames import MagnifiedFrame, PulseReading
+    from deepmag.stream.render.renderer import Renderer
+    from deepmag.stream.render.thread import Policy
+
+Pace = Literal["file", "max"]
+
+RING_CAPACITY = 8  # frames
+MAX_AGE = 0.05  # s that a frame may have waited for the engine: an older one is dropped, and the clock goes on
+OPEN_TIMEOUT = 15.0  # s for a renderer to open
+CLOSE_TIMEOUT = 20.0  # s for a renderer to finish what waits
+
+log = logging.getLogger("deepmag.stream.pipeline")
+
+
+class Pipeline:
+    """Runs one source. Implements ``Control``.
+
+    pace: "file": as a camera would deliver, late frames are dropped and counted; "max": as fast as possible, nothing
+    is dropped, one frame out for each frame in. slow: s by which each frame is held up on purpose (benchmarks).
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        ascender: Ascender,
+        detector: FaceDetector | None,
+        settings: Settings,
+        *,
+        pace: Pace = "file",
+        clock: Callable[[], float] = time.monotonic,
+        slow: float = 0.0,
+    ) -> None:
+        self._source = source
+        self._clock = clock
+        self._pace = pace
+        self._live = LiveSettings(settings)
+        self._backend = ascender.description
+        ring_age = MAX_AGE if pace == "file" else None
+        self.ring = FrameRing(
+            RING_CAPACITY, policy="drop_oldest" if pace == "file" else "wait", max_age=ring_age, clock=clock
+        )
+        self.capture = CaptureThread(source, self.ring, clock=clock)
+        self.magnifier = PulseMagnifier(
+            ascender, RoiTracker(), PulseRate(), clock=clock, nominal_rate=lambda: self.nominal_rate, lag=settings.lag
+        )
+        finder = FaceFinder(detector, at_once=pace == "max")
+        self.engine = Engine(self.ring, self.magnifier, self._live, finder, self._publish, clock=clock, slow=slow)
+        self._renderers: tuple[RenderThread, ...] = ()
+        self._recording: RenderThread | None = None
+        self._lock = threading.Lock()  # of the two above: the engine only ever reads a tuple
+        self._errors: list[str] = []
+        self._size = (0, 0)
+        self._reading: PulseReading | None = None
+        self._first_picture: float | None = None
+
+    @property
+    def renderers(self) -> tuple[RenderThread, ...]:
+        """All renderers that run."""
+        return self._renderers
+
+    @property
+    def nominal_rate(self) -> float | None:
+        """Frames per second as the source states it: of a file once it is open, else None."""
+        return getattr(self._source, "nominal_rate", None)
+
+    @property
+    def errors(self) -> list[str]:
+        """Why renderers stopped, each in one line."""
+        return [*self._errors, *(thread.error for thread in self._renderers if thread.error)]
+
+    @property
+    def settings(self) -> Settings:
+        """The snapshot in force."""
+        return self._live.current
+
+    @property
+    def first_picture(self) -> float | None:
+        """Clock time of the first magnified picture, s."""
+        return self._first_picture
+
+    @property
+    def reading(self) -> PulseReading | None:
+        """The newest reading, or None before the first picture."""
+        return self._reading
+
+    def change(self, **changes: Any) -> Settings:
+        """Replace settings; ValueError, and nothing changed, where one is out of range or outside the picture."""
+        roi = changes.get("roi")
+        if isinstance(roi, tuple) and self._size != (0, 0):
+            from deepmag.stream.roi import clamp_box
+
+            changes["roi"] = clamp_box(roi, self._size)
+        return self._live.change(**changes)
+
+    def add(self, renderer: Renderer, policy: Policy = "latest") -> RenderThread:
+        """Start a renderer and wait until it is open. Raises RendererError where it cannot open."""
+        block = policy == "every" and self._pace == "max"
+        thread = RenderThread(renderer, policy=policy, block=block)
+        thread.start()
+        if not thread.wait_opened(OPEN_TIMEOUT):
+            raise RendererError(thread.error or f"{renderer.name}: did not open within {OPEN_TIMEOUT:g} s")
+        with self._lock:
+            self._renderers = (*self._renderers, thread)
+        return thread
+
+    def start(self) -> None:
+        """Start engine and capture."""
+        self.engine.start()
+        self.capture.start()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for the end of the source, at most ``timeout`` s; whether it has come."""
+        return self.engine.join(timeout)
+
+    def stop(self) -> None:
+        """End everything in order; recordings are finished. May be called twice."""
+        self.capture.stop()
+        self.engine.stop()
+        self.engine.join(CLOSE_TIMEOUT)
+        self.capture.join(2.0)
+        with self._lock:
+            renderers, self._renderers, self._recording = self._renderers, (), None
+        for thread in renderers:
+            thread.close(CLOSE_TIMEOUT)
+            if thread.error:
+                self._errors.append(thread.error)
+
+    def status(self) -> Status:
+        """The state of everything, now."""
+        now = self._clock()
+        state, detail, age = self.capture.state(now)
+        p50, p95 = self.engine.latency.percentiles(now, 50, 95)
+        dropped = {"engine": self.ring.dropped}
+        for thread in self._renderers:
+            dropped[thread.name] = dropped.get(thread.name, 0) + thread.dropped
+        recording = self._recording
+        return Status(
+            state=state, source=self._source.name, detail=detail, size=self._size, fps=self.engine.latency.rate(now),
+            age=age, latency_p50=p50, latency_p95=p95, lag=self.settings.lag, dropped=dropped, backend=self._backend,
+            recording=recording.renderer.path.name if recording is not None else "",  # type: ignore[attr-defined]
+        )
+
+    def start_recording(self) -> str:
+        """Begin a recording in the working directory, named by wall clock; returns its name. Raises RendererError."""
+        from deepmag.stream.render.recorder import Recorder
+
+        if self._recording is not None:
+            raise RendererError("a recording is running already")
+        path = Path(f"deepmag-{datetime.now().astimezone():%Y%m%d-%H%M%S}.mkv")
+        self._recording = self.add(Recorder(path, rate=self.rate), "every")
+        return path.name
+
+    def stop_recording(self) -> str:
+        """End the recording begun by ``start_recording``; returns its name. Raises RendererError."""
+        with self._lock:
+            thread, self._recording = self._recording, None
+            if thread is None:
+                raise RendererError("no recording is running")
+            self._renderers = tuple(other for other in self._renderers if other is not thread)
+        thread.close(CLOSE_TIMEOUT)
+        if thread.error:
+            raise RendererError(thread.error)
+        return str(thread.renderer.path.name)  # type: ignore[attr-defined]
+
+    @property
+    def rate(self) -> float:
+        """Frames per second that the source says or that its timestamps show."""
+        return self.nominal_rate or self.magnifier.rate
+
+    def _publish(self, frame: MagnifiedFrame) -> None:
+        """Hand a frame to every renderer's thread (engine thread)."""
+        if self._first_picture is None:
+            self._first_picture = frame.ready
+        height, width = frame.image.shape[:2]
+        self._size = (width, height)
+        self._reading = frame.reading
+        for thread in self._renderers:
+            thread.push(frame)

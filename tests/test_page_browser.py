@@ -1,0 +1,468 @@
+"""The page in a real Chromium."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import pytest
+from page_scene import POOR, READ_NUMBER, Camera, FakeControl, magnified
+
+from deepmag.stream.page import PageRenderer
+
+sync_api = pytest.importorskip("playwright.sync_api")
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or ""
+GAIN_100 = "\N{MULTIPLICATION SIGN}100"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+]
+TIMEOUT = 15_000  # ms
+
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed")
+
+# The picture that is drawn, its number and its original's, all in one turn of the browser's loop.
+DRAWN = f"""() => {{
+    const read = {READ_NUMBER};
+    const header = document.getElementById("magnified").header;
+    return header && {{ seq: header.seq, magnified: read("magnified"), original: read("original") }};
+}}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def control() -> FakeControl:
+    return FakeControl()
+
+
+@pytest.fixture
+def server(control: FakeControl) -> Iterator[PageRenderer]:
+    page = PageRenderer(control, port=0)
+    page.open()
+    yield page
+    page.close()
+
+
+@contextlib.contextmanager
+def opened(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
+    """A tab in which nothing may go wrong unseen."""
+    context = browser.new_context(**({"viewport": {"width": 1280, "height": 800}} | options))
+    tab = context.new_page()
+    tab.set_default_timeout(TIMEOUT)
+    errors: list[str] = []
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    tab.goto(url)
+    yield tab
+    context.close()
+    # A refused reconnection is the browser's own complaint, and expected where a server is stopped.
+    assert [error for error in errors if "ERR_CONNECTION_REFUSED" not in error] == []
+
+
+def wait_for(tab: Page, expression: str) -> None:
+    """Wait until an expression is true. Playwright's own way needs an eval that the page's policy bans."""
+    end = time.monotonic() + TIMEOUT / 1000
+    while not tab.evaluate(expression):
+        assert time.monotonic() < end, expression
+        tab.wait_for_timeout(15)
+
+
+def wait_drawn(tab: Page, beyond: int = -1) -> None:
+    wait_for(tab, f"(document.getElementById('magnified').header?.seq ?? -1) > {beyond}")
+
+
+def wait_connected(tab: Page, server: PageRenderer) -> None:
+    end = time.monotonic() + TIMEOUT / 1000
+    while not server.clients:
+        assert time.monotonic() < end
+        tab.wait_for_timeout(15)
+
+
+def wait_text(tab: Page, selector: str, text: str) -> None:
+    sync_api.expect(tab.locator(selector)).to_have_text(text, timeout=TIMEOUT)
+
+
+def test_frames_advance_and_their_header_is_their_own(browser: Browser, server: PageRenderer) -> None:
+    with Camera(server), opened(browser, server.url) as tab:
+        seen = []
+        for _ in range(5):
+            wait_drawn(tab, seen[-1] if seen else -1)
+            drawn = tab.evaluate(DRAWN)
+            assert drawn["magnified"] == drawn["seq"] & 0xFFFF
+            seen.append(drawn["seq"])
+        assert seen == sorted(set(seen))
+        assert server.clients == 1
+
+
+def test_the_original_beside_it_is_the_same_frame(browser: Browser, server: PageRenderer) -> None:
+    with Camera(server), opened(browser, server.url) as tab:
+        wait_drawn(tab)
+        assert tab.locator("#original-figure").is_hidden()
+        tab.keyboard.press("o")
+        wait_for(tab, "document.getElementById('magnified').header.jpeg.length === 2")
+        for _ in range(5):
+            drawn = tab.evaluate(DRAWN)
+            assert drawn["original"] == drawn["magnified"] == drawn["seq"] & 0xFFFF
+            wait_drawn(tab, drawn["seq"])
+        assert tab.locator("#original-figure").is_visible()
+        tab.get_by_role("button", name="Original").click()
+        assert tab.locator("#original-figure").is_hidden()
+
+
+def test_the_rate_is_shown_while_trusted_and_its_reason_when_not(
+    browser: Browser, server: PageRenderer
+) -> None:
+    with Camera(server) as camera, opened(browser, server.url) as tab:
+        wait_text(tab, "#rate", "72")
+        wait_text(tab, "#quality-text", "quality 86 %")
+        wait_text(tab, "#spoken", "Pulse 72 beats per minute")
+        camera.reading = POOR
+        wait_text(tab, "#rate", "--")
+        wait_text(tab, "#reason", "the signal is too weak")
+        wait_text(tab, "#spoken", "No pulse rate: the signal is too weak")
+        assert tab.get_by_text("Not a medical device").is_visible()
+
+
+def test_when_frames_stop_the_numbers_are_withdrawn(browser: Browser, server: PageRenderer) -> None:
+    with opened(browser, server.url) as tab:
+        with Camera(server):
+            wait_text(tab, "#rate", "72")
+            wait_text(tab, "#state", "live")
+        wait_text(tab, "#state", "stale")
+        wait_text(tab, "#rate", "--")
+        wait_text(tab, "#reason", "no new picture for over a second")
+        assert tab.locator("#veil").is_visible()
+
+
+def test_the_source_s_own_state_is_shown(
+    browser: Browser, server: PageRenderer, control: FakeControl
+) -> None:
+    with Camera(server), opened(browser, server.url) as tab:
+        wait_text(tab, "#rate", "72")
+        control.state = replace(control.state, state="lost", detail="no answer; next try in 4 s")
+        wait_text(tab, "#state", "lost")
+        wait_text(tab, "#rate", "--")
+        assert "next try in 4 s" in (tab.locator("#veil").text_content() or "")
+
+
+def test_a_server_that_hangs_is_noticed_and_found_again(
+    browser: Browser, server: PageRenderer, control: FakeControl
+) -> None:
+    with Camera(server), opened(browser, server.url) as tab:
+        wait_text(tab, "#rate", "72")
+        control.hang.clear()
+        wait_text(tab, "#state", "connection lost")
+        wait_text(tab, "#rate", "--")
+        control.hang.set()
+        wait_text(tab, "#state", "live")
+        wait_text(tab, "#rate", "72")
+
+
+def test_a_server_that_comes_back_is_found_again(browser: Browser, control: FakeControl) -> None:
+    first = PageRenderer(control, port=0)
+    first.open()
+    port = int(first.url.rsplit(":", 1)[1].strip("/"))
+    with opened(browser, first.url) as tab:
+        with Camera(first):
+            wait_text(tab, "#rate", "72")
+        first.close()
+        wait_text(tab, "#state", "connection lost")
+        second = PageRenderer(control, port=port)
+        second.open()
+        with Camera(second):
+            wait_text(tab, "#rate", "72")
+        second.close()
+
+
+def test_the_gain_slider_acts_and_the_other_browser_shows_it(
+    browser: Browser, server: PageRenderer, control: FakeControl
+) -> None:
+    with Camera(server), opened(browser, server.url) as tab, opened(browser, server.url) as other:
+        wait_drawn(tab)
+        wait_drawn(other)
+        tab.get_by_label("Gain").fill("1000")
+        assert control.wait_until(lambda settings: settings.gain == 100)
+        wait_text(tab, "#gain-value", GAIN_100)
+        wait_text(other, "#gain-value", GAIN_100)
+
+
+def test_the_keyboard_sets_gain_mode_lag_and_region(
+    browser: Browser, server: PageRenderer, control: FakeControl
+) -> None:
+    with Camera(server), opened(browser, server.url) as tab:
+        wait_drawn(tab)
+        for key, holds in (
+            ("+", lambda s: s.gain == 12.5),
+            ("-", lambda s: s.gain == 10),
+            ("m", lambda s: s.mode == "paper"),
+            ("]", lambda s: s.lag == 0.3),
+            ("[", lambda s: s.lag == 0.25),
+            ("w", lambda s: s.roi == "full"),
+            ("a", lambda s: s.roi == "auto"),
+        ):
+            tab.keyboard.press(key)
+            assert control.wait_until(holds), (key, control.settings)
+        tab.keyboard.press("?")
+        assert tab.locator("dialog").is_visible()
+        tab.keyboard.press("Escape")
+        assert tab.locator("dialog").is_hidden()
+
+
+def test_mode_and_lag_have_controls(browser: Browser, server: PageRenderer, control: FakeControl) -> None:
+    with Camera(server), opened(browser, server.url) as tab:
+        wait_drawn(tab)
+        tab.get_by_text("paper", exact=True).click()
+        assert control.wait_until(lambda settings: settings.mode == "paper")
+        tab.get_by_label("Lag").fill("1")
+        assert control.wait_until(lambda settings: settings.lag == 1.0)
+
+
+def test_a_dragged_box_becomes_the_region_and_a_click_the_column(
+    browser: Browser, server: PageRenderer, control: FakeControl
+) -> None:
+    with Camera(server), opened(browser, server.url) as tab:
+        wait_drawn(tab)
+        box = tab.locator("#overlay").bounding_box()
+        assert box is not None
+
+        def at(x: float, y: float) -> tuple[float, float]:
+            return box["x"] + x / 640 * box["width"], box["y"] + y / 480 * box["height"]
+
+        tab.mouse.move(*at(400, 300))
+        tab.mouse.down()
+        tab.mouse.move(*at(300, 200), steps=3)
+        tab.mouse.move(*at(160, 120), steps=3)
+        tab.mouse.up()
+        assert control.wait_until(lambda settings: isinstance(settings.roi, tuple))
+        assert control.settings.roi == pytest.approx((160, 120, 240, 180), abs=2)
+
+        tab.mouse.click(*at(480, 240))
+        assert tab.evaluate("parseFloat(document.getElementById('column').style.left)") == pytest.approx(
+            75, abs=0.5
+        )
+
+        tab.mouse.move(*at(100, 100))
+        tab.mouse.down()
+        tab.mouse.move(*at(120, 120), steps=2)
+        tab.mouse.up()
+        tab.get_by_text("too small").wait_for()
+
+
+def test_the_scan_line_shows_the_chosen_column_over_time(browser: Browser, server: PageRenderer) -> None:
+    with opened(browser, server.url) as tab:
+        wait_connected(tab, server)
+        last = -1
+        for seq in range(4):  # 0.5 s apart in the stream's time, whatever the clock says
+            server.render(magnified(seq, pts=seq * 0.45))
+            wait_drawn(tab, last)
+            last = seq
+        columns = tab.evaluate("""() => {
+            const canvas = document.getElementById("scan");
+            const data = canvas.getContext("2d").getImageData(0, 100, canvas.width, 1).data;
+            let drawn = 0;
+            for (let x = 0; x < canvas.width; x += 1) drawn += data[4 * x] > 100;
+            return [drawn, canvas.width, data[4 * (canvas.width - 1)]];
+        }""")
+    drawn, width, newest = columns
+    # One column for the first picture, then 3 x 0.45 s of 10 s.
+    assert drawn == pytest.approx(1 + 3 * 0.45 / 10 * width, abs=3)
+    assert newest == pytest.approx(160, abs=6)
+
+
+def test_the_waveform_is_drawn_with_every_sample(browser: Browser, server: PageRenderer) -> None:
+    with opened(browser, server.url) as tab:
+        wait_connected(tab, server)
+        for seq in range(240):  # 8 s at once: no more than a few of these pictures are drawn
+            server.render(magnified(seq))
+        wait_drawn(tab, 238)
+        inked = tab.evaluate("""() => {
+            const canvas = document.getElementById("wave");
+            const { width, height } = canvas;
+            const data = canvas.getContext("2d").getImageData(0, 0, width, height).data;
+            let columns = 0, top = height, bottom = 0;
+            for (let x = 0; x < width; x += 1) {
+                let ink = false;
+                for (let y = 0; y < height; y += 1) {
+                    if (data[4 * (y * width + x) + 1] < 150) continue;
+                    ink = true; top = Math.min(top, y); bottom = Math.max(bottom, y);
+                }
+                columns += ink;
+            }
+            return [columns / width, (bottom - top) / height];
+        }""")
+    assert inked[0] == pytest.approx(239 / 300, abs=0.03)
+    assert 0.4 < inked[1] < 0.95
+
+
+def test_snapshot_saves_the_exact_picture(browser: Browser, server: PageRenderer, tmp_path: Path) -> None:
+    with opened(browser, server.url) as tab:
+        wait_connected(tab, server)
+        frame = magnified(321)
+        server.render(frame)
+        with tab.expect_download() as download:
+            tab.get_by_role("button", name="Snapshot").click()
+        path = tmp_path / download.value.suggested_filename
+        download.value.save_as(path)
+    assert path.name.startswith("deepmag-20")
+    assert path.suffix == ".png"
+    saved = cv2.imread(str(path))
+    assert saved is not None
+    assert np.array_equal(saved[..., ::-1], frame.image)
+
+
+def test_record_starts_and_stops(browser: Browser, server: PageRenderer) -> None:
+    with Camera(server), opened(browser, server.url) as tab:
+        wait_drawn(tab)
+        tab.get_by_role("button", name="Record").click()
+        wait_text(tab, "#recording", "REC deepmag-test.mp4")
+        tab.get_by_role("button", name="Stop").click()
+        tab.get_by_text("Saved deepmag-test.mp4").wait_for()
+        sync_api.expect(tab.locator("#recording")).to_be_hidden(timeout=TIMEOUT)
+
+
+def test_a_hidden_tab_is_sent_no_pictures(
+    browser: Browser, server: PageRenderer, control: FakeControl
+) -> None:
+    with opened(browser, server.url) as tab:
+        wait_connected(tab, server)
+        server.render(magnified(0))
+        wait_drawn(tab)
+        tab.evaluate("""() => {
+            Object.defineProperty(document, "hidden", { get: () => true, configurable: true });
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""")
+        tab.keyboard.press("m")  # messages keep their order: once this one acts, the other was heard
+        assert control.wait_until(lambda settings: settings.mode == "paper")
+        for seq in range(1, 30):
+            server.render(magnified(seq))
+        control.change(gain=50)
+        wait_text(tab, "#gain-value", "\N{MULTIPLICATION SIGN}50")  # the state came, and no picture before it
+        assert tab.evaluate("document.getElementById('magnified').header.seq") == 0
+        tab.evaluate("""() => {
+            delete document.hidden;
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""")
+        wait_drawn(tab, 28)
+        assert server.dropped == 0
+
+
+def test_the_token_opens_the_page_and_leaves_the_address_bar(browser: Browser, control: FakeControl) -> None:
+    server = PageRenderer(control, host="0.0.0.0", port=0)
+    server.open()
+    port, token = server.url.rsplit(":", 1)[1].split("/#token=")
+    local = f"http://127.0.0.1:{port}/"
+    try:
+        with Camera(server), opened(browser, f"{local}#token={token}") as tab:
+            wait_text(tab, "#rate", "72")
+            assert tab.url == local
+            tab.reload()
+            wait_text(tab, "#rate", "72")
+            with tab.expect_download():
+                tab.keyboard.press("s")
+        with opened(browser, local) as tab:
+            tab.get_by_text("This page needs its token").first.wait_for()
+            assert tab.locator("#rate").text_content() == "--"
+    finally:
+        server.close()
+
+
+def test_another_site_can_neither_watch_nor_act(
+    browser: Browser, server: PageRenderer, control: FakeControl
+) -> None:
+    foreign = PageRenderer(FakeControl(), port=0)  # another origin: the port differs
+    foreign.open()
+    try:
+        context = browser.new_context(bypass_csp=True)
+        tab = context.new_page()
+        tab.goto(foreign.url)
+        outcome = tab.evaluate(
+            """async (url) => {
+                const socket = new WebSocket(url.replace("http", "ws") + "live");
+                const closed = await new Promise((done) => {
+                    socket.onopen = () => done("opened");
+                    socket.onerror = () => done("refused");
+                });
+                const post = await fetch(url + "snapshot", { method: "POST", body: "{}" }).then(
+                    (answer) => "answered", () => "refused");
+                return [closed, post];
+            }""",
+            server.url,
+        )
+        context.close()
+    finally:
+        foreign.close()
+    assert outcome == ["refused", "refused"]
+    assert control.settings.gain == 10
+
+
+def test_a_phone_sees_everything_without_scrolling_sideways(browser: Browser, server: PageRenderer) -> None:
+    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    with Camera(server), opened(browser, server.url, **phone) as tab:
+        wait_text(tab, "#rate", "72")
+        assert tab.evaluate("document.documentElement.scrollWidth") == 390
+        for name in ("Original", "Snapshot", "Record"):
+            tab.get_by_role("button", name=name).scroll_into_view_if_needed()
+            assert tab.get_by_role("button", name=name).is_visible()
+
+
+def test_a_finger_draws_a_box_once_that_was_asked(
+    browser: Browser, server: PageRenderer, control: FakeControl
+) -> None:
+    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    with Camera(server), opened(browser, server.url, **phone) as tab:
+        wait_drawn(tab)
+        tab.get_by_role("button", name="box").tap()
+        tab.locator("#overlay").scroll_into_view_if_needed()
+        box = tab.locator("#overlay").bounding_box()
+        assert box is not None
+        session = tab.context.new_cdp_session(tab)
+
+        def touch(kind: str, x: float = 0, y: float = 0) -> None:
+            points = [{"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]}]
+            session.send(
+                "Input.dispatchTouchEvent",
+                {"type": kind, "touchPoints": [] if kind == "touchEnd" else points},
+            )
+
+        touch("touchStart", 0.25, 0.25)
+        for step in range(1, 6):
+            touch("touchMove", 0.25 + step * 0.1, 0.25 + step * 0.1)
+        touch("touchEnd")
+        assert control.wait_until(lambda settings: isinstance(settings.roi, tuple))
+        assert control.settings.roi == pytest.approx((160, 120, 320, 240), abs=4)
+
+
+def test_the_page_keeps_up_with_thirty_frames_a_second(browser: Browser, server: PageRenderer) -> None:
+    with Camera(server) as camera, opened(browser, server.url) as tab:
+        wait_drawn(tab, 30)
+        start, first = time.monotonic(), camera.seq
+        before = server.dropped
+        wait_drawn(tab, first + 60)
+        assert time.monotonic() - start < 4.0
+        assert server.dropped - before < 30  # on a loaded machine; on an idle one none
+        latency = server.sent_latency()
+        assert latency is not None
+        assert latency[0] < 0.06

@@ -1,0 +1,337 @@
+"""The page's server over real sockets, without a browser."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import struct
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+from page_scene import POOR, FakeControl, magnified
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
+
+from deepmag.stream.page import PageRenderer
+from deepmag.stream.page.live import CLOSE_FULL, CLOSE_NONSENSE, CLOSE_TOKEN, MAX_CLIENTS
+from deepmag.stream.render.renderer import RendererError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TIMEOUT = 10.0  # s
+
+
+@pytest.fixture
+def control() -> FakeControl:
+    return FakeControl()
+
+
+@pytest.fixture
+def page(control: FakeControl) -> Iterator[PageRenderer]:
+    renderer = PageRenderer(control, port=0)
+    renderer.open()
+    yield renderer
+    renderer.close()
+
+
+@pytest.fixture
+def guarded(control: FakeControl) -> Iterator[PageRenderer]:
+    renderer = PageRenderer(control, host="0.0.0.0", port=0)
+    renderer.open()
+    yield renderer
+    renderer.close()
+
+
+def port_of(page: PageRenderer) -> int:
+    return httpx.URL(page.url).port or 0
+
+
+def base(page: PageRenderer) -> str:
+    return f"http://127.0.0.1:{port_of(page)}"
+
+
+@contextlib.contextmanager
+def watch(page: PageRenderer, **hello: Any) -> Iterator[ClientConnection]:
+    with connect(f"ws://127.0.0.1:{port_of(page)}/live", origin=Origin(base(page))) as socket:
+        socket.send(json.dumps({"type": "hello", **hello}))
+        yield socket
+
+
+def next_text(socket: ClientConnection, kind: str, holds: Any = lambda _: True) -> dict[str, Any]:
+    end = time.monotonic() + TIMEOUT
+    while time.monotonic() < end:
+        data = socket.recv(TIMEOUT)
+        if isinstance(data, str):
+            message: dict[str, Any] = json.loads(data)
+            if message["type"] == kind and holds(message):
+                return message
+    raise AssertionError(f"no such {kind}")
+
+
+def next_picture(socket: ClientConnection) -> tuple[dict[str, Any], list[bytes]]:
+    while True:
+        data = socket.recv(TIMEOUT)
+        if isinstance(data, bytes):
+            (length,) = struct.unpack_from("<I", data)
+            header = json.loads(data[4 : 4 + length])
+            offset, jpegs = 4 + length, []
+            for size in header["jpeg"]:
+                jpegs.append(data[offset : offset + size])
+                offset += size
+            return header, jpegs
+
+
+def close_code(socket: ClientConnection) -> int:
+    def drain() -> None:
+        while True:
+            socket.recv(TIMEOUT)
+
+    with pytest.raises(ConnectionClosed) as caught:
+        drain()
+    assert caught.value.rcvd is not None
+    return caught.value.rcvd.code
+
+
+def test_the_page_and_its_files_come_with_safe_headers(page: PageRenderer) -> None:
+    for path in ("/", "/static/main.js", "/static/style.css"):
+        answer = httpx.get(base(page) + path)
+        assert answer.status_code == 200
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert "server" not in answer.headers
+    assert "http" not in httpx.get(base(page)).text.replace("http-equiv", "")  # nothing from elsewhere
+
+
+def test_a_foreign_host_is_refused_everywhere(page: PageRenderer) -> None:
+    for path in ("/", "/static/main.js", "/metrics", "/healthz"):
+        assert httpx.get(base(page) + path, headers={"Host": "evil.example"}).status_code == 403
+    upgrade = {
+        "Host": "evil.example",
+        "Origin": "http://evil.example",
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+        "Sec-WebSocket-Version": "13",
+    }
+    assert httpx.get(base(page) + "/live", headers=upgrade).status_code == 403
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", None])
+def test_a_foreign_origin_is_refused(page: PageRenderer, origin: str | None) -> None:
+    with (
+        pytest.raises(InvalidStatus, match="403"),
+        connect(f"ws://127.0.0.1:{port_of(page)}/live", origin=Origin(origin) if origin else None),
+    ):
+        pass
+    headers = {"Origin": origin} if origin else {}
+    assert httpx.post(base(page) + "/snapshot", json={}, headers=headers).status_code == 403
+
+
+def test_get_changes_nothing(page: PageRenderer) -> None:
+    assert httpx.get(base(page) + "/snapshot").status_code == 405
+
+
+def test_an_outside_address_asks_for_its_token(
+    guarded: PageRenderer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    token = guarded.url.partition("#token=")[2]
+    assert len(token) >= 32
+    for wrong in ("", "wrong"):
+        with watch(guarded, token=wrong) as socket:
+            assert close_code(socket) == CLOSE_TOKEN
+    with watch(guarded, token=token) as socket:
+        assert next_text(socket, "state")["state"] == "live"
+    for path in ("/metrics", "/healthz"):
+        assert httpx.get(base(guarded) + path).status_code == 401
+        allowed = httpx.get(base(guarded) + path, headers={"Authorization": f"Bearer {token}"})
+        assert allowed.status_code == 200
+    assert (
+        httpx.post(base(guarded) + "/snapshot", json={}, headers={"Origin": base(guarded)}).status_code == 401
+    )
+    # The clients that these tests use log what they send; the server must not.
+    served = [record for record in caplog.records if record.name.partition(".")[0] in ("uvicorn", "deepmag")]
+    assert token not in "".join(record.getMessage() for record in served)
+
+
+def test_one_picture_at_a_time_and_always_the_newest(page: PageRenderer) -> None:
+    with watch(page) as socket:
+        next_text(socket, "state")
+        page.render(magnified(0))
+        header, _ = next_picture(socket)
+        assert header["seq"] == 0
+        for seq in range(1, 8):
+            page.render(magnified(seq))
+        next_text(socket, "state")  # states keep coming, pictures do not
+        next_text(socket, "state")
+        socket.send(json.dumps({"type": "drawn", "number": header["number"]}))
+        header, _ = next_picture(socket)
+        assert header["seq"] == 7
+        assert len(header["samples"]) == 7  # the waveform lost nothing
+        assert page.dropped == 6
+
+
+def test_original_and_magnified_are_the_same_frame(page: PageRenderer) -> None:
+    with watch(page, original=True) as socket:
+        next_text(socket, "state")
+        frame = magnified(1234)
+        page.render(frame)
+        header, jpegs = next_picture(socket)
+    assert header["seq"] == 1234
+    for data, image in zip(jpegs, (frame.image, frame.frame.image), strict=True):
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        assert decoded is not None
+        assert np.abs(decoded[..., ::-1].astype(float) - image).mean() < 3
+
+
+def test_a_change_acts_and_every_browser_sees_it(page: PageRenderer, control: FakeControl) -> None:
+    with watch(page) as one, watch(page) as other:
+        next_text(other, "state")
+        one.send(json.dumps({"type": "change", "gain": 33, "roi": [10, 10, 80, 80]}))
+        for socket in (one, other):
+            settings = next_text(socket, "state", lambda m: m["settings"]["gain"] == 33)["settings"]
+            assert settings["roi"] == [10, 10, 80, 80]
+    assert control.settings.gain == 33
+
+
+def test_a_wrong_value_comes_back_in_words_and_changes_nothing(
+    page: PageRenderer, control: FakeControl
+) -> None:
+    with watch(page) as socket:
+        socket.send(json.dumps({"type": "change", "gain": 1000}))
+        notice = next_text(socket, "notice")
+    assert notice["error"]
+    assert "between 1 and 100" in notice["text"]
+    assert control.settings.gain == 10
+
+
+def test_recording_starts_and_stops_and_says_so(page: PageRenderer) -> None:
+    with watch(page) as socket:
+        socket.send(json.dumps({"type": "record", "on": True}))
+        assert "deepmag-test.mp4" in next_text(socket, "notice")["text"]
+        next_text(socket, "state", lambda m: m["recording"] == "deepmag-test.mp4")
+        socket.send(json.dumps({"type": "record", "on": False}))
+        next_text(socket, "state", lambda m: m["recording"] == "")
+        socket.send(json.dumps({"type": "record", "on": False}))
+        assert next_text(socket, "notice", lambda m: m["error"])["text"] == "no recording runs"
+
+
+def test_nonsense_closes_only_the_one_who_sent_it(page: PageRenderer) -> None:
+    with watch(page) as good, watch(page) as bad:
+        bad.send(b"\x00\x01")
+        assert close_code(bad) == CLOSE_NONSENSE
+        next_text(good, "state")
+
+
+def test_the_number_of_browsers_is_bounded(page: PageRenderer) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(MAX_CLIENTS):
+            next_text(stack.enter_context(watch(page)), "state")
+        assert page.clients == MAX_CLIENTS
+        assert close_code(stack.enter_context(watch(page))) == CLOSE_FULL
+
+
+def test_a_snapshot_is_the_exact_newest_picture(page: PageRenderer) -> None:
+    headers = {"Origin": base(page)}
+    assert httpx.post(base(page) + "/snapshot", json={}, headers=headers).status_code == 409
+    frame = magnified(77, size=(1920, 1080))
+    page.render(frame)
+    assert httpx.post(base(page) + "/snapshot", content="{}", headers=headers).status_code == 415
+    answer = httpx.post(base(page) + "/snapshot", json={}, headers=headers)
+    assert answer.status_code == 200
+    assert 'filename="deepmag-20' in answer.headers["content-disposition"]
+    decoded = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR)
+    assert decoded is not None
+    assert np.array_equal(decoded[..., ::-1], frame.image)
+
+
+def test_metrics_and_health_tell_the_state_and_only_a_trusted_rate(
+    page: PageRenderer, control: FakeControl
+) -> None:
+    page.render(magnified(0))
+    text = httpx.get(base(page) + "/metrics").text
+    assert "deepmag_frames_total 1.0" in text
+    assert "deepmag_pulse_rate_bpm 72.4" in text
+    assert 'deepmag_source_state{state="live"} 1.0' in text
+    assert 'deepmag_dropped_frames_total{stage="page"} 0.0' in text
+    assert "deepmag_sent_latency_seconds_bucket" in text
+    page.render(magnified(1, reading=POOR))
+    assert "deepmag_pulse_rate_bpm 7" not in httpx.get(base(page) + "/metrics").text
+    assert httpx.get(base(page) + "/healthz").json() == {"state": "live"}
+    control.state = control.state.__class__("lost", "camera")
+    assert httpx.get(base(page) + "/healthz").status_code == 503
+
+
+def test_the_sent_latency_counts_from_the_frames_arrival(control: FakeControl) -> None:
+    page = PageRenderer(control, port=0, clock=lambda: 100.0)
+    page.open()
+    try:
+        with watch(page) as socket:
+            next_text(socket, "state")
+            page.render(magnified(0, arrived=99.7))
+            next_picture(socket)
+            next_text(socket, "state")
+            assert page.sent_latency() == pytest.approx((0.3, 0.3))
+    finally:
+        page.close()
+
+
+def test_a_port_in_use_is_said_in_one_line(page: PageRenderer, control: FakeControl) -> None:
+    port = port_of(page)
+    second = PageRenderer(control, port=port)
+    with pytest.raises(RendererError, match=f"port {port} is in use"):
+        second.open()
+    second.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "port"), [("192.0.2.1", 0), ("no.such.host.invalid", 0), ("127.0.0.1", 70000)]
+)
+def test_an_address_that_cannot_be_bound_is_said_in_one_line(
+    control: FakeControl, host: str, port: int
+) -> None:
+    page = PageRenderer(control, host=host, port=port)
+    with pytest.raises(RendererError) as caught:
+        page.open()
+    assert "\n" not in str(caught.value)
+    page.close()
+
+
+def test_close_leaves_no_thread_and_the_port_free(control: FakeControl) -> None:
+    before = set(threading.enumerate())
+    page = PageRenderer(control, port=0)
+    page.open()
+    port = port_of(page)
+    with watch(page) as socket:
+        next_text(socket, "state")
+        page.render(magnified(0))
+        next_picture(socket)
+        page.close()
+        close_code(socket)
+    page.render(magnified(1))  # late frames are ignored
+    page.close()
+    assert {thread for thread in threading.enumerate() if "deepmag" in thread.name} <= before
+    again = PageRenderer(control, port=port)
+    again.open()
+    again.close()
+
+
+def test_render_returns_at_once_while_the_server_hangs(page: PageRenderer, control: FakeControl) -> None:
+    with watch(page) as socket:
+        next_text(socket, "state")
+        control.hang.clear()
+        start = time.monotonic()
+        for seq in range(300):
+            page.render(magnified(seq, size=(260, 20)))
+        assert time.monotonic() - start < 2.0
+        control.hang.set()
+        header, _ = next_picture(socket)
+        assert header["seq"] >= 0

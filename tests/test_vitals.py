@@ -1,0 +1,324 @@
+"""A pulse rate where there is a pulse, and none where there is none."""
+
+import importlib.util
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepmag.models.representation import L
+from deepmag.stream.face import FaceDetector
+from deepmag.stream.roi import Roi
+from deepmag.stream.vitals import PulseRate
+from deepmag.stream.vitals_regions import REGIONS, Regions
+
+BLOOD = np.array([0.33, 0.77, 0.53])
+FACE_ROI = Roi((0, 0, 360, 360), "face", (90.0, 60.0, 180.0, 240.0))
+NO_FACE = Roi((0, 0, 360, 360), "full", None)
+
+
+@cache
+def negatives():
+    """The benchmark's own clips: what is measured there is tested here."""
+    path = Path(__file__).resolve().parents[1] / "benchmarks" / "negatives.py"
+    spec = importlib.util.spec_from_file_location("negatives", path)
+    module = importlib.util.module_from_spec(spec)
+    import sys
+
+    sys.modules["negatives"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return FaceDetector()
+
+
+@pytest.fixture(scope="module")
+def takes(shared_data, detector):
+    found = negatives().takes(shared_data, detector)
+    made = {}
+
+    def take(name):
+        if name == "talking_head_1 x0.85":
+            return negatives().at_speed(take("talking_head_1"), 0.85)
+        if name not in made:
+            made[name] = found[name][1]()
+        return made[name]
+
+    return take
+
+
+def person(
+    rate_bpm=72.0, *, seconds=12.0, fps=30.0, size=0.004, noise=0.2, times=None, seed=0, everywhere=False
+):
+    """(t, before, after) of a still face with a pulse: skin in the face's box, a grey wall around it."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:L, :L]
+    skin = ((columns - 18) / 9) ** 2 + ((rows - 18) / 12) ** 2 < 1
+    still = np.where(skin, np.array([180.0, 130, 110])[:, None, None], 90.0)
+    still = still + 3 * rng.standard_normal((3, L, L))
+    where = np.ones((L, L)) if everywhere else skin
+    times = np.arange(0, seconds, 1 / fps) if times is None else times
+    last = None
+    for t in times:
+        phase = 2 * np.pi * rate_bpm / 60 * t
+        blood = size * (np.sin(phase) + 0.3 * np.sin(2 * phase))
+        now = still * (1 - BLOOD[:, None, None] * blood * where) + noise * rng.standard_normal((3, L, L))
+        now = now.astype(np.float32)
+        yield t, now if last is None else last, now
+        last = now
+
+
+def feed(meter, pairs, *, roi=FACE_ROI, y=None):
+    """Readings after each pair."""
+    result = []
+    for t, before, after in pairs:
+        meter.update(t, None if y is None else y(t), before, after, roi)
+        result.append((t, meter.reading(t)))
+    return result
+
+
+# ---------------------------------------------------------------- what there is to see
+
+
+@pytest.mark.parametrize("bpm", [45, 60, 72, 100, 150, 175])
+def test_a_pulse_of_known_rate_is_read_to_one_beat_a_minute_within_10_s(bpm):
+    shown = [(t, r) for t, r in feed(PulseRate(), person(bpm)) if r.rate is not None]
+    assert shown[0][0] < 10
+    assert all(abs(r.rate - bpm) < 1 for _, r in shown)
+    assert all(r.reason == "" and 0.3 < r.quality <= 1 for _, r in shown)
+
+
+def test_the_rate_is_right_on_real_timestamps_when_a_fifth_of_the_frames_is_lost():
+    rng = np.random.default_rng(1)
+    times = np.arange(0, 12, 1 / 30)
+    times = times[rng.random(times.size) > 0.2] + 0.004 * rng.random()
+    readings = feed(PulseRate(), person(80, times=times))
+    assert readings[-1][1].rate == pytest.approx(80, abs=1)
+
+
+@pytest.mark.parametrize("fps", [12, 25, 60])
+def test_the_rate_does_not_depend_on_the_cameras(fps):
+    assert feed(PulseRate(), person(66, fps=fps))[-1][1].rate == pytest.approx(66, abs=1)
+
+
+def test_a_rate_that_drifts_is_followed():
+    times = np.arange(0, 40, 1 / 30)
+    # a pulse whose phase is that of 60 bpm rising by 0.5 bpm a second
+    warped = times + 0.25 * times**2 / 60
+    pairs = [(t, b, a) for t, (_, b, a) in zip(times, person(60, times=warped), strict=True)]
+    readings = feed(PulseRate(), pairs)
+    assert readings[-1][1].rate == pytest.approx(60 + 0.5 * (40 - 5), abs=3)
+
+
+# ---------------------------------------------------------------- what there is not
+
+
+def test_a_colour_change_of_the_whole_picture_is_no_pulse():
+    readings = feed(PulseRate(), person(72, everywhere=True))
+    assert all(r.rate is None for _, r in readings)
+    assert readings[-1][1].reason == "the light flickers"
+
+
+def test_noise_alone_has_no_rate():
+    for seed in range(5):
+        readings = feed(PulseRate(), person(size=0.0, noise=1.0, seed=seed))
+        assert all(r.rate is None for _, r in readings)
+
+
+def test_a_frozen_picture_has_no_rate_and_raises_no_warning():
+    readings = feed(PulseRate(), person(size=0.0, noise=0.0))
+    assert {r.reason for _, r in readings} == {"measuring", "signal too weak"}
+
+
+def test_a_pulse_that_only_one_cheek_shows_is_not_believed():
+    rows, columns = np.mgrid[:L, :L]
+    left = (columns < 18) & (rows > 18)
+
+    def half():
+        for (t, b, a), (_, b0, a0) in zip(person(72, size=0.01), person(size=0.0), strict=True):
+            yield t, np.where(left, b, b0), np.where(left, a, a0)
+
+    assert all(r.rate is None for _, r in feed(PulseRate(), half()))
+
+
+def test_a_face_that_shifts_to_and_fro_is_no_pulse():
+    rng = np.random.default_rng(3)
+    sharp = 128 + 40 * rng.standard_normal((3, L, L + 2))
+    kernel = np.ones(3) / 3
+    smooth = np.apply_along_axis(lambda line: np.convolve(line, kernel, "same"), 2, sharp)
+
+    def shifted():
+        last = None
+        for t in np.arange(0, 12, 1 / 30):
+            x = 0.3 * np.sin(2 * np.pi * 1.1 * t)
+            at = np.arange(1, L + 1) + x
+            now = np.stack([[np.interp(at, np.arange(L + 2), line) for line in rows] for rows in smooth])
+            now = (now + 0.1 * rng.standard_normal(now.shape)).astype(np.float32)
+            yield t, now if last is None else last, now
+            last = now
+
+    readings = feed(PulseRate(), shifted())
+    assert all(r.rate is None for _, r in readings)
+
+
+def test_a_network_that_clearly_sees_another_rate_stops_the_reading():
+    agree = feed(PulseRate(), person(72), y=lambda t: np.cos(2 * np.pi * 1.2 * t) / 30)
+    assert agree[-1][1].rate == pytest.approx(72, abs=1)
+    other = feed(PulseRate(), person(72), y=lambda t: np.cos(2 * np.pi * 0.9 * t) / 30)
+    assert all(r.rate is None for _, r in other)
+    assert other[-1][1].reason == "estimates disagree"
+    # The same rate upside down: the network's blood flows in when the colour's flows out.
+    inverse = feed(PulseRate(), person(72), y=lambda t: -np.cos(2 * np.pi * 1.2 * t) / 30)
+    assert all(r.rate is None for _, r in inverse)
+
+
+# ---------------------------------------------------------------- when it is shown and when not
+
+
+def test_the_first_seconds_are_measuring_and_a_rate_needs_a_second_of_trust():
+    meter = PulseRate()
+    assert meter.reading(0.0).reason == "measuring"
+    readings = feed(meter, person(72))
+    first = next(t for t, r in readings if r.rate is not None)
+    assert 8.4 < first < 10
+    assert {r.reason for t, r in readings if t < first} == {"measuring"}
+
+
+def test_a_rate_is_withdrawn_within_2_5_s_when_the_pulse_is_covered():
+    meter = PulseRate()
+    pairs = list(person(72, seconds=20))
+    quiet = list(person(72, seconds=20, size=0.0, noise=2.0))
+    readings = feed(meter, pairs[:360] + quiet[360:])
+    assert readings[359][1].rate is not None
+    gone = next(t for t, r in readings[360:] if r.rate is None)
+    assert gone - 12.0 < 2.6
+    assert readings[-1][1].rate is None
+
+
+def test_no_frame_for_a_second_withdraws_the_rate_and_a_gap_starts_anew():
+    meter = PulseRate()
+    pairs = list(person(72, seconds=30))
+    feed(meter, pairs[:330])
+    assert meter.reading(pairs[329][0] + 0.9).rate is not None
+    assert meter.reading(pairs[329][0] + 1.1) == meter.reading(pairs[329][0] + 60)
+    assert meter.reading(pairs[329][0] + 1.1).reason == "no new frames"
+    after = feed(meter, pairs[390:])
+    assert after[0][1].reason == "measuring"
+    assert next(t for t, r in after if r.rate is not None) - after[0][0] > 8.4
+
+
+def test_without_a_face_there_is_no_rate_and_the_face_has_to_be_measured_anew():
+    meter = PulseRate()
+    pairs = list(person(72, seconds=25))
+    assert feed(meter, pairs[:330])[-1][1].rate is not None
+    lost = feed(meter, pairs[330:331], roi=NO_FACE)
+    assert lost[0][1] == type(lost[0][1])(None, 0.0, "no face")
+    back = feed(meter, pairs[331:])
+    assert back[0][1].reason == "measuring"
+    assert back[-1][1].rate == pytest.approx(72, abs=1)
+
+
+def test_a_face_of_which_a_cheek_is_cut_off_is_said_to_be_hidden():
+    cut = Roi((0, 0, 360, 360), "face", (-100.0, 60.0, 180.0, 240.0))
+    readings = feed(PulseRate(), person(72), roi=cut)
+    assert readings[-1][1].reason == "face too small or cut off"
+
+
+def test_a_source_too_slow_to_tell_noise_from_pulse_is_said_to_be_so():
+    readings = feed(PulseRate(), person(72, fps=8))
+    assert readings[-1][1].reason == "too few frames a second"
+
+
+def test_a_region_that_moves_does_not_break_the_trace():
+    meter = PulseRate()
+    moved = Roi((60, 30, 360, 360), "face", (150.0, 90.0, 180.0, 240.0))
+    pairs = list(person(72, seconds=14))
+    feed(meter, pairs[:200])
+    assert feed(meter, pairs[200:], roi=moved)[-1][1].rate == pytest.approx(72, abs=1)
+
+
+def test_reset_forgets_and_pairs_from_the_past_are_ignored():
+    meter = PulseRate()
+    pairs = list(person(72))
+    feed(meter, pairs)
+    shown = meter.reading(pairs[-1][0])
+    meter.update(0.0, None, pairs[0][1], pairs[0][2], NO_FACE)
+    assert meter.reading(pairs[-1][0]) == shown
+    meter.reset()
+    assert meter.reading(0.0).reason == "measuring"
+
+
+# ---------------------------------------------------------------- the regions' arithmetic
+
+
+def test_the_four_causes_of_a_frame_pair_are_told_apart():
+    rng = np.random.default_rng(0)
+    base = 120 + np.cumsum(rng.standard_normal((3, L, L)), axis=2)
+    slope = np.gradient(base, axis=2)
+    after = base * (1 + BLOOD[:, None, None] * 0.002) * 1.01 - 0.03 * slope
+    regions = Regions()
+    for _ in range(
+        100
+    ):  # it learns how little noise there is, and then trusts the picture more than its prior
+        found = regions.increments(base.astype(np.float32), after.astype(np.float32), FACE_ROI.face_cells)
+    n = len(REGIONS)
+    assert found.blood[:n] == pytest.approx(np.full(n, 0.002), rel=0.3)
+    assert found.light[:n] == pytest.approx(np.full(n, 0.01), rel=0.1)
+    assert found.shift[:n, 0] == pytest.approx(np.full(n, -0.03), rel=0.3)
+    assert abs(found.shift[:n, 1]).max() < 0.01
+
+
+def test_what_lies_outside_the_picture_is_not_a_number():
+    picture = np.full((3, L, L), 100, np.float32)
+    found = Regions().increments(picture, picture, (-20.0, 6.0, 18.0, 24.0))
+    assert np.isnan(found.blood[:4]).sum() >= 3
+    assert not np.isnan(Regions().increments(picture, picture, FACE_ROI.face_cells).blood).any()
+
+
+# ---------------------------------------------------------------- real clips
+
+
+@pytest.mark.parametrize(("name", "bpm"), [("clip_a", 75.6), ("evm_face", 52.7), ("clip_a cropped", 75.6)])
+def test_the_pulse_of_a_real_person_is_shown_within_10_s_and_is_right(takes, name, bpm):
+    shown = negatives().judge(takes(name)).shown
+    assert shown[0][0] < 10
+    assert all(abs(rate - bpm) < 3 for _, rate in shown)
+
+
+@pytest.mark.parametrize("name", ["evm_face crf 34"])
+def test_compression_may_hide_a_pulse_but_never_change_it(takes, clips, name):
+    shown = negatives().judge(takes(name)).shown
+    assert all(abs(rate - clips[name.split()[0]]["bpm"]) < 3 for _, rate in shown)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "talking_head_1",
+        "talking_head_1 x0.85",
+        "smiling_1",
+        "smiling_1 to and fro x1.7",
+        "carphone",
+        "carphone to and fro x1.0",
+        "camera_bob",
+        "evm_guitar",
+        "crane_crop",
+        "baby_monitor",
+        "photo",
+        "photo, crf 32, key frame each 1.2 s",
+        "photo, light 3 % at 1.2 Hz, crf 26",
+        "photo, light of skin's colour at 1.2 Hz",
+        "photo, moves 0,1 px at 1.1 Hz, noise 0",
+        "noise",
+        "wall",
+    ],
+)
+def test_no_rate_is_ever_shown_where_no_pulse_is_to_be_seen(takes, name):
+    found = negatives().judge(takes(name))
+    assert found.shown == []
+    assert found.best < 0.38  # and not by a hair: a rate needs 0.42 for a second
+    assert found.reason
