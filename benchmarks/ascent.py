@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,51 +27,15 @@ from deepmag.export.runtime import (
     load_weights,
     open_ascender,
 )
+from deepmag.export.speed import Contender, Row, forward_flops, measure, paper_flops, steady_flops
 from deepmag.models.networks import PulseNet
 from deepmag.models.representation import INPUT_SCALE, L
 from deepmag.models.step_size import GAMMA, PAPER_ITERATIONS, STEADY_ITERATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
-SGEMM_SIDE = 1024
 GROWTH = 0.3
-
-
-@dataclass(frozen=True, slots=True)
-class Contender:
-    """Something to be timed. flops: of one run. threads: of the sgemm it is held against, 0 for a GPU."""
-
-    name: str
-    mode: str
-    threads: int
-    flops: int
-    run: Callable[[], object]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Figures of one contender: times in ms, speeds in GFLOP/s, ratio of its speed to sgemm's beside it."""
-
-    name: str
-    mode: str
-    threads: int
-    mflop: float
-    p50_ms: float
-    best_ms: float
-    gflops: float
-    sgemm_gflops: float
-    ratio: float | None  # none for a GPU
-    best_ratio: float | None
-
-
-def forward_flops(net: PulseNet) -> int:
-    """Multiplications and additions of a pair's forward pass; the backward pass to the input has as many."""
-    whole, half = L * L, L * L // 4
-    pixels = {"conv1": whole, "conv2": whole, "conv3": half, "conv4": half, "dense1": 1, "dense2": 1}
-    return sum(2 * getattr(net, name).weight.numel() * count for name, count in pixels.items())
 
 
 def autograd_paper(net: PulseNet, x_1: torch.Tensor) -> torch.Tensor:
@@ -105,8 +68,7 @@ def contenders(weights: dict[str, NDArray[np.float32]], spins: list[int]) -> lis
     x = rng.normal(0, INPUT_SCALE, (1, 3, L, L)).astype(np.float32)
     direction = (x * 1e-3).astype(np.float32)
     flops = forward_flops(net)
-    paper_flops = 2 * (PAPER_ITERATIONS - 1) * flops
-    steady_flops = STEADY_ITERATIONS * flops  # N - 1 forward passes and one backward pass
+    cost = {"paper": paper_flops(flops), "steady": steady_flops(flops)}
     cores = torch.get_num_threads()
     ascenders: list[tuple[str, int, Ascender]] = []
     wanted = [("ort", "cpu", threads) for threads in range(1, cores + 1)] + [("torch", "cpu", cores)]
@@ -127,62 +89,16 @@ def contenders(weights: dict[str, NDArray[np.float32]], spins: list[int]) -> lis
         paper = partial(ascender.paper, x, GAMMA)
         steady = partial(ascender.steady, x, direction, GROWTH)
         result += [
-            Contender(name, "paper", threads, paper_flops, paper),
-            Contender(name, "steady", threads, steady_flops, steady),
+            Contender(name, "paper", threads, cost["paper"], paper),
+            Contender(name, "steady", threads, cost["steady"], steady),
         ]
     tensor, along = torch.from_numpy(x), torch.from_numpy(direction)
     name = f"torch autograd CPU, {cores} threads"
     result += [
-        Contender(name, "paper", cores, paper_flops, lambda: autograd_paper(net, tensor)),
-        Contender(name, "steady", cores, steady_flops, lambda: autograd_steady(net, tensor, along)),
+        Contender(name, "paper", cores, cost["paper"], lambda: autograd_paper(net, tensor)),
+        Contender(name, "steady", cores, cost["steady"], lambda: autograd_steady(net, tensor, along)),
     ]
     return sorted(result, key=lambda contender: contender.mode)
-
-
-def measure(entries: list[Contender], rounds: int) -> list[Row]:
-    """Time all contenders in turn, ``rounds`` times over."""
-    matrix = torch.randn(SGEMM_SIDE, SGEMM_SIDE, generator=torch.Generator().manual_seed(0))
-    times: list[list[float]] = [[] for _ in entries]
-    peaks: list[list[float]] = [[] for _ in entries]
-
-    def sgemm() -> float:
-        start = time.perf_counter()
-        torch.mm(matrix, matrix)
-        return 2 * SGEMM_SIDE**3 / (time.perf_counter() - start)
-
-    for turn in range(rounds + 1):
-        for entry, its_times, its_peaks in zip(entries, times, peaks, strict=True):
-            torch.set_num_threads(entry.threads or 1)
-            before = sgemm()
-            # Brings the weights into the cache, as the frame before does in a stream, and outlasts torch's
-            # threads, which wait awake for a while after the product.
-            entry.run()
-            start = time.perf_counter()
-            entry.run()
-            elapsed = time.perf_counter() - start
-            after = sgemm()
-            if turn:  # the first round is for warming up
-                its_times.append(elapsed)
-                its_peaks.append((before + after) / 2)
-    rows = []
-    for entry, its_times, its_peaks in zip(entries, times, peaks, strict=True):
-        seconds, peak = np.array(its_times), np.array(its_peaks)
-        speed = entry.flops / seconds
-        rows.append(
-            Row(
-                name=entry.name,
-                mode=entry.mode,
-                threads=entry.threads,
-                mflop=entry.flops / 1e6,
-                p50_ms=float(np.median(seconds)) * 1e3,
-                best_ms=float(seconds.min()) * 1e3,
-                gflops=float(np.median(speed)) / 1e9,
-                sgemm_gflops=float(np.median(peak)) / 1e9,
-                ratio=float(np.median(speed / peak)) if entry.threads else None,
-                best_ratio=float(speed.max() / peak.max()) if entry.threads else None,
-            )
-        )
-    return rows
 
 
 def table(rows: list[Row]) -> str:

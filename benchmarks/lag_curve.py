@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.signal import butter, sosfilt
+
 from deepmag.models.reconstruction import magnify_frame, warm_up
 from deepmag.models.temporal import PULSE_BAND, log_factor, zero_phase
 from deepmag.models.window import WINDOW, SlidingWindow, cut_kernel, window_kernel
-from scipy.signal import butter, sosfilt
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -33,7 +33,7 @@ def _widen(difference: Any, left: Any, share: Any, fade: Any, wide: Any) -> None
                 wide[row, 3 * x + c] = fade[x] * (low + share[x] * (difference[c, row, b] - low))
 
 
-def _add(  # noqa: PLR0917  (numba takes them by position)
+def _add(
     image: Any, wide: Any, x: int, y: int, top: Any, share: Any, fade: Any, dither: Any, out: Any
 ) -> None:
     """Interpolate ``wide`` along y and add it to ``image`` (H, 3 W) from column ``x``, row ``y`` on."""

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 Pixels = TypeVar("Pixels", "torch.Tensor", "NDArray[np.float32]")
 
 L = 36  # side of the reduced picture, px (section 3.2 of the paper)
-INPUT_SCALE = 0.004  # the network's input is X / INPUT_SCALE: one fixed number, since a stream has no statistics
+INPUT_SCALE = (
+    0.004  # the network's input is X / INPUT_SCALE: one fixed number, since a stream has no statistics
+)
 DARK = 2.0  # grey levels, added to the denominator of Eq. 14: in black pixels the quotient is only noise
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from deepmag.models.temporal import PULSE_BAND, Band, butterworth
-from deepmag.models.ticks import RateEstimator, TickClock
 from numpy.typing import NDArray
 from scipy.linalg import solve_toeplitz
 from scipy.signal import sosfiltfilt
+
+from deepmag.models.temporal import PULSE_BAND, Band, butterworth
+from deepmag.models.ticks import RateEstimator, TickClock
 
 __all__ = [
     "LAG",

@@ -105,6 +105,9 @@ class Engine:
     def stop(self) -> None:
         """Ask it to end with the frame at hand; what is inside the lag is dropped."""
         self._stop.set()
+        if self._thread.ident is None:  # never started: its finder's thread would keep the process alive
+            self._finder.stop()
+            self._ended.set()
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait until it has ended: after ``stop``, or when the ring is closed and empty. True where it has."""
@@ -120,7 +123,7 @@ class Engine:
                     break
             if not self._stop.is_set():
                 self._hand_on(self._magnifier.flush())
-        except Exception as error:  # noqa: BLE001 - kept, and raised again by the pipeline in the main thread
+        except Exception as error:
             self.error = error
         finally:
             self._finder.stop()
@@ -131,7 +134,7 @@ class Engine:
         if self._slow:
             self._stop.wait(self._slow)
         settings = self._settings.current
-        faces = self._finder.faces(frame) if settings.roi == "auto" else None
+        faces = self._finder.faces(frame)  # also where the region is given: a rate needs a face
         try:
             done = self._magnifier.push(frame, settings, faces)
         except ValueError as error:

@@ -24,9 +24,13 @@ class LatencyMeter:
         with self._lock:
             self._samples.append((now, latency))
 
+    def values(self, now: float) -> list[float]:
+        """Return the latencies in the span, oldest first."""
+        return [latency for _, latency in self._recent(now)]
+
     def percentiles(self, now: float, *wanted: float) -> tuple[float | None, ...]:
         """Percentiles (0 to 100) of the latencies in the span, or None for each where there are none."""
-        latencies = [latency for at, latency in self._recent(now)]
+        latencies = self.values(now)
         if not latencies:
             return tuple(None for _ in wanted)
         return tuple(float(value) for value in np.percentile(latencies, wanted))

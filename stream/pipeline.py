@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 Pace = Literal["file", "max"]
 
 RING_CAPACITY = 8  # frames
-MAX_AGE = 0.05  # s that a frame may have waited for the engine: an older one is dropped, and the clock goes on
+MAX_AGE = (
+    0.05  # s that a frame may have waited for the engine: an older one is dropped, and the clock goes on
+)
 OPEN_TIMEOUT = 15.0  # s for a renderer to open
 CLOSE_TIMEOUT = 20.0  # s for a renderer to finish what waits
 
@@ -69,10 +71,17 @@ class Pipeline:
         )
         self.capture = CaptureThread(source, self.ring, clock=clock)
         self.magnifier = PulseMagnifier(
-            ascender, RoiTracker(), PulseRate(), clock=clock, nominal_rate=lambda: self.nominal_rate, lag=settings.lag
+            ascender,
+            RoiTracker(),
+            PulseRate(),
+            clock=clock,
+            nominal_rate=lambda: self.nominal_rate,
+            lag=settings.lag,
         )
         finder = FaceFinder(detector, at_once=pace == "max")
-        self.engine = Engine(self.ring, self.magnifier, self._live, finder, self._publish, clock=clock, slow=slow)
+        self.engine = Engine(
+            self.ring, self.magnifier, self._live, finder, self._publish, clock=clock, slow=slow
+        )
         self._renderers: tuple[RenderThread, ...] = ()
         self._recording: RenderThread | None = None
         self._lock = threading.Lock()  # of the two above: the engine only ever reads a tuple
@@ -80,6 +89,7 @@ class Pipeline:
         self._size = (0, 0)
         self._reading: PulseReading | None = None
         self._first_picture: float | None = None
+        self._started = False
 
     @property
     def renderers(self) -> tuple[RenderThread, ...]:
@@ -133,6 +143,7 @@ class Pipeline:
 
     def start(self) -> None:
         """Start engine and capture."""
+        self._started = True
         self.engine.start()
         self.capture.start()
 
@@ -144,8 +155,9 @@ class Pipeline:
         """End everything in order; recordings are finished. May be called twice."""
         self.capture.stop()
         self.engine.stop()
-        self.engine.join(CLOSE_TIMEOUT)
-        self.capture.join(2.0)
+        if self._started:  # not where an output could not be opened
+            self.engine.join(CLOSE_TIMEOUT)
+            self.capture.join(2.0)
         with self._lock:
             renderers, self._renderers, self._recording = self._renderers, (), None
         for thread in renderers:
@@ -163,8 +175,17 @@ class Pipeline:
             dropped[thread.name] = dropped.get(thread.name, 0) + thread.dropped
         recording = self._recording
         return Status(
-            state=state, source=self._source.name, detail=detail, size=self._size, fps=self.engine.latency.rate(now),
-            age=age, latency_p50=p50, latency_p95=p95, lag=self.settings.lag, dropped=dropped, backend=self._backend,
+            state=state,
+            source=self._source.name,
+            detail=detail,
+            size=self._size,
+            fps=self.engine.latency.rate(now),
+            age=age,
+            latency_p50=p50,
+            latency_p95=p95,
+            lag=self.settings.lag,
+            dropped=dropped,
+            backend=self._backend,
             recording=recording.renderer.path.name if recording is not None else "",  # type: ignore[attr-defined]
         )
 

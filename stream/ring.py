@@ -21,8 +21,9 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from deepmag.stream.frames import Frame
     from numpy.typing import NDArray
+
+    from deepmag.stream.frames import Frame
 
 Policy = Literal["drop_oldest", "wait"]
 

@@ -27,7 +27,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not GAIN_RANGE[0] <= self.gain <= GAIN_RANGE[1]:
-            raise ValueError(f"gain must be between {GAIN_RANGE[0]:g} and {GAIN_RANGE[1]:g}, not {self.gain:g}")
+            raise ValueError(
+                f"gain must be between {GAIN_RANGE[0]:g} and {GAIN_RANGE[1]:g}, not {self.gain:g}"
+            )
         if not LAG_RANGE[0] <= self.lag <= LAG_RANGE[1]:
             raise ValueError(f"lag must be between {LAG_RANGE[0]:g} and {LAG_RANGE[1]:g} s, not {self.lag:g}")
         if self.mode not in get_args(Mode):

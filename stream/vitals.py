@@ -52,7 +52,7 @@ class PulseRate:
         """What the last look found, for benchmarks and for the curious."""
         return self._evidence
 
-    def update(  # noqa: PLR0917 - the engine's call, one frame pair
+    def update(
         self,
         t: float,
         y: float | None,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from deepmag.stream.frames import Frame, MagnifiedFrame, PulseReading
 from deepmag.stream.settings import Settings
 from deepmag.stream.status import Status
-from numpy.typing import NDArray
 
 BITS = 10  # the number of a frame, one square for each bit
 SQUARE = 8  # px

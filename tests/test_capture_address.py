@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from deepmag.stream.capture.address import default_address, list_cameras, parse_address
 
 

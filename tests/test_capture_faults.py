@@ -12,6 +12,8 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from scripted_camera import ScriptedCamera, encode, number_of
+
 from deepmag.stream.capture.address import parse_address
 from deepmag.stream.capture.limits import Limits
 from deepmag.stream.capture.open import open_source
@@ -19,7 +21,6 @@ from deepmag.stream.capture.source import Source, SourceError
 from deepmag.stream.capture.thread import CaptureThread
 from deepmag.stream.frames import Frame
 from deepmag.stream.ring import FrameRing
-from scripted_camera import ScriptedCamera, encode, number_of
 
 TIMEOUT = 15.0  # s, generous: reached only when something is broken
 STALL = 0.6  # s

@@ -14,13 +14,14 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from scripted_camera import encode, lose_packets, number_of
+
 from deepmag.stream.capture.address import parse_address
 from deepmag.stream.capture.limits import Limits
 from deepmag.stream.capture.open import open_source
 from deepmag.stream.capture.source import SourceError
 from deepmag.stream.capture.video import VideoSource
 from deepmag.stream.frames import Frame
-from scripted_camera import encode, lose_packets, number_of
 
 
 def source(path: Path | str, **options: Any) -> VideoSource:

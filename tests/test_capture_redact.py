@@ -7,6 +7,7 @@ import logging
 
 import av
 import pytest
+
 from deepmag.stream.capture.redact import RedactingFilter, redact
 
 

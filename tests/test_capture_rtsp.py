@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rtsp_server import Auth, RtspServer, available, rtsp_server
+
 from deepmag.stream.capture.address import parse_address
 from deepmag.stream.capture.open import open_source
 from deepmag.stream.capture.options import Transport
@@ -23,7 +25,6 @@ from deepmag.stream.capture.source import SourceError
 from deepmag.stream.capture.thread import CaptureThread
 from deepmag.stream.frames import Frame
 from deepmag.stream.ring import FrameRing
-from rtsp_server import Auth, RtspServer, available, rtsp_server
 
 pytestmark = pytest.mark.skipif(not available(), reason="GStreamer's RTSP server is not installed")
 

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scripted_camera import encode, number_of
+
 from deepmag.stream.capture.address import parse_address
 from deepmag.stream.capture.open import open_source
 from deepmag.stream.capture.source import SourceError
 from deepmag.stream.capture.thread import CaptureThread
 from deepmag.stream.frames import Frame
 from deepmag.stream.ring import FrameRing
-from scripted_camera import encode, number_of
 
 TIMEOUT = 15.0  # s
 REFUSED = SourceError("cam: wrong user name or password", retry=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+
 from deepmag.stream.capture.pacing import Pacer
 from deepmag.stream.capture.timeline import MIN_STEP, RateLimit, Timeline
 

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+
 from deepmag.models.reconstruction import magnify_frame, upsample_difference, warm_up
 
 RANDOM = np.random.default_rng(0)

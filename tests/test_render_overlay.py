@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from render_frames import READING, Panel
+
 from deepmag.stream.frames import PulseReading
 from deepmag.stream.render.overlay import STATE_COLOURS, draw_overlay, shown_reading, shown_state
 from deepmag.stream.status import Status
-from render_frames import READING, Panel
 
 STATES = list(STATE_COLOURS)
 GREY = np.full((480, 640, 3), 120, np.uint8)

@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 import pytest
+from render_frames import magnified, number_in, numbered
+
 from deepmag.stream.render.recorder import Recorder
 from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.render.safe_file import SafeFile, end_of_fragments
 from deepmag.stream.render.timeline import Timeline
-from render_frames import magnified, number_in, numbered
 
 if TYPE_CHECKING:
-    from deepmag.stream.frames import MagnifiedFrame
     from numpy.typing import NDArray
+
+    from deepmag.stream.frames import MagnifiedFrame
 
 # Writes noise (so that the file grows fast) until it is killed or the disk is full.
 RECORD = """

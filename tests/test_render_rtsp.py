@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from render_frames import Panel, magnified, numbered
+
 from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.render.rtp_h264 import (
     PAYLOAD_SIZE,
@@ -26,7 +28,6 @@ from deepmag.stream.render.rtp_h264 import (
 )
 from deepmag.stream.render.rtsp_messages import authorization, parse_address, parse_response, request
 from deepmag.stream.render.rtsp_push import LiveEncoder, RtspPush
-from render_frames import Panel, magnified, numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
+from render_frames import magnified
+
 from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.render.snapshot import save_snapshot
-from render_frames import magnified
 
 if TYPE_CHECKING:
     from pathlib import Path

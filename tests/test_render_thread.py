@@ -7,9 +7,10 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from render_frames import magnified
+
 from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.render.thread import RenderThread
-from render_frames import magnified
 
 if TYPE_CHECKING:
     from deepmag.stream.frames import MagnifiedFrame

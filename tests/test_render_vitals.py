@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from render_frames import magnified
+
 from deepmag.stream.frames import PulseReading
 from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.render.thread import RenderThread
 from deepmag.stream.render.vitals_csv import VitalsCsv
-from render_frames import magnified
 
 if TYPE_CHECKING:
     from pathlib import Path

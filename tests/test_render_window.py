@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
+from render_frames import Panel
+
 from deepmag.stream.render.overlay import STATE_COLOURS
 from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.render.window import NOTICE_TIME, Window
-from render_frames import Panel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+
 from deepmag.stream.frames import Frame
 from deepmag.stream.ring import FrameRing
 

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from deepmag.models.temporal import PULSE_BAND, butterworth, log_factor, zero_phase
 from scipy.signal import butter, sosfiltfilt, sosfreqz
+
+from deepmag.models.temporal import PULSE_BAND, butterworth, log_factor, zero_phase
 
 RATE = 30.0
 

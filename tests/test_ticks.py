@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from deepmag.models.ticks import RateEstimator, TickClock
 
 

@@ -5,6 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+
 from deepmag.models.temporal import PULSE_BAND, log_factor, zero_phase
 from deepmag.models.window import (
     SlidingWindow,

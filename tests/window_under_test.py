@@ -10,9 +10,10 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from render_frames import Panel, magnified
+
 from deepmag.stream.render.thread import RenderThread
 from deepmag.stream.render.window import Window
-from render_frames import Panel, magnified
 
 if TYPE_CHECKING:
     from deepmag.stream.settings import Settings

@@ -19,7 +19,9 @@ def camera_noise(rng: np.random.Generator, video: torch.Tensor, generator: torch
         return torch.randn(*shape, generator=generator)
 
     sigma = float(np.exp(rng.uniform(np.log(0.04), np.log(0.7))))
-    colour = torch.tensor([rng.uniform(1.0, 2.2), 1.0, rng.uniform(1.0, 2.4)], dtype=torch.float32)[None, :, None, None]
+    colour = torch.tensor([rng.uniform(1.0, 2.2), 1.0, rng.uniform(1.0, 2.4)], dtype=torch.float32)[
+        None, :, None, None
+    ]
     # what all three channels share is luma noise: a codec keeps luma better than chroma, so either may dominate
     shared = float(rng.uniform(0, 1))
     noise = sigma * ((1 - shared) * colour * white(t, 3, h, w) + shared * white(t, 1, h, w))
@@ -34,11 +36,15 @@ def camera_noise(rng: np.random.Generator, video: torch.Tensor, generator: torch
         noise = noise * quality[torch.arange(t) % period][:, None, None, None]
     video = video + noise
     if rng.random() < 0.4:
-        video = skip_blocks(video, float(np.exp(rng.uniform(np.log(0.1), np.log(1.5)))), int(rng.integers(12, 250)), rng)
+        video = skip_blocks(
+            video, float(np.exp(rng.uniform(np.log(0.1), np.log(1.5)))), int(rng.integers(12, 250)), rng
+        )
     return video
 
 
-def skip_blocks(video: torch.Tensor, threshold: float, refresh: int, rng: np.random.Generator) -> torch.Tensor:
+def skip_blocks(
+    video: torch.Tensor, threshold: float, refresh: int, rng: np.random.Generator
+) -> torch.Tensor:
     """What an encoder shows that codes a block anew only when it changed by more than ``threshold`` grey levels.
 
     video: (T, 3, L, L). refresh: frames between pictures that are coded whole. Returns the same shape.

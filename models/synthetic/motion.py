@@ -15,8 +15,11 @@ Track = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Motion:
-    """Per frame (T,): head yaw, pitch, roll, rad; head shift x, y and scale relative to the head's half height;
-    jaw and blink in [0, 1]; camera shift x, y relative to the picture's half height."""
+    """Motion per frame, each (T,).
+
+    yaw, pitch, roll: of the head, rad. x, y, scale: its shift and size, relative to its half height. jaw,
+    blink: in [0, 1]. camera_x, camera_y: shift, relative to the picture's half height.
+    """
 
     yaw: Track
     pitch: Track
@@ -39,7 +42,10 @@ def wander(rng: np.random.Generator, t: Track, rms: float, slow: float) -> Track
 
 
 def yaw_of_task(task: Task, rng: np.random.Generator, t: Track) -> Track:
-    """The paper's head rotation (section 4), rad: A still; B, C sweep 120 degrees at 10, 30 degrees/s; D jumps each second."""
+    """The paper's head rotation (section 4), rad.
+
+    A: still. B, C: a sweep over 120 degrees at 10 and 30 degrees/s. D: a jump each second.
+    """
     if task == "A":
         return np.zeros_like(t)
     if task == "D":
@@ -50,7 +56,7 @@ def yaw_of_task(task: Task, rng: np.random.Generator, t: Track) -> Track:
     speed = np.deg2rad(10.0 if task == "B" else 30.0)
     span = np.deg2rad(60.0)
     phase = (speed * t + rng.uniform(0, 4 * span)) % (4 * span)
-    return np.where(phase < 2 * span, phase - span, 3 * span - phase)
+    return np.asarray(np.where(phase < 2 * span, phase - span, 3 * span - phase))
 
 
 def random_motion(rng: np.random.Generator, t: Track, breath: Track, task: Task | None = None) -> Motion:
@@ -62,7 +68,9 @@ def random_motion(rng: np.random.Generator, t: Track, breath: Track, task: Task 
     lively = 0.3 if task == "A" else float(np.exp(rng.uniform(np.log(0.1), np.log(3.0))))
 
     def sway(rms: float) -> Track:
-        return rms * lively * (wander(rng, t, 0.7, 1.5) + wander(rng, t, 0.5, 0.5) + wander(rng, t, 0.12, 0.12))
+        return (
+            rms * lively * (wander(rng, t, 0.7, 1.5) + wander(rng, t, 0.5, 0.5) + wander(rng, t, 0.12, 0.12))
+        )
 
     yaw, pitch, roll = sway(0.03), sway(0.025), sway(0.015)
     chosen = task
@@ -88,5 +96,14 @@ def random_motion(rng: np.random.Generator, t: Track, breath: Track, task: Task 
         camera_y = hand * (wander(rng, t, 1, 1.0) + wander(rng, t, 0.15, 0.12))
     beat = float(rng.uniform(0.0, 0.015))
     return Motion(
-        yaw, pitch, roll, sway(0.03), sway(0.02) - beat * breath, 1 + sway(0.015), jaw, blink, camera_x, camera_y
+        yaw,
+        pitch,
+        roll,
+        sway(0.03),
+        sway(0.02) - beat * breath,
+        1 + sway(0.015),
+        jaw,
+        blink,
+        camera_x,
+        camera_y,
     )

@@ -75,11 +75,15 @@ def random_background(rng: np.random.Generator, size: int = 64, *, black: bool =
     for _ in range(int(rng.integers(0, 8))):
         x, y = rng.integers(0, size, 2)
         w, h = rng.integers(2, size // 2, 2)
-        picture[:, y : y + h, x : x + w] = (np.exp(rng.uniform(np.log(0.02), np.log(0.8))) * rng.uniform(0.7, 1.3, 3))[:, None, None]
+        picture[:, y : y + h, x : x + w] = (
+            np.exp(rng.uniform(np.log(0.02), np.log(0.8))) * rng.uniform(0.7, 1.3, 3)
+        )[:, None, None]
     return torch.from_numpy(picture.clip(0.002, 0.95).astype(np.float32))
 
 
-def random_light(rng: np.random.Generator, t: NDArray[np.float64], *, steady: bool = False) -> NDArray[np.float64]:
+def random_light(
+    rng: np.random.Generator, t: NDArray[np.float64], *, steady: bool = False
+) -> NDArray[np.float64]:
     """(T, 3) factors: slow drift, steps of a screen's light, ripple of a lamp, breathing of the exposure control."""
     from deepmag.models.synthetic.motion import wander
 
@@ -87,20 +91,37 @@ def random_light(rng: np.random.Generator, t: NDArray[np.float64], *, steady: bo
     if not steady:
         log += wander(rng, t, float(np.exp(rng.uniform(np.log(2e-4), np.log(1e-2)))), 0.8)[:, None]
         if rng.random() < 0.3:
-            log += float(np.exp(rng.uniform(np.log(5e-4), np.log(1e-2)))) * np.sin(2 * np.pi * rng.uniform(0.3, 7) * t + rng.uniform(0, 7))[:, None]
+            log += (
+                float(np.exp(rng.uniform(np.log(5e-4), np.log(1e-2))))
+                * np.sin(2 * np.pi * rng.uniform(0.3, 7) * t + rng.uniform(0, 7))[:, None]
+            )
         if rng.random() < 0.3:  # a screen whose picture changes, coloured
-            steps = np.cumsum(rng.standard_normal((len(t), 3)) * (rng.random(len(t)) < 1.0 * (t[1] - t[0]))[:, None], axis=0)
+            steps = np.cumsum(
+                rng.standard_normal((len(t), 3)) * (rng.random(len(t)) < 1.0 * (t[1] - t[0]))[:, None], axis=0
+            )
             log += 0.01 * steps
         if rng.random() < 0.3:  # white balance that hunts
-            log += wander(rng, t, float(np.exp(rng.uniform(np.log(2e-4), np.log(3e-3)))), 1.0)[:, None] * rng.standard_normal(3)
+            log += wander(rng, t, float(np.exp(rng.uniform(np.log(2e-4), np.log(3e-3)))), 1.0)[
+                :, None
+            ] * rng.standard_normal(3)
     return np.asarray(np.exp(log))
 
 
 def random_scene(
-    rng: np.random.Generator, frames: int, rate: float, *, framing: Framing | None = None, person: Person | None = None,
-    rhythm: Rhythm | None = None, task: Task | None = None, still: bool = False,
+    rng: np.random.Generator,
+    frames: int,
+    rate: float,
+    *,
+    framing: Framing | None = None,
+    person: Person | None = None,
+    rhythm: Rhythm | None = None,
+    task: Task | None = None,
+    still: bool = False,
 ) -> Scene:
-    """A take of ``frames`` frames at ``rate`` Hz. What is not given is drawn by ``rng``. still: no motion, steady light."""
+    """A take of ``frames`` frames at ``rate`` Hz; what is not given is drawn by ``rng``.
+
+    still: no motion, steady light.
+    """
     person = person or Person.random(rng)
     rhythm = rhythm or Rhythm.random(rng)
     t = np.arange(frames) / rate
@@ -109,27 +130,41 @@ def random_scene(
     if still:
         zero = np.zeros(frames)
         motion = Motion(zero, zero, zero, zero, zero, zero + 1, zero, zero, zero, zero)
-    lamps = np.stack([
-        np.concatenate([direction / np.linalg.norm(direction), [power]])
-        for direction, power in (
-            (np.array([rng.normal(0, 0.8), rng.normal(0.4, 0.5), 1.0]), rng.uniform(0.4, 1.0)),
-            (np.array([rng.normal(0, 1.5), rng.normal(0.2, 0.6), 0.6]), rng.uniform(0.0, 0.6)),
-        )
-    ])
+    lamps = np.stack(
+        [
+            np.concatenate([direction / np.linalg.norm(direction), [power]])
+            for direction, power in (
+                (np.array([rng.normal(0, 0.8), rng.normal(0.4, 0.5), 1.0]), rng.uniform(0.4, 1.0)),
+                (np.array([rng.normal(0, 1.5), rng.normal(0.2, 0.6), 0.6]), rng.uniform(0.0, 0.6)),
+            )
+        ]
+    )
     colour = BLOOD * np.exp(rng.normal(0, 0.12, 3)) * np.array([np.exp(rng.normal(0, 0.15)), 1.0, 1.0])
     return Scene(
-        person, framing or Framing(), rhythm, motion, t,
-        blood_volume(rhythm, t), blood_volume(rhythm, t - TRANSIT), chest,
-        random_light(rng, t, steady=still), lamps,
-        ambient=float(rng.uniform(0.15, 0.6)), gloss=float(rng.uniform(0.0, 0.5)), exposure=float(rng.uniform(0.5, 1.15)),
-        colour=colour / colour[1], background=random_background(rng, black=task in ("B", "C")),
+        person,
+        framing or Framing(),
+        rhythm,
+        motion,
+        t,
+        blood_volume(rhythm, t),
+        blood_volume(rhythm, t - TRANSIT),
+        chest,
+        random_light(rng, t, steady=still),
+        lamps,
+        ambient=float(rng.uniform(0.15, 0.6)),
+        gloss=float(rng.uniform(0.0, 0.5)),
+        exposure=float(rng.uniform(0.5, 1.15)),
+        colour=colour / colour[1],
+        background=random_background(rng, black=task in ("B", "C")),
         cloth=np.exp(rng.uniform(np.log(0.02), np.log(0.6))) * rng.uniform(0.6, 1.4, 3),
     )
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """video: (T, 3, H, W) float32 grey levels in [0, 255], noiseless. skin: (T, H, W) in [0, 1], cover by skin that pulses.
+    """A rendered take, noiseless.
+
+    video: (T, 3, H, W) float32 grey levels in [0, 255]. skin: (T, H, W) in [0, 1], cover by skin that pulses.
     """
 
     video: torch.Tensor
@@ -138,13 +173,17 @@ class Rendered:
 
 def _lookup(maps: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     """maps: (C, h, w); u, v: (T, H, W) in [-1, 1]. Returns (C, T, H, W)."""
-    u, v = torch.broadcast_tensors(u, v)
+    u, v = torch.broadcast_tensors(u, v)  # type: ignore[no-untyped-call]
     t, h, w = u.shape
     grid = torch.stack([u, v], dim=-1).view(1, t * h, w, 2)
-    return grid_sample(maps[None], grid, mode="bilinear", padding_mode="border", align_corners=False).view(-1, t, h, w)
+    return grid_sample(maps[None], grid, mode="bilinear", padding_mode="border", align_corners=False).view(
+        -1, t, h, w
+    )
 
 
-def render(scene: Scene, height: int, width: int, frames: slice = slice(None), device: str = "cpu") -> Rendered:
+def render(
+    scene: Scene, height: int, width: int, frames: slice = slice(None), device: str = "cpu"
+) -> Rendered:
     """Render the frames of a take. height, width: px; supersample by rendering larger and area-averaging."""
 
     def column(track: NDArray[np.float64]) -> torch.Tensor:
@@ -212,7 +251,7 @@ def render(scene: Scene, height: int, width: int, frames: slice = slice(None), d
     # Neck: a cylinder of skin below the head; shoulders: cloth that rises and falls with the breath.
     bx, by = gx - cx - 0.6 * hh * column(m.x), gy - cy - 0.3 * hh * column(m.y)
     lift = 0.03 * column(scene.chest)
-    bx, by = torch.broadcast_tensors(bx, by)
+    bx, by = torch.broadcast_tensors(bx, by)  # type: ignore[no-untyped-call]
     neck_x = bx / (hh * 0.42)
     neck = ((1 - neck_x.abs()) * 6).clamp(0, 1) * (by < -0.3 * hh)
     bend = (1 - neck_x.clamp(-1, 1) ** 2).sqrt()
@@ -221,8 +260,12 @@ def render(scene: Scene, height: int, width: int, frames: slice = slice(None), d
     throat = tone[:, None, None, None] * (1 - colour * neck_pulse) * (0.75 * neck_light)
     shoulder_line = -1.28 * hh - 0.28 * (bx.abs() / hh - 0.35).clamp(min=0) ** 1.6 * hh + lift * hh
     body = ((shoulder_line - by) / (3.0 / height) + 0.5).clamp(0, 1) * (bx.abs() < 2.3 * hh)
-    cloth_light, _ = _shade(scene, (bx / (2.6 * hh)).clamp(-0.9, 0.9), torch.full_like(bx, 0.25), torch.full_like(bx, 0.9))
-    cloth = torch.as_tensor(scene.cloth, dtype=torch.float32, device=device)[:, None, None, None] * cloth_light
+    cloth_light, _ = _shade(
+        scene, (bx / (2.6 * hh)).clamp(-0.9, 0.9), torch.full_like(bx, 0.25), torch.full_like(bx, 0.9)
+    )
+    cloth = (
+        torch.as_tensor(scene.cloth, dtype=torch.float32, device=device)[:, None, None, None] * cloth_light
+    )
     cloth = cloth * (1 + 0.12 * torch.sin(bx / hh * 9 + 2) * torch.sin((by - lift * hh) / hh * 7))
 
     reach = max(1.0, framing.aspect)
@@ -241,8 +284,10 @@ def _head_maps(maps: torch.Tensor, lon: torch.Tensor, lat: torch.Tensor) -> tupl
     return (found[:3], *found[3:].unbind(0))
 
 
-def _shade(scene: Scene, nx: torch.Tensor, ny: torch.Tensor, nz: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Lambert and Blinn-Phong light of the scene's lamps on unit normals in camera axes. Returns (diffuse, specular)."""
+def _shade(
+    scene: Scene, nx: torch.Tensor, ny: torch.Tensor, nz: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Lambert and Blinn-Phong light of the scene's lamps on unit normals, camera axes: (diffuse, specular)."""
     diffuse = torch.full_like(nx, scene.ambient)
     specular = torch.zeros_like(nx)
     for lx, ly, lz, power in scene.lamps.tolist():

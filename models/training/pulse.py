@@ -20,8 +20,11 @@ FLOOR = 0.004  # of a target's standard deviation, units of the input: below it 
 
 @dataclass(frozen=True)
 class Recipe:
-    """steps: optimiser steps. batch: sequences a step. fresh: newly rendered ones among them; the others come from a
-    store of ``store`` takes, disturbed anew. rate: learning rate at its peak. seed: of everything."""
+    """How to train.
+
+    steps: optimiser steps. batch: sequences a step. fresh: newly rendered ones among them; the others come from a
+    store of ``store`` takes, disturbed anew. rate: learning rate at its peak. seed: of everything.
+    """
 
     steps: int = 8000
     batch: int = 4
@@ -58,7 +61,7 @@ def correlation_of(net: PulseNet, takes: list[Take], seed: int, device: str) -> 
 
 def train_pulse(
     folder: Path,
-    recipe: Recipe = Recipe(),  # noqa: B008 - frozen
+    recipe: Recipe = Recipe(),
     *,
     device: str = "cpu",
     report: Callable[[int, float, float, float], None] = lambda *_: None,
@@ -74,7 +77,9 @@ def train_pulse(
     torch.manual_seed(recipe.seed)
     net, average = PulseNet().to(device), PulseNet().to(device)
     optimiser = torch.optim.AdamW(net.parameters(), lr=recipe.rate, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.rate, total_steps=recipe.steps + 1, pct_start=0.08)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, recipe.rate, total_steps=recipe.steps + 1, pct_start=0.08
+    )
     average.load_state_dict(net.state_dict())
     step = 0
     if checkpoint.exists():
@@ -93,8 +98,16 @@ def train_pulse(
     began, losses, r = time.monotonic(), [], 0.0
 
     def save() -> Path:
-        torch.save({"net": net.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(),
-                    "schedule": schedule.state_dict(), "step": step}, checkpoint.with_suffix(".tmp"))
+        torch.save(
+            {
+                "net": net.state_dict(),
+                "average": average.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "schedule": schedule.state_dict(),
+                "step": step,
+            },
+            checkpoint.with_suffix(".tmp"),
+        )
         checkpoint.with_suffix(".tmp").replace(checkpoint)
         weights = folder / "pulse.safetensors"
         save_file({k: v.detach().cpu().contiguous() for k, v in average.state_dict().items()}, str(weights))
@@ -127,5 +140,10 @@ def train_pulse(
             if step % 250 == 0:
                 r = correlation_of(average, held_out, recipe.seed, device)
                 save()
-            report(step, float(np.mean(losses[-50:])), r, (step - first) * recipe.batch / (time.monotonic() - began))
+            report(
+                step,
+                float(np.mean(losses[-50:])),
+                r,
+                (step - first) * recipe.batch / (time.monotonic() - began),
+            )
     return save()

@@ -19,7 +19,10 @@ GAMMA = 2.2  # of the camera's response: a relative change of light is 1/2.2 of 
 
 @dataclass(frozen=True)
 class Take:
-    """video: (T, 3, L, L) float16 grey levels, noiseless. target: (T-1,) the skin's green pulse in units of the input."""
+    """One sequence to learn from.
+
+    video: (T, 3, L, L) float16 grey levels, noiseless. target: (T-1,) the skin's green pulse in units of the input.
+    """
 
     video: torch.Tensor
     target: torch.Tensor
@@ -29,12 +32,16 @@ def random_framing(rng: np.random.Generator) -> Framing:
     """Mostly a face as the live view crops it (with the detector's jitter), else somewhere in a whole picture."""
     if rng.random() < 0.75:
         return Framing(
-            x=0.5 + float(rng.uniform(-0.09, 0.09)), y=0.46 + float(rng.uniform(-0.09, 0.09)),
-            half_height=0.41 * float(np.exp(rng.uniform(-0.25, 0.22))), aspect=float(rng.uniform(0.95, 1.05)),
+            x=0.5 + float(rng.uniform(-0.09, 0.09)),
+            y=0.46 + float(rng.uniform(-0.09, 0.09)),
+            half_height=0.41 * float(np.exp(rng.uniform(-0.25, 0.22))),
+            aspect=float(rng.uniform(0.95, 1.05)),
         )
     return Framing(
-        x=float(rng.uniform(0.3, 0.7)), y=float(rng.uniform(0.3, 0.6)),
-        half_height=float(rng.uniform(0.17, 0.38)), aspect=float(rng.uniform(0.9, 1.8)),
+        x=float(rng.uniform(0.3, 0.7)),
+        y=float(rng.uniform(0.3, 0.6)),
+        half_height=float(rng.uniform(0.17, 0.38)),
+        aspect=float(rng.uniform(0.9, 1.8)),
     )
 
 

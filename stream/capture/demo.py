@@ -15,13 +15,12 @@ RATE = 30.0  # Hz
 
 
 class DemoSource:
-    """A synthetic person at 30 Hz with a known pulse rate (``portrait.BPM``).
+    """A synthetic person at ``rate`` Hz with a known pulse rate (``portrait.BPM``).
 
     pace: "file" is real time; "max" waits for nobody. frames_wanted: how many, or None for no end.
     """
 
     name = "demo"
-    nominal_rate = RATE
 
     def __init__(
         self,
@@ -29,8 +28,10 @@ class DemoSource:
         clock: Callable[[], float] = time.monotonic,
         pace: str = "file",
         size: tuple[int, int] = (640, 480),
+        rate: float = RATE,
         frames_wanted: int | None = None,
     ) -> None:
+        self.nominal_rate = rate
         self._clock = clock
         self._pace = pace
         self._size = size
@@ -41,14 +42,15 @@ class DemoSource:
         """Frames until ``stop`` is set. A frame that could not be made in time is left out, as a camera would."""
         from deepmag.stream.capture.portrait import Portrait
 
-        portrait = Portrait(self._size)
+        portrait, rate = Portrait(self._size), self.nominal_rate
         start = self._clock()
         seq = index = 0
         while not stop.is_set() and (self._wanted is None or seq < self._wanted):
             if self._pace == "file":
-                index = max(index, int((self._clock() - start) * RATE))
-                if stop.wait(max(0.0, start + index / RATE - self._clock())):
+                index = max(index, int((self._clock() - start) * rate))
+                if stop.wait(max(0.0, start + index / rate - self._clock())):
                     return
-            yield Frame(0, seq, index / RATE, self._clock(), portrait.frame(index / RATE))
+            image = portrait.frame(index / rate)  # before the clock is read: a frame arrives once it is there
+            yield Frame(0, seq, index / rate, self._clock(), image)
             seq += 1
             index += 1

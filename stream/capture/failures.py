@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import av.error
+
 from deepmag.stream.capture.redact import redact
 from deepmag.stream.capture.source import SourceError
 

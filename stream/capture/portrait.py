@@ -51,8 +51,8 @@ class Portrait:
         """The picture at t, s. Returns (H, W, 3) uint8 RGB; the same for the same t."""
         early, late = self._blood(np.array([t, t - TRANSIT]))
         picture = self._shut if (t % BLINK_PERIOD) < 0.13 else self._open
-        picture = cv2.scaleAdd(self._early, float(early), picture)
-        picture = cv2.scaleAdd(self._late, float(late), picture)
+        picture = np.asarray(cv2.scaleAdd(self._early, float(early), picture), np.float32)
+        picture = np.asarray(cv2.scaleAdd(self._late, float(late), picture), np.float32)
         chest = float(breath(RHYTHM, np.array(t)))
         dx = 1.6 * np.sin(2 * np.pi * 0.11 * t) + 0.9 * np.sin(2 * np.pi * 0.31 * t + 1)
         dy = 0.8 * chest + 0.7 * np.sin(2 * np.pi * 0.17 * t + 2)
@@ -66,7 +66,7 @@ class Portrait:
         )
         oy, ox = self._offsets[round(t * 240) % len(self._offsets)]
         width, height = self.size
-        moved += self._noise[oy : oy + height, ox : ox + width]
+        moved = cv2.add(moved, self._noise[oy : oy + height, ox : ox + width], moved)
         return np.clip(moved, 0, 255, out=moved).astype(np.uint8)
 
     def _blood(self, t: NDArray[np.float64]) -> NDArray[np.float64]:

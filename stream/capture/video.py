@@ -16,6 +16,7 @@ import av
 import av.error
 import numpy as np
 from av.stream import Disposition
+
 from deepmag.stream.capture.failures import open_failure, read_failure
 from deepmag.stream.capture.limits import Limits
 from deepmag.stream.capture.options import openings
@@ -30,10 +31,11 @@ if TYPE_CHECKING:
 
     from av import Packet, VideoFrame, VideoStream
     from av.container import InputContainer
+    from numpy.typing import NDArray
+
     from deepmag.stream.capture.address import Address
     from deepmag.stream.capture.open import Pace
     from deepmag.stream.capture.options import Opening, Transport
-    from numpy.typing import NDArray
 
 log = logging.getLogger("deepmag.stream.capture")
 

@@ -1,5 +1,176 @@
-"""Being written."""
+"""``deepmag bench``: what the live path costs on this machine."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from deepmag.stream.cli import fail, set_up_logging
+
+if TYPE_CHECKING:
+    from deepmag.export.speed import Row
+    from deepmag.stream.bench import Live, Quantiles
+
+SIZE_RANGE = ((64, 4096), (64, 2304))  # px, width and height
 
 
-def register(app: object) -> None:
+def register(app: typer.Typer) -> None:
     """Add the command."""
+    app.command("bench")(bench)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that the command prints."""
+
+    version: str
+    cores: int
+    backend: str
+    size: tuple[int, int]
+    mode: str
+    page: bool
+    live: Live
+    stages: dict[str, Quantiles]
+    ascents: list[Row]
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """``WIDTHxHEIGHT``, px. Raises ValueError in words."""
+    try:
+        width, height = (int(part) for part in text.lower().split("x"))
+    except ValueError:
+        raise ValueError(f"--size must be WIDTHxHEIGHT in pixels, such as 640x480, not {text}") from None
+    for name, value, (low, high) in zip(("width", "height"), (width, height), SIZE_RANGE, strict=True):
+        if not low <= value <= high:
+            raise ValueError(f"--size: the {name} must be between {low} and {high} pixels, not {value}")
+    return width, height
+
+
+def bench(
+    seconds: Annotated[float, typer.Option(help="Length of the live run.", min=2, max=86_400)] = 20.0,
+    size: Annotated[str, typer.Option(help="Of the demo's picture, WIDTHxHEIGHT in pixels.")] = "640x480",
+    fps: Annotated[float, typer.Option(help="Of the demo, frames per second.", min=5, max=120)] = 30.0,
+    mode: Annotated[Literal["steady", "paper"], typer.Option(help="Of the ascent.")] = "steady",
+    page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the page to one viewer.")] = True,
+    runtime: Annotated[Literal["auto", "ort", "torch"], typer.Option(help="What runs the network.")] = "auto",
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where it runs.")] = "auto",
+    threads: Annotated[int | None, typer.Option(help="CPU threads of the network.", min=1)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure latency, frame rate, drops, memory and the ascent's speed on the demo, at real pace."""
+    set_up_logging("warning")
+    try:
+        picture = parse_size(size)
+    except ValueError as error:
+        fail(str(error), 2)
+    report = _measure(seconds, picture, fps, mode, page, runtime, device, threads)
+    if as_json:
+        typer.echo(json.dumps(to_json(report), indent=2))
+    else:
+        _print(report)
+
+
+def _measure(
+    seconds: float,
+    size: tuple[int, int],
+    fps: float,
+    mode: Literal["steady", "paper"],
+    page: bool,
+    runtime: Literal["auto", "ort", "torch"],
+    device: Literal["auto", "cpu", "cuda"],
+    threads: int | None,
+) -> Report:
+    from importlib.metadata import version
+
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    from deepmag.export.runtime import AscenderUnavailableError, default_threads, open_ascender
+    from deepmag.models.reconstruction import warm_up
+    from deepmag.models.weights import PULSE
+    from deepmag.stream.bench import run_live, time_ascents, time_stages
+    from deepmag.stream.capture.demo import DemoSource
+    from deepmag.stream.face import load_face_detector
+    from deepmag.stream.pipeline import Pipeline
+    from deepmag.stream.render.renderer import RendererError
+    from deepmag.stream.settings import Settings
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    try:
+        ascender = open_ascender(PULSE, runtime, device, threads)
+        warm_up()
+        pipeline = Pipeline(
+            DemoSource(size=size, rate=fps), ascender, load_face_detector(), Settings(mode=mode)
+        )
+        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            bar = progress.add_task("starting", total=1.0)
+            live = run_live(
+                pipeline, seconds, page=page,
+                report=lambda stage, share: progress.update(bar, description=stage, completed=share),
+            )  # fmt: skip
+            progress.update(bar, description="stages", completed=1.0)
+            stages = time_stages(ascender, size, mode)
+            progress.update(bar, description="ascent")
+            cpu = "CPU" in ascender.description
+            rounds = round(min(40, max(10, 2 * seconds)))
+            ascents = time_ascents(ascender, (threads or default_threads()) if cpu else 0, rounds)
+    except (AscenderUnavailableError, RendererError, RuntimeError) as error:
+        fail(str(error))
+    cores = default_threads()
+    return Report(version("deepmag"), cores, ascender.description, size, mode, page, live, stages, ascents)
+
+
+def to_json(report: Report) -> dict[str, Any]:
+    """Everything, times in ms, memory in MiB, speeds in GFLOP/s."""
+    result = asdict(report)
+    result["live"]["rss_growth"] = report.live.rss_growth
+    return result
+
+
+def _print(report: Report) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    live = report.live
+    viewer = "page open to one viewer" if report.page else "no page"
+    console = Console()
+    table = Table(
+        title=f"deepmag {report.version}, {report.backend}, {report.mode}, {viewer}", title_justify="left"
+    )
+    table.add_column("ms")
+    for name in ("p50", "p95", "p99"):
+        table.add_column(name, justify="right")
+    latencies = {
+        f"arrival to ready, lag of {live.lag_ms:.0f} ms included": live.latency,
+        "arrival to ready, beyond the lag": live.beyond_lag,
+    }
+    if report.page:
+        latencies["arrival to sent, lag included"] = live.sent
+        latencies["arrival to sent, beyond the lag"] = live.sent_beyond_lag
+    stages = {f"  {name}": quantiles for name, quantiles in report.stages.items()}
+    for name, quantiles in ({"engine, whole frame": live.engine} | stages | latencies).items():
+        table.add_row(name, *(_number(value) for value in (quantiles.p50, quantiles.p95, quantiles.p99)))
+    console.print(table)
+    width, height = report.size
+    drops = ", ".join(f"{stage} {count}" for stage, count in live.dropped.items())
+    console.print(
+        f"{width}x{height}: {live.frames} frames in {live.seconds:.1f} s, {live.fps:.2f} frames/s; dropped: {drops}"
+    )
+    console.print(
+        f"memory: {live.rss_start:.0f} MiB, at the end {live.rss_end:.0f} MiB ({live.rss_growth:+.1f})"
+    )
+    for row in report.ascents:
+        ratio = (
+            ""
+            if row.ratio is None
+            else f", {100 * row.ratio:.0f} % of sgemm's {row.sgemm_gflops:.0f} GFLOP/s"
+        )
+        speed = f"{row.p50_ms:.1f} ms for {row.mflop:.0f} MFLOP, {row.gflops:.0f} GFLOP/s"
+        console.print(f"ascent, {row.mode}: {speed}{ratio}")
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"

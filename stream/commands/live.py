@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from deepmag.stream.pipeline import Pipeline
     from deepmag.stream.status import Status
 
+
 class Show(StrEnum):
     """Where a person watches."""
 
@@ -38,8 +39,10 @@ log = logging.getLogger("deepmag.live")
 
 def parse_region(text: str) -> Region:
     """``auto``, ``full`` or ``X,Y,W,H``. Raises ValueError in words."""
-    if text == "auto" or text == "full":  # noqa: PLR1714 - narrows the type
-        return text
+    if text == "auto":
+        return "auto"
+    if text == "full":
+        return "full"
     try:
         x, y, w, h = (int(part) for part in text.split(","))
     except ValueError:
@@ -77,30 +80,40 @@ def live(
         ),
     ] = None,
     gain: Annotated[
-        float, typer.Option(help="How many times larger the pulse becomes, 1 to 100; on the page by a slider.")
+        float,
+        typer.Option(help="How many times larger the pulse becomes, 1 to 100; on the page by a slider."),
     ] = Settings().gain,
     mode: Annotated[
         Literal["steady", "paper"],
-        typer.Option(help="steady: along a smoothed direction, clean. paper: Eq. 4 of the paper to the letter."),
+        typer.Option(
+            help="steady: along a smoothed direction, clean. paper: Eq. 4 of the paper to the letter."
+        ),
     ] = "steady",
     lag: Annotated[
         float,
-        typer.Option(help="Seconds by which picture and magnification are late together, 0 to 2. 0 is noisier."),
+        typer.Option(
+            help="Seconds by which picture and magnification are late together, 0 to 2. 0 is noisier."
+        ),
     ] = Settings().lag,
     roi: Annotated[
         str, typer.Option(help="auto: follow a face. full: the whole picture. X,Y,W,H: a box in pixels.")
     ] = "auto",
     show: Annotated[
         list[Show] | None,
-        typer.Option(help="page (the default): in a browser. window: on this screen. none. May be given twice."),
+        typer.Option(
+            help="page (the default): in a browser. window: on this screen. none. May be given twice."
+        ),
     ] = None,
     record: Annotated[
         Path | None, typer.Option(help="Record the magnified video to a .mkv, .mp4 or .mov file.")
     ] = None,
     lossless: Annotated[bool, typer.Option("--lossless", help="Record an exact copy (large).")] = False,
-    beside: Annotated[bool, typer.Option("--beside", help="Record the original beside the magnified picture.")] = False,
+    beside: Annotated[
+        bool, typer.Option("--beside", help="Record the original beside the magnified picture.")
+    ] = False,
     vitals: Annotated[
-        Path | None, typer.Option(help="Write one row a second to a CSV file: time, rate or empty, quality, reason.")
+        Path | None,
+        typer.Option(help="Write one row a second to a CSV file: time, rate or empty, quality, reason."),
     ] = None,
     push: Annotated[
         str | None, typer.Option(help="Send the magnified video to an RTSP server, rtsp://HOST/PATH.")
@@ -114,12 +127,22 @@ def live(
     transport: Annotated[Literal["tcp", "udp"], typer.Option(help="Of RTSP.")] = "tcp",
     runtime: Annotated[Literal["auto", "ort", "torch"], typer.Option(help="What runs the network.")] = "auto",
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where it runs.")] = "auto",
-    threads: Annotated[int | None, typer.Option(help="CPU threads of the network. Default: one a core, at most 4.")] = None,
-    host: Annotated[str, typer.Option(help="Address of the page; any but 127.0.0.1 asks for a token.")] = "127.0.0.1",
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads of the network. Default: one a core, at most 4.")
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address of the page; any but 127.0.0.1 asks for a token.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port of the page; 0 takes a free one.")] = 8765,
-    token: Annotated[str | None, typer.Option(help="Token for the page. Default: made up where one is needed.")] = None,
-    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], typer.Option(help="What is logged.")] = "info",
+    token: Annotated[
+        str | None, typer.Option(help="Token for the page. Default: made up where one is needed.")
+    ] = None,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
+    ] = True,
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], typer.Option(help="What is logged.")
+    ] = "info",
 ) -> None:
     """Magnify while it plays. Ctrl-C ends it; recordings are complete."""
     set_up_logging(log_level)
@@ -129,13 +152,31 @@ def live(
         fail(str(error), 2)
     shown = tuple(show) if show else ((Show.NONE,) if pace == "max" else (Show.PAGE,))
     outputs = Outputs(
-        tuple(item for item in shown if item is not Show.NONE), record, lossless, beside, vitals, push, host, port, token, browser
+        tuple(item for item in shown if item is not Show.NONE),
+        record,
+        lossless,
+        beside,
+        vitals,
+        push,
+        host,
+        port,
+        token,
+        browser,
     )
     if pace == "max" and record is None and vitals is None and push is None and not outputs.show:
         fail("--pace max without --record, --vitals, --push or --show would do work that nobody sees", 2)
     stop = threading.Event()
     _stop_on_signals(stop)
-    pipeline = _build(source, settings, pace=pace, loop=loop, transport=transport, runtime=runtime, device=device, threads=threads)
+    pipeline = _build(
+        source,
+        settings,
+        pace=pace,
+        loop=loop,
+        transport=transport,
+        runtime=runtime,
+        device=device,
+        threads=threads,
+    )
     from deepmag.stream.render.renderer import RendererError
 
     try:
@@ -161,9 +202,15 @@ def _stop_on_signals(stop: threading.Event) -> None:
 
 
 def _build(
-    source: str | None, settings: Settings, *, pace: Literal["file", "max"], loop: bool,
-    transport: Literal["tcp", "udp"], runtime: Literal["auto", "ort", "torch"],
-    device: Literal["auto", "cpu", "cuda"], threads: int | None,
+    source: str | None,
+    settings: Settings,
+    *,
+    pace: Literal["file", "max"],
+    loop: bool,
+    transport: Literal["tcp", "udp"],
+    runtime: Literal["auto", "ort", "torch"],
+    device: Literal["auto", "cpu", "cuda"],
+    threads: int | None,
 ) -> Pipeline:
     from deepmag.export.runtime import AscenderUnavailableError, open_ascender
     from deepmag.models.reconstruction import warm_up
@@ -182,7 +229,11 @@ def _build(
     detector = load_face_detector()
     warm_up()
     return Pipeline(
-        open_source(address, transport=transport, pace=pace, loop=loop), ascender, detector, settings, pace=pace
+        open_source(address, transport=transport, pace=pace, loop=loop),
+        ascender,
+        detector,
+        settings,
+        pace=pace,
     )
 
 
@@ -192,8 +243,11 @@ def _add_outputs(pipeline: Pipeline, outputs: Outputs, source: str | None, stop:
 
         pipeline.add(
             Recorder(
-                outputs.record, rate=lambda: pipeline.rate, lossless=outputs.lossless,
-                original_beside=outputs.beside, source=source,
+                outputs.record,
+                rate=lambda: pipeline.rate,
+                lossless=outputs.lossless,
+                original_beside=outputs.beside,
+                source=source,
             ),
             "every",
         )
@@ -243,7 +297,8 @@ def describe(pipeline: Pipeline) -> str:
         words.append(f"{reading.rate:.0f} bpm (quality {reading.quality:.2f})")
     words.append(f"{status.fps:.1f} fps")
     if status.latency_p50 is not None and status.latency_p95 is not None:
-        words.append(f"latency {1e3 * status.latency_p50:.0f}/{1e3 * status.latency_p95:.0f} ms (p50/p95, lag {1e3 * status.lag:.0f})")
+        p50, p95, lag = 1e3 * status.latency_p50, 1e3 * status.latency_p95, 1e3 * status.lag
+        words.append(f"latency {p50:.0f}/{p95:.0f} ms (p50/p95, lag {lag:.0f})")
     words.append("dropped " + ", ".join(f"{stage} {count}" for stage, count in status.dropped.items()))
     return " | ".join(words)
 

@@ -21,12 +21,18 @@ def register(app: typer.Typer) -> None:
 def magnify(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A video file.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A .mkv, .mp4 or .mov file.")],
-    gain: Annotated[float, typer.Option(help="How many times larger the pulse becomes, 1 to 100.")] = Settings().gain,
+    gain: Annotated[
+        float, typer.Option(help="How many times larger the pulse becomes, 1 to 100.")
+    ] = Settings().gain,
     mode: Annotated[
         Literal["paper", "steady"],
-        typer.Option(help="paper: Algorithm 1 to the letter (gain 10 is its own step size). steady: smoothed direction."),
+        typer.Option(
+            help="paper: Algorithm 1 to the letter (gain 10 is its own step size). steady: smoothed direction."
+        ),
     ] = "paper",
-    roi: Annotated[str, typer.Option(help="auto: the face. full: the whole picture. X,Y,W,H: a box in pixels.")] = "auto",
+    roi: Annotated[
+        str, typer.Option(help="auto: the face. full: the whole picture. X,Y,W,H: a box in pixels.")
+    ] = "auto",
     lossless: Annotated[bool, typer.Option("--lossless", help="Write an exact copy (large).")] = False,
 ) -> None:
     """Magnify a clip offline. Ctrl-C leaves what is written so far playable."""
@@ -45,7 +51,9 @@ def magnify(
         settings = Settings(gain=gain, mode=mode, roi=parse_region(roi))
     except ValueError as error:
         fail(str(error), 2)
-    with Progress(TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()) as progress:
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    ) as progress:
         bar = progress.add_task("reading", total=1.0)
 
         def report(stage: str, share: float) -> None:
@@ -53,8 +61,14 @@ def magnify(
 
         try:
             done = magnify_file(
-                source, out, mode=settings.mode, gain=settings.gain, roi=settings.roi, lossless=lossless,
-                progress=report, stop=stop.is_set,
+                source,
+                out,
+                mode=settings.mode,
+                gain=settings.gain,
+                roi=settings.roi,
+                lossless=lossless,
+                progress=report,
+                stop=stop.is_set,
             )
         except (ValueError, SourceError, RendererError) as error:
             fail(str(error))

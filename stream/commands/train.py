@@ -20,7 +20,9 @@ def register(app: typer.Typer) -> None:
 
 def train(
     target: Annotated[Literal["pulse"], typer.Argument(help="Which network.")] = "pulse",
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoint and weights; found there, it goes on.")] = Path("runs/pulse"),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for checkpoint and weights; found there, it goes on.")
+    ] = Path("runs/pulse"),
     steps: Annotated[int, typer.Option(help="Optimiser steps.", min=1)] = 3200,
     batch: Annotated[int, typer.Option(help="Sequences of 64 frame pairs a step.", min=2)] = 4,
     seed: Annotated[int, typer.Option(help="Of everything.")] = 1,
@@ -41,7 +43,10 @@ def train(
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     columns = (
-        TextColumn("training {task.fields[net]}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        TextColumn("training {task.fields[net]}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
     began = time.monotonic()
@@ -49,13 +54,21 @@ def train(
         bar = progress.add_task("", total=steps, net=target, note=f"on {where}")
 
         def report(step: int, loss: float, r: float, speed: float) -> None:
-            progress.update(bar, completed=step, note=f"loss {loss:.3f}, held-out r {r:.3f}, {speed:.1f} sequences/s")
+            progress.update(
+                bar, completed=step, note=f"loss {loss:.3f}, held-out r {r:.3f}, {speed:.1f} sequences/s"
+            )
 
         try:
             weights = train_pulse(
-                out, Recipe(steps=steps, batch=batch, seed=seed), device=where, report=report,
+                out,
+                Recipe(steps=steps, batch=batch, seed=seed),
+                device=where,
+                report=report,
                 keep_going=lambda: not stop.is_set(),
             )
         except (OSError, RuntimeError) as error:
             fail(f"training stopped: {error}")
-    typer.echo(f"{weights} after {time.monotonic() - began:.0f} s" + (" (stopped early; run again to go on)" if stop.is_set() else ""))
+    typer.echo(
+        f"{weights} after {time.monotonic() - began:.0f} s"
+        + (" (stopped early; run again to go on)" if stop.is_set() else "")
+    )

@@ -11,7 +11,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from deepmag.stream.frames import PulseReading
 from deepmag.stream.page.messages import (
@@ -25,7 +25,7 @@ from deepmag.stream.page.viewer import Viewer
 from deepmag.stream.render.renderer import RendererError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from deepmag.stream.control import Control
     from deepmag.stream.frames import SourceState
@@ -121,23 +121,25 @@ class LiveEndpoint:
 
     async def serve(self, socket: WebSocket) -> None:
         """One browser, from its hello to its going away."""
-        await socket.accept()
-        viewer = await self._greet(socket)
+        viewer = None
+        with _until_gone(socket):
+            await socket.accept()
+            viewer = await self._greet(socket)
         if viewer is None:
             return
         self._viewers[viewer] = asyncio.Event()
+        tasks = [asyncio.create_task(side(socket, viewer)) for side in (self._send, self._receive)]
         try:
             self.tell_state()
-            sender = asyncio.create_task(self._send(socket, viewer))
-            receiver = asyncio.create_task(self._receive(socket, viewer))
-            done, pending = await asyncio.wait({sender, receiver}, return_when=asyncio.FIRST_COMPLETED)
-            for task in pending:
-                task.cancel()
-            for task in (*done, *pending):
-                with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect):
-                    await task
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             del self._viewers[viewer]
+            for task in tasks:
+                task.cancel()
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
 
     async def _greet(self, socket: WebSocket) -> Viewer | None:
         """Read the first message, which holds the token. None after the socket was closed."""
@@ -154,8 +156,6 @@ class LiveEndpoint:
         except (ValueError, KeyError):  # KeyError: a binary message
             await socket.close(CLOSE_NONSENSE)
             return None
-        except WebSocketDisconnect:
-            return None
         finally:
             self._greeting -= 1
         if hello["type"] != "hello" or not self._access.token_allowed(str(hello.get("token", ""))):
@@ -170,14 +170,15 @@ class LiveEndpoint:
 
     async def _send(self, socket: WebSocket, viewer: Viewer) -> None:
         event = self._viewers[viewer]
-        while True:
-            await event.wait()
-            event.clear()
-            while text := viewer.next_text():
-                await socket.send_text(text)
-            newest = self._feed.newest
-            if newest is not None and viewer.due(newest.number):
-                await self._send_picture(socket, viewer)
+        with _until_gone(socket):
+            while True:
+                await event.wait()
+                event.clear()
+                while text := viewer.next_text():
+                    await socket.send_text(text)
+                newest = self._feed.newest
+                if newest is not None and viewer.due(newest.number):
+                    await self._send_picture(socket, viewer)
 
     async def _send_picture(self, socket: WebSocket, viewer: Viewer) -> None:
         wants_original = viewer.original
@@ -198,17 +199,18 @@ class LiveEndpoint:
 
     async def _receive(self, socket: WebSocket, viewer: Viewer) -> None:
         event = self._viewers[viewer]
-        while True:
-            try:
-                message = parse_message(await socket.receive_text())
-            except (ValueError, KeyError):
-                await socket.close(CLOSE_NONSENSE)
-                return
-            try:
-                self._act(viewer, message)
-            except ValueError as error:
-                viewer.notices.append(notice_message(str(error), error=True))
-            event.set()
+        with _until_gone(socket):
+            while True:
+                try:
+                    message = parse_message(await socket.receive_text())
+                except (ValueError, KeyError):
+                    await socket.close(CLOSE_NONSENSE)
+                    return
+                try:
+                    self._act(viewer, message)
+                except ValueError as error:
+                    viewer.notices.append(notice_message(str(error), error=True))
+                event.set()
 
     def _act(self, viewer: Viewer, message: dict[str, Any]) -> None:
         """Do what a browser asks. ValueError, in words for the person, where it cannot be done."""
@@ -242,3 +244,15 @@ class LiveEndpoint:
             for other in self._viewers:
                 other.notices.append(notice)
         self.tell_state()
+
+
+@contextlib.contextmanager
+def _until_gone(socket: WebSocket) -> Iterator[None]:
+    """Take a browser's going away for the end it is, whichever side of the socket notices it first."""
+    try:
+        yield
+    except WebSocketDisconnect:
+        return
+    except RuntimeError:  # starlette's answer to whoever comes second
+        if WebSocketState.DISCONNECTED not in (socket.application_state, socket.client_state):
+            raise

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from deepmag.stream.frames import MagnifiedFrame
     from numpy.typing import NDArray
+
+    from deepmag.stream.frames import MagnifiedFrame
 
 
 def picture(frame: MagnifiedFrame, *, original_beside: bool) -> NDArray[np.uint8]:

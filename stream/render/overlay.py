@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+
 from deepmag.stream.frames import PulseReading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from deepmag.stream.frames import SourceState
     from deepmag.stream.status import Status
-    from numpy.typing import NDArray
 
 STALE_AFTER = 1.0  # s without a new picture
 DISCLAIMER = "not a medical device"

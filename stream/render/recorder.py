@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
+
 from deepmag.stream.render.compose import picture
 from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.render.video_file import CONTAINERS, VideoFile
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy as np
-    from deepmag.stream.frames import MagnifiedFrame
     from numpy.typing import NDArray
+
+    from deepmag.stream.frames import MagnifiedFrame
 
 DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
@@ -34,9 +36,9 @@ log = logging.getLogger("deepmag.render.recorder")
 class Recorder:
     """A renderer that writes a video file; an existing file is replaced, the source itself never.
 
-    path: its suffix chooses the container: .mkv, .mp4 or .mov. rate: the source's nominal rate, Hz, or what tells it once there are frames; the times
-    written are the frames' own. lossless: exact RGB. original_beside: the original at the left of each
-    picture. source: the file that is being read, if one is.
+    path: its suffix chooses the container: .mkv, .mp4 or .mov. rate: the source's nominal rate, Hz, or what
+    tells it once there are frames; the times written are the frames' own. lossless: exact RGB.
+    original_beside: the original at the left of each picture. source: the file that is being read, if one is.
     A new session continues after the last frame of the one before; a change of size continues in a file of
     its own (``name-2.mkv``), since no container can change it.
     Raises RendererError where the suffix is not one of these.
@@ -104,7 +106,12 @@ class Recorder:
             done, self._file = self._file, None
             self._finish(done)
             self._check(path)
-        self._file = VideoFile(path, image.shape, rate=self._rate() if callable(self._rate) else self._rate, lossless=self._lossless)
+        self._file = VideoFile(
+            path,
+            image.shape,
+            rate=self._rate() if callable(self._rate) else self._rate,
+            lossless=self._lossless,
+        )
         self._files += 1
         return self._file
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import av
 from av.video.codeccontext import VideoCodecContext
+
 from deepmag.stream.capture.backoff import Backoff
 from deepmag.stream.render.h264 import LIVE_OPTIONS, Converter, as_rate, configure, keyframe_interval
 from deepmag.stream.render.overlay import STALE_AFTER, draw_overlay
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy as np
+    from numpy.typing import NDArray
+
     from deepmag.stream.control import Control
     from deepmag.stream.frames import MagnifiedFrame
-    from numpy.typing import NDArray
 
 KEYFRAME_PERIOD = 2.0  # s; how long a viewer who joins waits for a picture
 TIME_BASE = Fraction(1, CLOCK_RATE)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
+
 from deepmag.stream.render.compose import picture
 from deepmag.stream.render.renderer import RendererError
 

@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import av
+
 from deepmag.stream.render.h264 import (
     LOSSLESS_OPTIONS,
     RECORDING_OPTIONS,

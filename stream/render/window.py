@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+
 from deepmag.stream.render.compose import picture
 from deepmag.stream.render.display import display_problem
 from deepmag.stream.render.overlay import STALE_AFTER, draw_overlay
@@ -22,9 +23,10 @@ from deepmag.stream.settings import GAIN_RANGE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
     from deepmag.stream.control import Control
     from deepmag.stream.frames import MagnifiedFrame
-    from numpy.typing import NDArray
 
 GAIN_STEP = 1.25  # times, for each press of + or -
 NOTICE_TIME = 3.0  # s

@@ -1,0 +1,115 @@
+"""How fast the ascent runs against what this machine's cores can do: timing that a busy machine does not falsify.
+
+A machine's speed changes while it is measured, above all a busy one's: so every contender's run has a matrix
+product in torch, on the same threads, before and after it, and the ratio is the median over rounds of run
+against product.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from deepmag.models.representation import L
+from deepmag.models.step_size import PAPER_ITERATIONS, STEADY_ITERATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deepmag.models.networks import PulseNet
+
+SGEMM_SIDE = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """Something to be timed. flops: of one run. threads: of the sgemm it is held against, 0 for a GPU."""
+
+    name: str
+    mode: str
+    threads: int
+    flops: int
+    run: Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Figures of one contender: times in ms, speeds in GFLOP/s, ratio of its speed to sgemm's beside it."""
+
+    name: str
+    mode: str
+    threads: int
+    mflop: float
+    p50_ms: float
+    best_ms: float
+    gflops: float
+    sgemm_gflops: float
+    ratio: float | None  # none for a GPU
+    best_ratio: float | None
+
+
+def forward_flops(net: PulseNet) -> int:
+    """Multiplications and additions of a pair's forward pass; the backward pass to the input has as many."""
+    whole, half = L * L, L * L // 4
+    pixels = {"conv1": whole, "conv2": whole, "conv3": half, "conv4": half, "dense1": 1, "dense2": 1}
+    return sum(2 * getattr(net, name).weight.numel() * count for name, count in pixels.items())
+
+
+def paper_flops(forward: int) -> int:
+    """Of one paper ascent: N - 1 forward and as many backward passes. forward: of one pass."""
+    return 2 * (PAPER_ITERATIONS - 1) * forward
+
+
+def steady_flops(forward: int) -> int:
+    """Of one steady ascent: N - 1 forward passes and one backward pass. forward: of one pass."""
+    return STEADY_ITERATIONS * forward
+
+
+def measure(entries: list[Contender], rounds: int) -> list[Row]:
+    """Time all contenders in turn, ``rounds`` times over."""
+    matrix = torch.randn(SGEMM_SIDE, SGEMM_SIDE, generator=torch.Generator().manual_seed(0))
+    times: list[list[float]] = [[] for _ in entries]
+    peaks: list[list[float]] = [[] for _ in entries]
+
+    def sgemm() -> float:
+        start = time.perf_counter()
+        torch.mm(matrix, matrix)
+        return 2 * SGEMM_SIDE**3 / (time.perf_counter() - start)
+
+    for turn in range(rounds + 1):
+        for entry, its_times, its_peaks in zip(entries, times, peaks, strict=True):
+            torch.set_num_threads(entry.threads or 1)
+            before = sgemm()
+            # Brings the weights into the cache, as the frame before does in a stream, and outlasts torch's
+            # threads, which wait awake for a while after the product.
+            entry.run()
+            start = time.perf_counter()
+            entry.run()
+            elapsed = time.perf_counter() - start
+            after = sgemm()
+            if turn:  # the first round is for warming up
+                its_times.append(elapsed)
+                its_peaks.append((before + after) / 2)
+    rows = []
+    for entry, its_times, its_peaks in zip(entries, times, peaks, strict=True):
+        seconds, peak = np.array(its_times), np.array(its_peaks)
+        speed = entry.flops / seconds
+        rows.append(
+            Row(
+                name=entry.name,
+                mode=entry.mode,
+                threads=entry.threads,
+                mflop=entry.flops / 1e6,
+                p50_ms=float(np.median(seconds)) * 1e3,
+                best_ms=float(seconds.min()) * 1e3,
+                gflops=float(np.median(speed)) / 1e9,
+                sgemm_gflops=float(np.median(peak)) / 1e9,
+                ratio=float(np.median(speed / peak)) if entry.threads else None,
+                best_ratio=float(speed.max() / peak.max()) if entry.threads else None,
+            )
+        )
+    return rows

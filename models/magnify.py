@@ -1,0 +1,230 @@
+"""Whole-clip magnification, the paper's Algorithm 1 (Eq. 14-17), zero-phase: everything but reading and drawing.
+
+A clip is cut into stretches in which time goes on; within one, frame pairs are placed on a uniform clock, as in the
+live path. Each pair's ascent is on its own, so a clip is worked through in blocks and may lie in a memory-mapped file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
+
+from deepmag.models.direction import SmoothedDirection
+from deepmag.models.representation import L, normalized_difference
+from deepmag.models.step_size import STEADY_ITERATIONS, gamma_for_rate
+from deepmag.models.temporal import PULSE_BAND, Band, log_factor
+from deepmag.models.ticks import RateEstimator, TickClock
+
+Mode = Literal["paper", "steady"]
+Floats = NDArray[np.float32]
+
+REFERENCE_GAIN = 10.0  # at which `paper` takes the paper's own gamma
+GROWTH = REFERENCE_GAIN ** (1 / (STEADY_ITERATIONS - 1)) - 1  # of y in each step of the steady ascent
+BLOCK = 256  # pairs worked on at once: 4 MB for each array of them
+DIRECTION_REACH = 1.0  # s to either side over which the gradient is averaged
+LEVEL_REACH = 3.0  # s to either side over which |y| is averaged
+OUTLIER = 4.0  # times the mean of |y|: what exceeds it is motion, and is held to it
+SCENE_CUT = (
+    0.2  # mean |X| between two frames beyond which they show different scenes: 0.02 is a lively talker
+)
+COLUMN_BYTES = 1 << 25  # of float64 that the filter works on at once
+
+
+class Ascent(Protocol):
+    """The ascent on frame pairs, each on its own; see ``export.runtime.Ascender``, which is one."""
+
+    def paper(self, x: Floats, gamma: float) -> tuple[Floats, Floats]:
+        """Eq. 4. x: (B, 3, L, L). Returns X_N - X_1 like x, and y (B,)."""
+        ...
+
+    def steady(self, x: Floats, direction: Floats, growth: float | Floats) -> tuple[Floats, Floats, Floats]:
+        """Steps of growth * y * direction. Returns X_N - X_1 like x, y (B,), and dy/dX like x."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Frames ``start`` to ``stop`` (exclusive) between which time goes on without a gap or a cut.
+
+    ticks: (stop - start - 1,) of the uniform clock that each frame pair spans; 0 for two within one tick.
+    """
+
+    start: int
+    stop: int
+    ticks: NDArray[np.int64]
+
+
+def clip_rate(times: Sequence[float], nominal: float | None = None) -> float:
+    """Ticks per second for a clip. times: (T,) s. nominal: what the container states, used where the times agree.
+
+    Raises ValueError for fewer than two frames.
+    """
+    if len(times) < 2:
+        raise ValueError("a clip needs at least two pictures to be magnified")
+    estimator = RateEstimator()
+    for time in times:
+        estimator.update(time)
+    steps = np.diff(times)
+    seen = estimator.rate or 1.0 / float(np.median(steps[steps > 0]) if (steps > 0).any() else 1.0)
+    return nominal if nominal is not None and abs(seen / nominal - 1) <= 0.02 else seen
+
+
+def stretches(times: Sequence[float], rate: float, cuts: Sequence[int] = ()) -> list[Stretch]:
+    """Cut a clip where a frame is more than 0.5 s late or time runs backward, and before each frame in ``cuts``."""
+    clock, before = TickClock(rate), set(cuts)
+    found: list[Stretch] = []
+    start, ticks = 0, list[int]()
+    for i, time in enumerate(times):
+        if i in before:
+            clock.set_rate(rate)
+        advance = clock.advance(time)
+        if advance is None and i > 0:
+            found.append(Stretch(start, i, np.array(ticks, np.int64)))
+            start, ticks = i, []
+        elif advance is not None:
+            ticks.append(advance)
+    if times:
+        found.append(Stretch(start, len(times), np.array(ticks, np.int64)))
+    return found
+
+
+def is_scene_cut(before: Floats, after: Floats) -> bool:
+    """Whether two reduced pictures (3, L, L) show different scenes."""
+    return float(np.abs(normalized_difference(before, after)).mean()) > SCENE_CUT
+
+
+def iter_steps(
+    ascent: Ascent,
+    small: Floats,
+    ticks: NDArray[np.int64],
+    rate: float,
+    *,
+    mode: Mode = "paper",
+    gain: float = REFERENCE_GAIN,
+) -> Iterator[tuple[slice, Floats]]:
+    """The ascent over one stretch, block by block: (pairs, what it adds to their X, (pairs, 3, L, L)).
+
+    small: (T, 3, L, L) reduced frames. ticks: (T-1,) as in `Stretch`. rate: ticks per second. gain: the added part
+    is (gain - 1) / 9 of that at gain 10, so gain 1 adds nothing. A pair that spans k ticks is ascended as k pairs.
+    """
+    share = (gain - 1.0) / (REFERENCE_GAIN - 1.0)
+    pairs = len(ticks)
+    level = _pulse_level(ascent, small, ticks, rate) if mode == "steady" else None
+    for a in range(0, pairs, BLOCK):
+        block = slice(a, min(a + BLOCK, pairs))
+        span = np.maximum(ticks[block], 1).astype(np.float32)[:, None, None, None]
+        if level is None:
+            step, _ = ascent.paper(_differences(small, ticks, block), gamma_for_rate(rate) * share)
+        else:
+            step = np.float32(share) * _steady_block(ascent, small, ticks, rate, block, level)
+        yield block, step * span
+
+
+def magnify_steps(
+    ascent: Ascent,
+    small: Floats,
+    rate: float,
+    mode: Mode = "paper",
+    gain: float = REFERENCE_GAIN,
+    ticks: NDArray[np.int64] | None = None,
+) -> Floats:
+    """What the ascent adds to each frame pair's normalized difference, (T-1, 3, L, L); see `iter_steps`.
+
+    ticks: one for each pair where not given.
+    """
+    if ticks is None:
+        ticks = np.ones(max(len(small) - 1, 0), np.int64)
+    parts = [step for _, step in iter_steps(ascent, small, ticks, rate, mode=mode, gain=gain)]
+    return np.concatenate(parts) if parts else np.zeros((0, 3, L, L), np.float32)
+
+
+def log_factors(
+    steps: Floats,
+    rate: float,
+    ticks: NDArray[np.int64] | None = None,
+    band: Band = PULSE_BAND,
+    out: Floats | None = None,
+) -> Floats:
+    """Log of the factor by which each frame of one stretch is magnified (Eq. 15-16), (T, ...), 0 for its first frame.
+
+    steps: (T-1, ...). ticks: (T-1,); a pair's step is spread over its ticks evenly, and one of 0 ticks goes with
+    the next. out: written to where given; it may share memory with nothing else. Raises ValueError for a rate too
+    low for the band.
+    """
+    count = len(steps) + 1
+    if out is None:
+        out = np.zeros((count, *steps.shape[1:]), np.float32)
+    if ticks is None:
+        ticks = np.ones(len(steps), np.int64)
+    place = np.concatenate([[0], np.cumsum(ticks)])  # of each frame on the uniform clock
+    if place[-1] == 0:
+        out[:] = 0.0
+        return out
+    # Tick j lies in the pair that ends at the first frame placed after it; pairs of 0 ticks count with that one.
+    pair_of_tick = np.searchsorted(place, np.arange(place[-1]), side="right") - 1
+    ends = np.flatnonzero(ticks > 0)
+    groups = np.minimum(np.searchsorted(ends, np.arange(len(steps))), len(ends) - 1)
+    flat, target = steps.reshape(len(steps), -1), out.reshape(count, -1)
+    width = max(1, COLUMN_BYTES // (8 * int(place[-1])))
+    for a in range(0, flat.shape[1], width):
+        columns = slice(a, a + width)
+        whole = np.zeros((len(ends), flat[:, columns].shape[1]))
+        # a pair within one tick waits for the next that has any, as in the live window
+        last = len(steps) if ticks[-1] > 0 else int(ends[-1]) + 1
+        np.add.at(whole, groups[:last], flat[:last, columns])
+        uniform = (whole / ticks[ends][:, None])[np.searchsorted(ends, pair_of_tick)]
+        target[:, columns] = log_factor(uniform, band, rate)[place]
+    return out
+
+
+def _differences(small: Floats, ticks: NDArray[np.int64], pairs: slice) -> Floats:
+    """X of some pairs (Eq. 14), as a pair of one tick would have it: the network knows the size of one."""
+    frames = np.asarray(small[pairs.start : pairs.stop + 1])
+    span = np.maximum(ticks[pairs], 1).astype(np.float32)[:, None, None, None]
+    x: Floats = normalized_difference(frames[:-1], frames[1:]) / span
+    return x
+
+
+def _pulse_level(ascent: Ascent, small: Floats, ticks: NDArray[np.int64], rate: float) -> Floats:
+    """Mean of |y| around each pair, (T-1,), in which a sudden motion counts no more than OUTLIER times the usual."""
+    y = np.zeros(len(ticks), np.float32)
+    for a in range(0, len(ticks), BLOCK):
+        block = slice(a, min(a + BLOCK, len(ticks)))
+        x = _differences(small, ticks, block)
+        y[block] = np.abs(ascent.steady(x, np.zeros_like(x), 0.0)[1])
+    held = np.minimum(y, OUTLIER * np.median(y)) if y.size else y
+    return _centred_mean(held, LEVEL_REACH, rate)
+
+
+def _steady_block(
+    ascent: Ascent, small: Floats, ticks: NDArray[np.int64], rate: float, block: slice, level: Floats
+) -> Floats:
+    """Ascend one block along the gradient averaged to both sides: offline, the future is known."""
+    reach = round(DIRECTION_REACH * rate)
+    around = slice(max(0, block.start - reach), min(len(ticks), block.stop + reach))
+    x = _differences(small, ticks, around)
+    gradient = _centred_mean(ascent.steady(x, np.zeros_like(x), 0.0)[2], DIRECTION_REACH, rate)
+    inner = slice(block.start - around.start, block.stop - around.start)
+    x = np.ascontiguousarray(x[inner])
+    direction = np.stack([_direction(mean) for mean in gradient[inner]])
+    step, y, _ = ascent.steady(x, direction, GROWTH)
+    limit = OUTLIER * level[block]
+    held = np.clip(y, -limit, limit) / np.where(y == 0.0, 1.0, y)
+    return step * held[:, None, None, None].astype(np.float32)
+
+
+def _direction(mean: Floats) -> Floats:
+    """The live path's direction, from a gradient (3, L, L) that is an average already: one of unlimited weight."""
+    smoothed = SmoothedDirection()
+    smoothed.update(mean, np.inf)
+    return smoothed.direction()
+
+
+def _centred_mean(values: NDArray[Any], reach: float, rate: float) -> NDArray[Any]:
+    """Mean over ``reach`` s to either side along the first axis; the ends are continued with their last value."""
+    return np.asarray(uniform_filter1d(values, 2 * round(reach * rate) + 1, axis=0, mode="nearest"))

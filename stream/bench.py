@@ -1,0 +1,225 @@
+"""What the live path costs on this machine: the real pipeline on the demo, its stages one by one, and the ascent.
+
+The stages are timed on the demo's own frames in a loop, because a probe inside the engine would cost what it
+measures; the whole per frame, the latencies and the drops come from the pipeline as it runs.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import psutil
+
+from deepmag.stream.latency import LatencyMeter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from deepmag.export.runtime import Ascender
+    from deepmag.export.speed import Row
+    from deepmag.stream.pipeline import Pipeline
+    from deepmag.stream.settings import Mode
+
+ROUNDS = 100  # of each stage
+SETTLE = 2.0  # s after the first picture: caches fill and pools reach their size
+PICTURE_TIMEOUT = 30.0  # s
+MEBI = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Quantiles:
+    """Of durations, ms; None where there were none."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+    @classmethod
+    def of(cls, seconds: Sequence[float], minus: float = 0.0) -> Quantiles:
+        """Quantiles of durations in s, ``minus`` s taken off each."""
+        if not len(seconds):
+            return cls(None, None, None)
+        p50, p95, p99 = np.percentile(1e3 * (np.asarray(seconds) - minus), (50, 95, 99))
+        return cls(float(p50), float(p95), float(p99))
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A run at real pace.
+
+    engine: its whole work per frame. latency: arrival to ready, lag included; beyond_lag: without it. sent: arrival
+    to the picture's being packed for a viewer, lag included. rss: MiB, settled and at the end. rate: last bpm.
+    """
+
+    seconds: float
+    frames: int
+    fps: float
+    dropped: dict[str, int]
+    lag_ms: float
+    engine: Quantiles
+    latency: Quantiles
+    beyond_lag: Quantiles
+    sent: Quantiles
+    sent_beyond_lag: Quantiles
+    rss_start: float
+    rss_end: float
+    rate: float | None
+
+    @property
+    def rss_growth(self) -> float:
+        """MiB."""
+        return self.rss_end - self.rss_start
+
+
+def time_stages(
+    ascender: Ascender, size: tuple[int, int], mode: Mode, rounds: int = ROUNDS
+) -> dict[str, Quantiles]:
+    """Time each stage on the demo's frames. size: (width, height), px. Returns ms by the stage's name."""
+    from deepmag.models.direction import SmoothedDirection
+    from deepmag.models.reconstruction import magnify_frame, warm_up
+    from deepmag.models.representation import L, normalized_difference, reduce_frame
+    from deepmag.models.step_size import gamma_for_rate
+    from deepmag.models.window import SlidingWindow
+    from deepmag.stream.capture.demo import RATE
+    from deepmag.stream.capture.portrait import Portrait
+    from deepmag.stream.magnifier import GROWTH
+
+    warm_up()
+    portrait = Portrait(size)
+    width, height = size
+    # a face fills about this much of the demo's picture
+    x, y, w, h = width // 3, height // 5, width // 3, height // 2
+    window, direction = SlidingWindow((3, L, L), RATE), SmoothedDirection()
+    window.push(np.zeros((3, L, L), np.float32), round(6 * RATE))
+    before = reduce_frame(portrait.frame(0.0)[y : y + h, x : x + w])
+    times: dict[str, list[float]] = {
+        "reduction": [], "ascent": [], "window": [], "reconstruction": [],
+    }  # fmt: skip
+    for index in range(1, rounds + 6):
+        image = portrait.frame(index / RATE)
+        marks = [time.perf_counter()]
+        after = reduce_frame(image[y : y + h, x : x + w])
+        pair = normalized_difference(before, after)[None]
+        marks.append(time.perf_counter())
+        if mode == "paper":
+            dx, _ = ascender.paper(pair, gamma_for_rate(RATE))
+        else:
+            along = direction.direction() if direction.ready else np.zeros_like(pair[0])
+            dx, _, gradient = ascender.steady(pair, along[None], GROWTH)
+            direction.update(gradient[0], 1 / RATE)
+        marks.append(time.perf_counter())
+        window.push(dx[0])
+        factor = window.log_factor()
+        marks.append(time.perf_counter())
+        magnify_frame(image, after, factor, (x, y, w, h))
+        marks.append(time.perf_counter())
+        before = after
+        if index > 5:  # the first ones find cold caches
+            for name, duration in zip(times, np.diff(marks), strict=True):
+                times[name].append(float(duration))
+    return {name: Quantiles.of(values) for name, values in times.items()}
+
+
+def time_ascents(ascender: Ascender, threads: int, rounds: int = 40) -> list[Row]:
+    """The ascent of each mode against this machine's sgemm, in the same run. threads: of both, 0 for a GPU."""
+    import torch
+
+    from deepmag.export.runtime import load_weights
+    from deepmag.export.speed import Contender, forward_flops, measure, paper_flops, steady_flops
+    from deepmag.models.networks import PulseNet
+    from deepmag.models.representation import INPUT_SCALE, L
+    from deepmag.models.step_size import GAMMA
+    from deepmag.models.weights import PULSE
+    from deepmag.stream.magnifier import GROWTH
+
+    arrays = load_weights(PULSE)
+    forward = forward_flops(
+        PulseNet.from_weights({name: torch.from_numpy(value) for name, value in arrays.items()})
+    )
+    x = np.random.default_rng(0).normal(0, INPUT_SCALE, (1, 3, L, L)).astype(np.float32)
+
+    along = x * np.float32(1e-3)
+    name = ascender.description
+    return measure(
+        [
+            Contender(
+                name, "steady", threads, steady_flops(forward), lambda: ascender.steady(x, along, GROWTH)
+            ),
+            Contender(name, "paper", threads, paper_flops(forward), lambda: ascender.paper(x, GAMMA)),
+        ],
+        rounds,
+    )
+
+
+def run_live(
+    pipeline: Pipeline,
+    seconds: float,
+    *,
+    page: bool = True,
+    settle: float = SETTLE,
+    report: Callable[[str, float], None] = lambda _stage, _share: None,
+) -> Live:
+    """Run a pipeline at real pace for ``seconds`` after it has settled, then stop it.
+
+    page: serve the page to one viewer, as in daily use. Raises RuntimeError where no picture comes.
+    """
+    from deepmag.stream.page.renderer import PageRenderer
+    from deepmag.stream.page_client import PageClient
+
+    client: PageClient | None = None
+    try:
+        if page:
+            server = PageRenderer(pipeline, port=0)
+            pipeline.add(server)
+            client = PageClient(server.url)
+            client.start()
+        pipeline.start()
+        began = time.monotonic()
+        report("first picture", 0.0)
+        while pipeline.first_picture is None:
+            if pipeline.wait(0.05) or time.monotonic() - began > PICTURE_TIMEOUT:
+                raise RuntimeError(
+                    f"no picture came: {pipeline.capture.error or pipeline.engine.error or 'timeout'}"
+                )
+        pipeline.wait(settle)
+        pipeline.engine.latency, pipeline.engine.work = LatencyMeter(seconds + 10), LatencyMeter(seconds + 10)
+        gc.collect()
+        frames, dropped, rss = pipeline.engine.frames, pipeline.status().dropped, _rss()
+        first = client.pictures[-1].seq if client and client.pictures else -1
+        began = time.monotonic()
+        while (spent := time.monotonic() - began) < seconds and not pipeline.wait(min(0.25, seconds - spent)):
+            report("live", spent / seconds)
+        now = time.monotonic()
+        status, lag = pipeline.status(), pipeline.settings.lag
+        sent = [seen.latency for seen in list(client.pictures) if seen.seq > first] if client else []
+        engine, latency = pipeline.engine.work.values(now), pipeline.engine.latency.values(now)
+        taken = pipeline.engine.frames - frames
+        reading = pipeline.reading
+        return Live(
+            seconds=now - began,
+            frames=taken,
+            fps=taken / (now - began),
+            dropped={stage: count - dropped.get(stage, 0) for stage, count in status.dropped.items()},
+            lag_ms=1e3 * lag,
+            engine=Quantiles.of(engine),
+            latency=Quantiles.of(latency),
+            beyond_lag=Quantiles.of(latency, lag),
+            sent=Quantiles.of(sent),
+            sent_beyond_lag=Quantiles.of(sent, lag),
+            rss_start=rss,
+            rss_end=_rss(),
+            rate=reading.rate if reading else None,
+        )
+    finally:
+        if client is not None:
+            client.stop()
+        pipeline.stop()
+
+
+def _rss() -> float:
+    """Resident memory of this process, MiB."""
+    return float(psutil.Process().memory_info().rss / MEBI)

@@ -1,0 +1,58 @@
+"""Which package may know which: read from the sources, so that a forbidden import fails before it runs."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FORBIDDEN = {"models": {"export", "stream"}, "export": {"stream"}, "stream": set()}
+TOP_LEVEL = {"models", "export", "stream"}
+
+
+def imported_modules(source: str) -> set[str]:
+    """Names of all modules imported anywhere in a source, also inside functions."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide what a module knows"
+            names.add(node.module or "")
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("package", sorted(FORBIDDEN))
+def test_a_package_imports_only_what_lies_below_it(package: str) -> None:
+    files = sorted((ROOT / package).rglob("*.py"))
+    assert files
+    wrong = []
+    for file in files:
+        for name in imported_modules(file.read_text()):
+            parts = name.split(".")
+            if parts[0] in TOP_LEVEL:
+                wrong.append(f"{file}: {name} must be imported as deepmag.{name}")
+            if parts[0] == "deepmag" and len(parts) > 1 and parts[1] in FORBIDDEN[package]:
+                wrong.append(f"{file}: {name}")
+    assert wrong == []
+
+
+def test_an_import_inside_a_function_is_seen_too() -> None:
+    found = imported_modules("def f():\n    from deepmag.stream import ring\n    import torch.nn\n")
+    assert {"deepmag.stream", "deepmag.stream.ring", "torch.nn"} <= found
+
+
+def test_every_package_with_sources_is_shipped() -> None:
+    import tomllib
+
+    shipped = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    there = {
+        ".".join(("deepmag", *folder.relative_to(ROOT).parts))
+        for package in FORBIDDEN
+        for folder in (ROOT / package, *(ROOT / package).rglob("*"))
+        if folder.is_dir() and any(folder.glob("*.py"))
+    }
+    assert there == shipped

@@ -1,0 +1,176 @@
+"""The command line as a person meets it: help that teaches, one clear line for what is wrong, nothing lost."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from made_clip import make_clip, pictures_in
+from rtsp_server import available, rtsp_server
+
+TIMEOUT = 90.0  # s: several start at once on a small machine
+MAIN = "from deepmag.stream.cli import main; main()"
+# As if the disk had so many bytes: Python ignores the signal, and writing fails.
+SMALL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0})); "
+PASSWORD = "s3cr@t:pw/x"
+
+
+class Command:
+    """A running deepmag, with all that it says."""
+
+    def __init__(self, *arguments: str | Path, before: str = "", cwd: Path | None = None) -> None:
+        environment = {key: value for key, value in os.environ.items() if key != "DISPLAY"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", before + MAIN, *map(str, arguments)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**environment, "COLUMNS": "200"}, cwd=cwd,
+        )  # fmt: skip
+
+    def end(self) -> tuple[int, str, str]:
+        """Wait for it. Returns exit status, standard output, standard error."""
+        try:
+            out, error = self.process.communicate(timeout=TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        return self.process.returncode, out, error
+
+    def says_one_line(self, *words: str) -> str:
+        """It must fail, with one clear line that holds ``words``, and without a traceback."""
+        code, _, error = self.end()
+        lines = [line for line in error.splitlines() if line.startswith("deepmag: ")]
+        assert code != 0
+        assert "Traceback" not in error
+        assert len(lines) == 1, error
+        for word in words:
+            assert word in lines[0]
+        return error
+
+
+def until(condition: Callable[[], bool], command: Command) -> None:
+    """Wait for what another process does to a file; nothing can be waited on but its looks."""
+    end, pause = time.monotonic() + TIMEOUT, threading.Event()
+    while not condition():
+        assert time.monotonic() < end
+        assert command.process.poll() is None, command.end()
+        pause.wait(0.05)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clip(tmp_path_factory.mktemp("cli") / "clip.mp4", 90, (320, 240))
+
+
+@contextlib.contextmanager
+def commands(*made: Command) -> Iterator[None]:
+    """Side by side, since starting is most of what they do; none outlives the block."""
+    try:
+        yield
+    finally:
+        for command in made:
+            if command.process.poll() is None:
+                command.process.kill()
+            command.process.communicate()  # closes the pipes
+
+
+def test_help_teaches_every_command() -> None:
+    whole = Command("--help")
+    parts = {name: Command(name, "--help") for name in ("live", "magnify", "train", "doctor", "bench")}
+    taught = {
+        "live": ("SOURCE", "--gain", "--mode", "--lag", "--roi", "--show",
+                 "--record", "--lossless", "--vitals", "--pace", "demo", "rtsp://"),
+        "magnify": ("IN", "OUT", "--gain", "--mode"),
+        "train": ("pulse", "--out", "--device"),
+        "doctor": ("--json", "missing"),
+        "bench": ("--seconds", "--size", "--fps", "--mode", "--json"),
+    }  # fmt: skip
+    with commands(whole, *parts.values()):
+        code, out, _ = whole.end()
+        assert code == 0
+        assert "Not a medical device" in out
+        assert all(name in out for name in parts)
+        for name, command in parts.items():
+            code, out, error = command.end()
+            assert (code, error) == (0, "")
+            for word in taught[name]:
+                assert word.lower() in out.lower(), (name, word)
+
+
+def test_bad_input_gives_one_clear_line_and_fails(tmp_path: Path, clip: Path) -> None:
+    text = tmp_path / "text.mp4"
+    text.write_text("this is no video\n" * 100)
+    tiny = make_clip(tmp_path / "tiny.mp4", 10, (32, 32))
+    fast = ("--pace", "max", "--record")
+    out = tmp_path / "out.mkv"
+    missing = Command("live", tmp_path / "none.mp4", *fast, out)
+    refused = Command("live", "http://viewer:s3cret@127.0.0.1:1/clip.mp4", *fast, out)
+    scrambled = Command("live", text, *fast, out)
+    small = Command("live", tiny, *fast, out)
+    with commands(missing, refused, scrambled, small):
+        missing.says_one_line("none.mp4", "no such file")
+        assert "s3cret" not in refused.says_one_line("connection refused")
+        scrambled.says_one_line("text.mp4 is not a video")
+        small.says_one_line("too small (32x32)", "36x36")
+    assert not out.exists()  # nothing was recorded: no empty file is left
+    nowhere = Command("live", clip, *fast, tmp_path / "no" / "such" / "folder" / "out.mkv")
+    window = Command("live", "demo", "--show", "window")
+    with commands(nowhere, window):
+        nowhere.says_one_line("does not exist")
+        window.says_one_line("--show page")
+
+
+def test_bad_options_are_refused_before_anything_starts(tmp_path: Path) -> None:
+    gain = Command("live", "demo", "--gain", "1000")
+    roi = Command("live", "demo", "--roi", "here")
+    lag = Command("live", "demo", "--lag", "9")
+    unseen = Command("live", "demo", "--pace", "max")
+    size = Command("bench", "--size", "large")
+    with commands(gain, roi, lag, unseen, size):
+        gain.says_one_line("gain must be between 1 and 100")
+        roi.says_one_line("X,Y,W,H")
+        lag.says_one_line("lag must be between 0 and 2")
+        unseen.says_one_line("nobody sees")
+        size.says_one_line("WIDTHxHEIGHT")
+
+
+@pytest.mark.skipif(not available(), reason="GStreamer's RTSP server is not installed")
+def test_a_wrong_password_is_said_and_not_shown(tmp_path: Path) -> None:
+    with rtsp_server(auth="basic", user="viewer", password="right") as server:
+        command = Command("live", server.url(password=PASSWORD), "--show", "none", "--log-level", "debug")
+        with commands(command):
+            error = command.says_one_line("wrong user name or password")
+    assert PASSWORD not in error
+    assert "s3cr" not in error
+
+
+def test_ctrl_c_leaves_a_recording_that_plays(tmp_path: Path) -> None:
+    video, rows = tmp_path / "x.mkv", tmp_path / "x.csv"
+    command = Command("live", "demo", "--show", "none", "--record", video, "--vitals", rows)
+    with commands(command):
+        until(lambda: rows.exists() and len(rows.read_text().splitlines()) >= 4, command)
+        command.process.send_signal(signal.SIGINT)
+        code, _, error = command.end()
+    assert code == 0, error
+    assert "Traceback" not in error
+    assert pictures_in(video) >= 20
+    assert len(rows.read_text().splitlines()) >= 4
+
+
+def test_a_full_disk_keeps_what_was_recorded_and_fails(tmp_path: Path, clip: Path) -> None:
+    video, whole = tmp_path / "full.mkv", tmp_path / "whole.mkv"
+    arguments = ("live", clip, "--pace", "max", "--lossless", "--roi", "full", "--record")
+    command = Command(*arguments, video, before=SMALL_DISK.format(2_000_000))
+    other = Command(*arguments, whole)
+    with commands(command, other):
+        command.says_one_line("the disk is full")
+        assert other.end()[0] == 0
+    assert pictures_in(whole) == 90  # one output frame for each input frame
+    assert whole.stat().st_size > 2_000_000
+    assert 0 < pictures_in(video) < 90

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from deepmag.models.direction import BLOOD, SmoothedDirection
+from deepmag.models.representation import L
+
+RANDOM = np.random.default_rng(0)
+
+
+def blood_like(strength=1.0):
+    """A gradient as a network that looks for blood has it: y rises where the skin gets darker."""
+    patch = np.zeros((L, L), np.float32)
+    patch[8:28, 8:28] = strength
+    return (-BLOOD[:, None, None] * patch).astype(np.float32)
+
+
+def test_a_step_along_the_direction_raises_the_output_in_proportion():
+    direction = SmoothedDirection()
+    gradient = blood_like()
+    direction.update(gradient, 1 / 30)
+    rise = float((gradient * direction.direction()).sum())
+    direction = SmoothedDirection()
+    direction.update(2 * gradient, 1 / 30)
+    assert float((2 * gradient * direction.direction()).sum()) == pytest.approx(rise, rel=1e-4)
+    assert rise > 0
+
+
+def test_it_moves_all_channels_together_and_green_most():
+    direction = SmoothedDirection()
+    direction.update(blood_like() + RANDOM.normal(0, 0.1, (3, L, L)).astype(np.float32), 1 / 30)
+    red, green, blue = direction.direction()[:, 18, 18]
+    assert green < blue < red < 0.0
+
+
+def test_noise_averages_out_over_about_a_second():
+    def off_the_patch(pairs):
+        direction = SmoothedDirection()
+        for _ in range(pairs):
+            direction.update(blood_like() + RANDOM.normal(0, 3.0, (3, L, L)).astype(np.float32), 1 / 30)
+        found = -direction.direction()[1]
+        return found[:5].mean() / found[10:26, 10:26].mean()
+
+    assert off_the_patch(60) < 0.5 * off_the_patch(1)
+
+
+def test_early_directions_are_not_small_because_the_average_has_just_begun():
+    direction = SmoothedDirection()
+    direction.update(blood_like(), 1 / 30)
+    early = direction.direction()
+    for _ in range(90):
+        direction.update(blood_like(), 1 / 30)
+    assert direction.direction() == pytest.approx(early, rel=1e-3, abs=1e-6)
+
+
+def test_the_memory_is_in_seconds_whatever_the_frame_rate():
+    def after_one_second(rate):
+        direction = SmoothedDirection()
+        direction.update(blood_like(1.0), 10.0)
+        for _ in range(rate):
+            direction.update(np.roll(blood_like(1.0), 10, axis=2), 1 / rate)
+        return direction.direction()
+
+    assert after_one_second(60) == pytest.approx(after_one_second(15), rel=1e-3, abs=1e-6)
+
+
+def test_where_the_network_sees_no_pulse_it_is_zero():
+    direction = SmoothedDirection()
+    direction.update(-blood_like(), 1 / 30)
+    assert not direction.direction().any()
+    direction.reset()
+    assert not direction.ready
+    with pytest.raises(ValueError, match="no gradient"):
+        direction.direction()

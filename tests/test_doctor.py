@@ -1,0 +1,60 @@
+"""The doctor finds what is there, and says what to do about what is not."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepmag.models.weights import PULSE
+from deepmag.stream import doctor
+from deepmag.stream.doctor import Finding, examine
+
+
+@pytest.fixture(scope="module")
+def findings() -> dict[str, Finding]:
+    return {finding.name: finding for finding in examine()}
+
+
+def test_versions_are_those_of_the_packages(findings: dict[str, Finding]) -> None:
+    assert findings["numpy"].value == np.__version__
+    assert findings["deepmag"].value == version("deepmag")
+    assert findings["python"].value == ".".join(map(str, sys.version_info[:3]))
+
+
+def test_the_network_that_ships_is_named_by_its_checksum(findings: dict[str, Finding]) -> None:
+    assert hashlib.sha256(PULSE.read_bytes()).hexdigest() in findings["pulse network"].value
+    assert "CPU" in findings["runs in"].value or "CUDA" in findings["runs in"].value
+
+
+def test_here_where_the_tests_run_the_demo_can_run(findings: dict[str, Finding]) -> None:
+    assert [finding for finding in findings.values() if finding.level == "problem"] == []
+    assert findings["libx264"].level == findings["RTSP"].level == "ok"
+
+
+def test_whatever_is_missing_comes_with_what_to_do(findings: dict[str, Finding]) -> None:
+    for finding in findings.values():
+        assert (finding.level == "ok") == (finding.advice == ""), finding
+
+
+def test_a_missing_network_is_a_problem(tmp_path: Path) -> None:
+    finding = doctor.weights_file(tmp_path / "none.safetensors")
+    assert finding.level == "problem"
+    assert "deepmag train pulse" in finding.advice
+
+
+def test_a_package_that_is_not_installed_is_named_with_its_command() -> None:
+    finding = doctor.package("no-such-package-anywhere")
+    assert (finding.value, finding.level) == ("missing", "problem")
+    assert "pip install no-such-package-anywhere" in finding.advice
+
+
+def test_a_check_that_breaks_is_a_finding_and_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # as if it could not be imported
+    found = {finding.name: finding for finding in examine()}
+    assert found["providers"].level == "problem"
+    assert found["numpy"].level == found["libx264"].level == "ok"

@@ -1,0 +1,58 @@
+"""Latencies over the last seconds, with times that are arguments."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from deepmag.stream.latency import SPAN, LatencyMeter
+
+
+def test_before_the_first_frame_there_is_no_latency() -> None:
+    meter = LatencyMeter()
+    assert meter.percentiles(0.0, 50, 95) == (None, None)
+    assert meter.rate(0.0) == 0.0
+
+
+def test_percentiles_are_those_of_the_latencies() -> None:
+    meter = LatencyMeter()
+    latencies = np.random.default_rng(1).uniform(0.2, 0.4, 200)
+    for index, latency in enumerate(latencies):
+        meter.add(index / 30, float(latency))
+    now = 199 / 30
+    assert meter.percentiles(now, 50, 95) == pytest.approx(tuple(np.percentile(latencies, (50, 95))))
+    assert meter.values(now) == pytest.approx(list(latencies))
+
+
+def test_what_is_older_than_the_span_is_forgotten() -> None:
+    meter = LatencyMeter()
+    meter.add(0.0, 5.0)
+    meter.add(SPAN, 0.1)
+    assert meter.percentiles(SPAN, 100) == (5.0,)
+    assert meter.percentiles(SPAN + 0.01, 100) == (0.1,)
+    assert meter.percentiles(2 * SPAN + 0.01, 50) == (None,)
+
+
+@pytest.mark.parametrize("fps", [10.0, 29.97, 60.0, 120.0])
+def test_the_rate_is_that_of_the_last_two_seconds(fps: float) -> None:
+    meter = LatencyMeter()
+    for index in range(60):  # another rate before
+        meter.add(index / 5, 0.1)
+    start = 60 / 5
+    for index in range(round(3 * fps)):
+        meter.add(start + index / fps, 0.1)
+    assert meter.rate(start + 3.0) == pytest.approx(fps, rel=0.01)
+
+
+def test_the_rate_is_withdrawn_when_frames_stop() -> None:
+    meter = LatencyMeter()
+    for index in range(90):
+        meter.add(index / 30, 0.1)
+    assert meter.rate(3.0 + 2.5) == 0.0
+
+
+def test_memory_is_bounded_where_the_clock_stands_still() -> None:
+    meter = LatencyMeter(span=1.0)
+    for _ in range(10_000):
+        meter.add(0.0, 0.1)
+    assert len(meter.values(0.0)) == 240

@@ -1,0 +1,177 @@
+"""The live magnifier's physics against the truth of a synthetic scene, and its bookkeeping. No thread, no clock."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from live_run import (
+    added,
+    as_frames,
+    in_band,
+    lag_of,
+    live,
+    magnifier,
+    person,
+    pictures,
+    rhythm,
+    shipped,
+)
+
+from deepmag.models.synthetic.layers import LayeredPerson
+from deepmag.stream.settings import Settings
+
+RATE = 30.0
+SETTLED = slice(150, -30)  # frames: after the window has filled, before the lag runs out at the end
+
+
+def settings(**changes):
+    return Settings(**{"roi": person().region, **changes})
+
+
+def frames_of(**options):
+    images = pictures(**options)
+    rate = options.get("rate", RATE)
+    return as_frames(images, np.arange(len(images)) / rate)
+
+
+def shown_by(frames, chosen=None, **options):
+    done = live(shipped(), frames, chosen or settings(), **options)
+    return [magnified.image for magnified in done]
+
+
+def skin_added(images, shown, mask=None):
+    return added(images, shown, (person().skin > 0.9).astype(np.float32) if mask is None else mask)
+
+
+@pytest.fixture(scope="module")
+def take():
+    images = pictures()
+    return images, shown_by(frames_of())
+
+
+def test_more_blood_is_darker_and_in_phase_with_the_true_pulse(take):
+    green = in_band(skin_added(*take)[:, 1], RATE)
+    blood = LayeredPerson.blood(np.arange(len(green)) / RATE, rhythm(72))
+    lag, r = lag_of(-green[SETTLED], in_band(blood, RATE)[SETTLED], RATE)
+    assert abs(lag) <= 0.05
+    assert r > 0.9
+
+
+def test_what_is_added_grows_with_the_gain(take):
+    images, ten = take
+    size = {10: in_band(skin_added(images, ten), RATE)[SETTLED, 1].std()}
+    for gain in (5, 20):
+        shown = shown_by(frames_of(), settings(gain=gain))
+        size[gain] = in_band(skin_added(images, shown), RATE)[SETTLED, 1].std()
+    # what is added is the gain less the one that is there already
+    assert size[5] / size[10] == pytest.approx(4 / 9, rel=0.1)
+    assert size[20] / size[10] == pytest.approx(19 / 9, rel=0.1)
+
+
+def test_a_gain_of_one_gives_the_very_frames():
+    images = pictures()[:60]
+    shown = shown_by(frames_of()[:60], settings(gain=1.0))
+    assert all(np.array_equal(a, b) for a, b in zip(images, shown, strict=True))
+
+
+def test_the_pulse_is_added_to_skin_only(take):
+    images, shown = take
+    off = in_band(skin_added(images, shown, (person().skin < 0.01).astype(np.float32)), RATE)[
+        SETTLED, 1
+    ].std()
+    on = in_band(skin_added(images, shown), RATE)[SETTLED, 1].std()
+    assert off < 0.15 * on
+
+
+def test_what_is_added_keeps_the_colours_order_of_blood(take):
+    images, shown = take
+    mask = (person().skin > 0.9).astype(np.float32)
+    level = np.tensordot(mask, images[0].astype(np.float32), ([0, 1], [0, 1])) / mask.sum()
+    red, green, blue = in_band(skin_added(images, shown), RATE)[SETTLED].std(0) / level
+    assert green > blue > red > 0.15 * green
+
+
+def test_without_a_pulse_far_less_is_added(take):
+    images, shown = take
+    dead = pictures(strength=0.0)
+    nothing = in_band(skin_added(dead, shown_by(frames_of(strength=0.0))), RATE)[SETTLED, 1].std()
+    assert nothing < 0.25 * in_band(skin_added(images, shown), RATE)[SETTLED, 1].std()
+
+
+def test_one_picture_comes_out_for_each_that_goes_in_and_in_order():
+    frames = frames_of()[:80]
+    machine = magnifier(shipped(), lag=0.25)
+    done, most = [], 0
+    for frame in frames:
+        done += machine.push(frame, settings())
+        most = max(most, machine.waiting)
+    assert most == round(0.25 * RATE)
+    done += machine.flush()
+    assert [magnified.frame.seq for magnified in done] == [frame.seq for frame in frames]
+    assert all(magnified.frame is frame for magnified, frame in zip(done, frames, strict=True))
+
+
+def test_a_new_session_starts_with_an_empty_memory():
+    first, second = frames_of()[:90], pictures(bpm=120)[:90]
+    restarted = as_frames(second, np.arange(90) / RATE, session=1, seq=90)
+    after = live(shipped(), [*first, *restarted], settings())[90:]
+    fresh = live(shipped(), as_frames(second, np.arange(90) / RATE), settings())
+    assert len(after) == 90
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(after, fresh, strict=True))
+
+
+def test_a_gap_empties_the_filter_and_loses_no_picture():
+    images = pictures()[:160]
+    times = np.arange(160) / RATE
+    times[80:] += 0.8
+    done = live(shipped(), as_frames(images, times), settings())
+    assert len(done) == 160
+    fresh = live(shipped(), as_frames(images[80:], times[80:]), settings())
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(done[80:], fresh, strict=True))
+
+
+def test_with_a_fifth_of_the_frames_lost_phase_and_rate_stay_right(take):
+    keep = np.sort(np.random.default_rng(5).permutation(360)[:288])
+    frames = frames_of()
+    kept = [frames[i] for i in keep]
+    images = [frame.image for frame in kept]
+    uneven = skin_added(images, shown_by(kept))[:, 1]
+    green = in_band(np.interp(np.arange(360), keep, uneven), RATE)
+    truth = in_band(LayeredPerson.blood(np.arange(360) / RATE, rhythm(72)), RATE)
+    lag, r = lag_of(-green[SETTLED], truth[SETTLED], RATE)
+    assert abs(lag) <= 0.05
+    assert r > 0.85
+    spectrum = np.abs(np.fft.rfft(green * np.hanning(360), 8192))
+    assert np.fft.rfftfreq(8192, 1 / RATE)[spectrum.argmax()] * 60 == pytest.approx(72, abs=3)
+
+
+def test_a_change_of_gain_acts_on_the_next_picture_out():
+    frames = frames_of()[:240]
+    changed = live(shipped(), frames, lambda frame: settings(gain=10.0 if frame.seq < 200 else 1.0))
+    behind = round(0.25 * RATE)
+    assert not np.array_equal(changed[199 - behind].image, frames[199 - behind].image)
+    assert np.array_equal(changed[200 - behind].image, frames[200 - behind].image)
+
+
+def test_a_change_of_lag_loses_and_repeats_nothing():
+    frames = frames_of()[:150]
+    done = live(shipped(), frames, lambda frame: settings(lag=0.25 if not 50 <= frame.seq < 100 else 1.0))
+    assert [magnified.frame.seq for magnified in done] == list(range(150))
+
+
+@pytest.mark.parametrize("rate", [25.0, 60.0])
+def test_another_frame_rate_shows_the_same(take, rate):
+    options = {"rate": rate, "seconds": 9.0}
+    shown = shown_by(frames_of(**options), rate=rate)
+    other = in_band(skin_added(pictures(**options), shown)[:, 1], rate)
+    at_30 = in_band(skin_added(*take)[:, 1], RATE)
+    t = np.arange(4.5, 8.0, 0.01)
+    a = np.interp(t, np.arange(len(other)) / rate, other)
+    b = np.interp(t, np.arange(len(at_30)) / RATE, at_30)
+    assert np.corrcoef(a, b)[0, 1] > 0.95
+    assert a.std() / b.std() == pytest.approx(1.0, abs=0.35)
+
+
+def test_a_region_outside_the_picture_is_refused_in_words():
+    with pytest.raises(ValueError, match="region"):
+        magnifier(shipped()).push(frames_of()[0], Settings(roi=(230, 230, 100, 100)))

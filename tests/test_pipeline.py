@@ -1,0 +1,258 @@
+"""The whole live path, with real sources, the real network and real files."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_clip import make_clip, pictures_in
+from render_frames import number_in
+from rtsp_server import available, rtsp_server
+
+from deepmag.export.runtime import Ascender, open_ascender
+from deepmag.models.reconstruction import warm_up
+from deepmag.models.weights import PULSE
+from deepmag.stream.capture.address import parse_address
+from deepmag.stream.capture.demo import DemoSource
+from deepmag.stream.capture.open import open_source
+from deepmag.stream.capture.portrait import BPM, Portrait
+from deepmag.stream.face import load_face_detector
+from deepmag.stream.frames import Frame, MagnifiedFrame
+from deepmag.stream.magnifier import PulseMagnifier
+from deepmag.stream.pipeline import Pace, Pipeline
+from deepmag.stream.render.recorder import Recorder
+from deepmag.stream.render.renderer import RendererError
+from deepmag.stream.roi import RoiTracker
+from deepmag.stream.settings import Settings
+from deepmag.stream.vitals import PulseRate
+
+TIMEOUT = 30.0  # s
+FRAMES = 60
+
+
+class Collector:
+    """Keeps the frames it is given. hold: render waits for it. fail_at: the frame number on which it fails."""
+
+    def __init__(
+        self, name: str = "collector", *, hold: threading.Event | None = None, fail_at: int = -1
+    ) -> None:
+        self.name = name
+        self.frames: list[MagnifiedFrame] = []
+        self._hold = hold
+        self._fail_at = fail_at
+        self._changed = threading.Condition()
+
+    def open(self) -> None:
+        return None
+
+    def render(self, frame: MagnifiedFrame) -> None:
+        if self._hold is not None:
+            assert self._hold.wait(TIMEOUT)
+        if len(self.frames) == self._fail_at:
+            raise RendererError("no more paper")
+        with self._changed:
+            self.frames.append(frame)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        return None
+
+    def wait(self, condition: Callable[[], bool]) -> bool:
+        with self._changed:
+            return self._changed.wait_for(condition, TIMEOUT)
+
+
+@pytest.fixture(scope="module")
+def ascender() -> Ascender:
+    warm_up()
+    return open_ascender(PULSE, "ort", "cpu", 1)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", FRAMES)
+
+
+@contextmanager
+def pipeline_of(
+    source: str | DemoSource, ascender: Ascender, *, pace: Pace = "max", slow: float = 0.0, roi: str = "full"
+) -> Iterator[Pipeline]:
+    opened = open_source(parse_address(source), pace=pace) if isinstance(source, str) else source
+    pipeline = Pipeline(opened, ascender, None, Settings(roi=roi), pace=pace, slow=slow)  # type: ignore[arg-type]
+    try:
+        yield pipeline
+    finally:
+        pipeline.stop()
+
+
+def test_at_full_speed_each_frame_comes_out_once_in_order_and_none_is_dropped(
+    clip: Path, ascender: Ascender
+) -> None:
+    collector = Collector()
+    with pipeline_of(str(clip), ascender) as pipeline:
+        thread = pipeline.add(collector, "every")
+        pipeline.start()
+        assert pipeline.wait(TIMEOUT)
+        pipeline.stop()
+        assert [item.frame.seq for item in collector.frames] == list(range(FRAMES))
+        assert [number_in(item.frame.image) for item in collector.frames] == list(range(FRAMES))
+        assert thread.dropped == pipeline.ring.dropped == 0
+        assert pipeline.status().state == "ended"
+        assert pipeline.status().fps >= 0
+        assert pipeline.capture.error is None
+        assert pipeline.errors == []
+
+
+def test_a_renderer_that_hangs_slows_no_other(clip: Path, ascender: Ascender) -> None:
+    release = threading.Event()
+    slow, quick = Collector("slow", hold=release), Collector("quick")
+    with pipeline_of(str(clip), ascender) as pipeline:
+        held = pipeline.add(slow)
+        pipeline.add(quick, "every")
+        pipeline.start()
+        assert quick.wait(lambda: len(quick.frames) == FRAMES)
+        assert slow.frames == []  # it still holds the first
+        dropped = held.dropped
+        release.set()
+        pipeline.stop()
+    # the newest picture is what it goes on with; what it missed is counted
+    assert slow.frames[-1].frame.seq == FRAMES - 1
+    assert dropped == held.dropped == FRAMES - len(slow.frames)
+
+
+def test_a_renderer_that_fails_stops_no_other_and_says_why(clip: Path, ascender: Ascender) -> None:
+    failing, other = Collector("failing", fail_at=3), Collector("other")
+    with pipeline_of(str(clip), ascender) as pipeline:
+        pipeline.add(failing, "every")
+        pipeline.add(other, "every")
+        pipeline.start()
+        assert pipeline.wait(TIMEOUT)
+        pipeline.stop()
+        assert len(failing.frames) == 3
+        assert len(other.frames) == FRAMES
+        assert pipeline.errors == ["no more paper"]
+
+
+def test_recording_is_begun_and_ended_while_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ascender: Ascender
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    collector = Collector()
+    with pipeline_of(DemoSource(size=(160, 120)), ascender, pace="file") as pipeline:
+        pipeline.add(collector, "every")
+        pipeline.start()
+        assert collector.wait(lambda: len(collector.frames) > 0)
+        with pytest.raises(RendererError, match="no recording is running"):
+            pipeline.stop_recording()
+        name = pipeline.start_recording()
+        assert pipeline.status().recording == name
+        with pytest.raises(RendererError, match="running already"):
+            pipeline.start_recording()
+        begun = len(collector.frames)
+        assert collector.wait(lambda: len(collector.frames) >= begun + 20)
+        assert pipeline.stop_recording() == name
+        assert pipeline.status().recording == ""
+        assert pictures_in(tmp_path / name) >= 15
+        after = len(collector.frames)
+        assert collector.wait(lambda: len(collector.frames) > after)  # the rest goes on
+
+
+def test_settings_act_while_it_runs_and_bad_ones_change_nothing(ascender: Ascender) -> None:
+    collector = Collector()
+    with pipeline_of(DemoSource(size=(160, 120)), ascender, pace="file") as pipeline:
+        pipeline.add(collector, "every")
+        pipeline.start()
+        assert collector.wait(lambda: len(collector.frames) > 0)
+        with pytest.raises(ValueError, match="gain must be between"):
+            pipeline.change(gain=1000.0)
+        assert pipeline.settings.gain == Settings().gain
+        pipeline.change(roi=(100, 60, 500, 500), gain=20.0)  # reaches beyond the picture: cut to it
+        x, y, w, h = pipeline.settings.roi  # type: ignore[misc]
+        assert (x + w, y + h) == (160, 120)
+        assert collector.wait(lambda: collector.frames[-1].roi == (x, y, w, h))
+
+
+def test_under_overload_every_frame_is_magnified_or_counted_and_latency_is_bounded(
+    clip: Path, ascender: Ascender
+) -> None:
+    collector = Collector()
+    with pipeline_of(str(clip), ascender, pace="file", slow=0.06) as pipeline:
+        thread = pipeline.add(collector, "every")
+        pipeline.start()
+        assert pipeline.wait(TIMEOUT)
+        pipeline.stop()
+        out = [item.frame for item in collector.frames]
+        assert pipeline.ring.dropped > 0
+        assert len(out) + pipeline.ring.dropped + thread.dropped == FRAMES
+        assert all(a.seq < b.seq for a, b in pairwise(out))
+        # what is left spans the clip's own time, and the filter's clock is still the camera's
+        assert out[-1].pts - out[0].pts > 0.7 * FRAMES / 30
+        assert pipeline.magnifier.rate == pytest.approx(30.0, rel=0.02)
+
+
+def test_the_filters_clock_advances_by_real_time_where_frames_are_missing(ascender: Ascender) -> None:
+    """With the ring out of the way: 40 % of the frames never come. A clock of frames would show 113 for 68 bpm."""
+    portrait = Portrait((160, 120))
+    magnifier = PulseMagnifier(
+        ascender, RoiTracker(), PulseRate(), clock=lambda: 0.0, nominal_rate=lambda: 30.0
+    )
+    settings = Settings(roi=(50, 20, 60, 70))
+    times, pulse = [], []
+    for seq in range(600):
+        if seq % 5 in (1, 3):
+            continue
+        t = seq / 30
+        for done in magnifier.push(Frame(0, seq, t, t, portrait.frame(t)), settings):
+            times.append(done.frame.pts)
+            pulse.append(done.pulse)
+    grid = np.arange(5.0, times[-1], 1 / 30)
+    wave = np.interp(grid, times, pulse)
+    spectrum = np.abs(np.fft.rfft((wave - wave.mean()) * np.hanning(wave.size), 16384))
+    peak = 60 * 30 / 16384 * spectrum.argmax()
+    assert peak == pytest.approx(BPM, abs=4.0)
+    assert magnifier.rate == pytest.approx(30.0, rel=0.02)
+
+
+def test_the_engine_s_failure_ends_the_run_and_is_kept(clip: Path, ascender: Ascender) -> None:
+    class Broken:
+        description = "broken"
+
+        def steady(self, *_: object) -> None:
+            raise RuntimeError("out of memory")
+
+        paper = steady
+
+    with pipeline_of(str(clip), Broken()) as pipeline:  # type: ignore[arg-type]
+        pipeline.start()
+        assert pipeline.wait(TIMEOUT)
+        assert "out of memory" in str(pipeline.engine.error)
+
+
+def test_a_pipeline_that_never_started_is_stopped_at_once(clip: Path, ascender: Ascender) -> None:
+    before = threading.active_count()
+    source = open_source(parse_address(str(clip)))
+    pipeline = Pipeline(source, ascender, load_face_detector(), Settings())
+    with pytest.raises(RendererError, match="does not exist"):
+        pipeline.add(Recorder(clip.parent / "none" / "x.mkv", rate=30.0), "every")
+    pipeline.stop()
+    assert pipeline.engine.join(0.0)
+    assert threading.active_count() == before  # the face detector's thread, too, has ended
+
+
+@pytest.mark.skipif(not available(), reason="GStreamer's RTSP server is not installed")
+def test_a_camera_on_the_network_is_magnified(ascender: Ascender) -> None:
+    collector = Collector()
+    with rtsp_server() as server, pipeline_of(server.url(), ascender, pace="file") as pipeline:
+        pipeline.add(collector, "every")
+        pipeline.start()
+        assert collector.wait(lambda: len(collector.frames) >= 30)
+        status = pipeline.status()
+        assert (status.state, status.size) == ("live", (320, 240))
+        assert status.latency_p50 is not None
+        assert status.latency_p50 >= status.lag  # a picture waits for its lag, whatever the machine
+        assert all(a.frame.pts < b.frame.pts for a, b in pairwise(collector.frames))

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from deepmag.models.networks import PulseNet
+from deepmag.models.representation import L
+from deepmag.models.training import pulse
+from deepmag.models.training.pulse import Recipe, sequence_loss, train_pulse
+from deepmag.models.training.sequences import FRAMES, network_input, random_take
+
+TINY = Recipe(steps=4, batch=2, fresh=1, store=4)
+
+
+@pytest.fixture(autouse=True)
+def few_people(monkeypatch):
+    """Real takes, but three of them: a run holds out 24, which take half a minute to render."""
+    takes = itertools.cycle([random_take(np.random.default_rng(seed)) for seed in range(3)])
+    monkeypatch.setattr(pulse, "random_take", lambda _rng: next(takes))
+
+
+def wave(beats):
+    return torch.sin(2 * math.pi * beats * torch.arange(64) / 64)[None]
+
+
+def test_a_perfect_output_costs_nothing_and_a_wrong_sign_much():
+    target = 0.1 * wave(2)
+    assert float(sequence_loss(target, target)) == pytest.approx(0.0, abs=1e-5)
+    assert float(sequence_loss(-target, target)) > 2.0
+
+
+def test_the_scale_of_the_output_matters_as_its_shape_does():
+    target = 0.1 * wave(2)
+    assert float(sequence_loss(0.5 * target, target)) > 0.02
+    assert float(sequence_loss(0.9 * target, target)) < float(sequence_loss(0.5 * target, target))
+
+
+def test_a_sequence_without_a_pulse_asks_for_silence_and_has_a_gradient():
+    target = torch.zeros(1, 64)
+    y = (0.01 * wave(3)).requires_grad_()
+    loss = sequence_loss(y, target)
+    loss.backward()
+    assert float(loss.detach()) > float(sequence_loss(0.1 * y.detach(), target))
+    assert torch.isfinite(y.grad).all()
+
+
+def test_a_take_is_what_the_network_takes():
+    take = random_take(np.random.default_rng(1))
+    assert take.video.shape == (FRAMES, 3, L, L)
+    assert take.target.shape == (FRAMES - 1,)
+    x = network_input(take, np.random.default_rng(2), torch.Generator().manual_seed(2))
+    assert x.shape == (FRAMES - 1, 3, L, L)
+    assert torch.isfinite(x).all()
+
+
+def test_a_run_that_was_cut_goes_on_from_its_checkpoint(tmp_path):
+    asked = iter([True, True, False])
+    cut = train_pulse(tmp_path, TINY, keep_going=lambda: next(asked))
+    half = load_file(cut)
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 2
+    taken = iter(range(100))
+    whole = train_pulse(tmp_path, TINY, keep_going=lambda: next(taken) >= 0)
+    assert next(taken) == 2  # two more steps, not four
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert state["step"] == 4
+    assert any(not torch.equal(half[name], value) for name, value in load_file(whole).items())
+
+
+def test_the_weights_file_is_what_the_package_loads(tmp_path):
+    weights = load_file(train_pulse(tmp_path, Recipe(steps=1, batch=2, fresh=1)))
+    net = PulseNet.from_weights(weights)
+    assert all(torch.isfinite(parameter).all() for parameter in net.parameters())
+    assert (tmp_path / "pulse.safetensors").stat().st_size < 4_000_000
+    assert not list(tmp_path.glob("*.tmp"))
