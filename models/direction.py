@@ -14,9 +14,6 @@ from numpy.typing import NDArray
 # Relative change of R, G, B with blood volume (de Haan & Jeanne 2013); more blood is less light.
 BLOOD = np.array([0.33, 0.77, 0.53], np.float32)
 MEMORY = 1.0  # s, time constant of the average
-# A network trained on noise answers with less than the whole pulse, as any estimate that has to be safe does. What
-# remains to be made up for, measured on synthetic people in good light (benchmarks/live_vs_offline.py).
-AMPLITUDE = 1.3
 SPREAD = 0.7  # reduced pixels: the gradient has the grain of its average pools, blood has not
 
 

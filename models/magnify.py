@@ -16,15 +16,14 @@ from scipy.ndimage import uniform_filter1d
 
 from deepmag.models.direction import SmoothedDirection
 from deepmag.models.representation import L, normalized_difference
-from deepmag.models.step_size import STEADY_ITERATIONS, gamma_for_rate
+from deepmag.models.steady import REFERENCE_GAIN, ascend_odd
+from deepmag.models.step_size import gamma_for_rate
 from deepmag.models.temporal import PULSE_BAND, Band, log_factor
 from deepmag.models.ticks import RateEstimator, TickClock
 
 Mode = Literal["paper", "steady"]
 Floats = NDArray[np.float32]
 
-REFERENCE_GAIN = 10.0  # at which `paper` takes the paper's own gamma
-GROWTH = REFERENCE_GAIN ** (1 / (STEADY_ITERATIONS - 1)) - 1  # of y in each step of the steady ascent
 BLOCK = 256  # pairs worked on at once: 4 MB for each array of them
 DIRECTION_REACH = 1.0  # s to either side over which the gradient is averaged
 LEVEL_REACH = 3.0  # s to either side over which |y| is averaged
@@ -196,7 +195,7 @@ def _pulse_level(ascent: Ascent, small: Floats, ticks: NDArray[np.int64], rate: 
     for a in range(0, len(ticks), BLOCK):
         block = slice(a, min(a + BLOCK, len(ticks)))
         x = _differences(small, ticks, block)
-        y[block] = np.abs(ascent.steady(x, np.zeros_like(x), 0.0)[1])
+        y[block] = np.abs(ascend_odd(ascent, x, np.zeros_like(x))[1])
     held = np.minimum(y, OUTLIER * np.median(y)) if y.size else y
     return _centred_mean(held, LEVEL_REACH, rate)
 
@@ -208,11 +207,11 @@ def _steady_block(
     reach = round(DIRECTION_REACH * rate)
     around = slice(max(0, block.start - reach), min(len(ticks), block.stop + reach))
     x = _differences(small, ticks, around)
-    gradient = _centred_mean(ascent.steady(x, np.zeros_like(x), 0.0)[2], DIRECTION_REACH, rate)
+    gradient = _centred_mean(ascend_odd(ascent, x, np.zeros_like(x))[2], DIRECTION_REACH, rate)
     inner = slice(block.start - around.start, block.stop - around.start)
     x = np.ascontiguousarray(x[inner])
     direction = np.stack([_direction(mean) for mean in gradient[inner]])
-    step, y, _ = ascent.steady(x, direction, GROWTH)
+    step, y, _ = ascend_odd(ascent, x, direction)
     limit = OUTLIER * level[block]
     held = np.clip(y, -limit, limit) / np.where(y == 0.0, 1.0, y)
     return step * held[:, None, None, None].astype(np.float32)

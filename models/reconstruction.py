@@ -11,11 +11,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import torch
     from numpy.typing import NDArray
 
 Roi = tuple[int, int, int, int]
@@ -161,6 +161,8 @@ def upsample_difference(small: torch.Tensor, log_factor: torch.Tensor, size: tup
     small, log_factor: (B, 3, h, w) float. size: (height, width), px. Returns (B, 3, height, width) float.
     Added to a whole frame and rounded, it agrees with `magnify_frame` to one grey level, the dither.
     """
+    import torch  # only here: it takes seconds to import, and the live path does without
+
     return torch.nn.functional.interpolate(
         small * torch.expm1(log_factor), size=size, mode="bilinear", align_corners=False
     )

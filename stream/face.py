@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("deepmag.stream.face")
 
 PIXELS = 320 * 240  # of the network's input: 13 ms on one core
+SHARES = (1.0, 0.5, 0.35)  # of that size, in turn, until a face is found
 STRIDE = 4  # px of the network's input for one cell of its output
 MULTIPLE = 32  # the network halves the picture five times
 MIN_SCORE = 0.5
@@ -103,17 +104,27 @@ class FaceDetector:
         self._input: str = self._session.get_inputs()[0].name
 
     def detect(self, image: NDArray[np.uint8]) -> list[Face]:
-        """Faces in a picture, best first. image: (H, W, 3) uint8 RGB."""
+        """Faces in a picture, best first. image: (H, W, 3) uint8 RGB.
+
+        Where there is none it looks again at smaller pictures: a face that fills the view, or a painted one, is
+        found only from afar (the demo's person scores 0.12 at full size, 0.64 at half). That costs a quarter more.
+        """
+        for share in SHARES:
+            faces = self._look(image, share)
+            if faces:
+                return faces
+        return []
+
+    def _look(self, image: NDArray[np.uint8], share: float) -> list[Face]:
         height, width = image.shape[:2]
-        scale = min(1.0, math.sqrt(PIXELS / (height * width)))
+        scale = min(1.0, math.sqrt(PIXELS / (height * width))) * share
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         # Padded with black, not stretched to the multiple of 32: a stretched face gives a stretched box.
         padded = np.zeros((_round_up(size[1]), _round_up(size[0]), 3), np.float32)
         padded[: size[1], : size[0]] = small
         outputs = self._session.run(None, {self._input: padded.transpose(2, 0, 1)[np.newaxis]})
-        heat, sizes, offsets, points = outputs
-        return _decode(heat, sizes, offsets, points, scale=(size[0] / width, size[1] / height))
+        return _decode(*outputs, scale=(size[0] / width, size[1] / height))
 
 
 def _round_up(length: int) -> int:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from deepmag.models.direction import AMPLITUDE, SmoothedDirection
+from deepmag.models.direction import SmoothedDirection
 from deepmag.models.reconstruction import magnify_frame
 from deepmag.models.representation import L, normalized_difference, reduce_frame
-from deepmag.models.step_size import STEADY_ITERATIONS, gamma_for_rate
+from deepmag.models.steady import REFERENCE_GAIN, ascend_odd
+from deepmag.models.step_size import gamma_for_rate
 from deepmag.models.ticks import RateEstimator, TickClock
 from deepmag.models.window import SlidingWindow
 from deepmag.stream.frames import MagnifiedFrame, PulseReading
@@ -33,10 +34,6 @@ if TYPE_CHECKING:
     from deepmag.stream.settings import Region, Settings
 
 ASSUMED_RATE = 30.0  # Hz, until the timestamps have told
-REFERENCE_GAIN = 10.0  # the ascent's own; another gain scales what the window gives, so that it acts at once
-GROWTH = AMPLITUDE * (
-    REFERENCE_GAIN ** (1 / (STEADY_ITERATIONS - 1)) - 1
-)  # of y in each step of the steady ascent
 MAX_LOG_FACTOR = 0.4  # S beyond this is no pulse but a blow-up: 1.5-fold brightness
 OUTLIER = 4.0  # times the running mean of |y|: what exceeds it is motion, and is held to it
 LEVEL_MEMORY = 3.0  # s, of that mean
@@ -201,18 +198,14 @@ class PulseMagnifier:
             dx, value = self._ascender.paper(x, gamma_for_rate(self.rate))
             return dx[0] * np.float32(ticks), float(value[0]) * ticks
         direction = self._direction.direction() if self._direction.ready else np.zeros_like(x[0])
-        # A pulse that falls is a pulse that rises, negated, and the network should say so of any X and -X. It nearly
-        # does; the odd part of it is free of what it says of noise (on clip_a r with the PPG is 0.82, not 0.80).
-        both = np.concatenate([x, -x])
-        dx, value, gradient = self._ascender.steady(both, np.stack([direction, direction]), GROWTH)
-        y = float(value[0] - value[1]) / 2
-        step = (dx[0] - dx[1]) / 2
+        step, value, gradient = ascend_odd(self._ascender, x, direction[None])
         seconds = ticks / self.rate
-        self._direction.update((gradient[0] + gradient[1]) / 2, seconds)
+        self._direction.update(gradient[0], seconds)
+        y = float(value[0])
         held = self._hold(y, seconds)
         if y != held:
             step = step * np.float32(held / y)
-        return step * np.float32(ticks), held * ticks
+        return step[0] * np.float32(ticks), held * ticks
 
     def _hold(self, y: float, seconds: float) -> float:
         """Limit y to what a pulse can be, by the running mean of |y|; larger is motion."""

@@ -23,14 +23,22 @@ def train(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder for checkpoint and weights; found there, it goes on.")
     ] = Path("runs/pulse"),
-    steps: Annotated[int, typer.Option(help="Optimiser steps.", min=1)] = 3200,
+    steps: Annotated[int, typer.Option(help="Optimiser steps.", min=1)] = 4000,
     batch: Annotated[int, typer.Option(help="Sequences of 64 frame pairs a step.", min=2)] = 4,
+    fresh: Annotated[
+        int, typer.Option(help="Of these, newly rendered ones; the others are seen before.", min=1)
+    ] = 4,
+    rate: Annotated[float, typer.Option(help="Learning rate at its peak.")] = 1e-3,
+    start: Annotated[
+        Path | None, typer.Option("--from", help="Weights to start from, instead of random ones.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of everything.")] = 1,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to train.")] = "auto",
 ) -> None:
     """Train on synthetic people. Ctrl-C keeps a checkpoint; the same command goes on from it."""
     import torch
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from safetensors import SafetensorError
 
     from deepmag.models.training.pulse import Recipe, train_pulse
 
@@ -61,12 +69,12 @@ def train(
         try:
             weights = train_pulse(
                 out,
-                Recipe(steps=steps, batch=batch, seed=seed),
+                Recipe(steps, batch, min(fresh, batch), rate=rate, seed=seed, start=start),
                 device=where,
                 report=report,
                 keep_going=lambda: not stop.is_set(),
             )
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, SafetensorError) as error:
             fail(f"training stopped: {error}")
     typer.echo(
         f"{weights} after {time.monotonic() - began:.0f} s"
