@@ -39,4 +39,5 @@ def ascend_odd(
     """
     dx, y, gradient = ascent.steady(np.concatenate([x, -x]), np.concatenate([direction, direction]), growth)
     n = len(x)
-    return (dx[:n] - dx[n:]) / 2, (y[:n] - y[n:]) / 2, (gradient[:n] + gradient[n:]) / 2
+    half = np.float32(0.5)
+    return half * (dx[:n] - dx[n:]), half * (y[:n] - y[n:]), half * (gradient[:n] + gradient[n:])

@@ -82,11 +82,11 @@ def time_stages(
     from deepmag.models.direction import SmoothedDirection
     from deepmag.models.reconstruction import magnify_frame, warm_up
     from deepmag.models.representation import L, normalized_difference, reduce_frame
+    from deepmag.models.steady import ascend_odd
     from deepmag.models.step_size import gamma_for_rate
     from deepmag.models.window import SlidingWindow
     from deepmag.stream.capture.demo import RATE
     from deepmag.stream.capture.portrait import Portrait
-    from deepmag.stream.magnifier import GROWTH
 
     warm_up()
     portrait = Portrait(size)
@@ -109,7 +109,7 @@ def time_stages(
             dx, _ = ascender.paper(pair, gamma_for_rate(RATE))
         else:
             along = direction.direction() if direction.ready else np.zeros_like(pair[0])
-            dx, _, gradient = ascender.steady(pair, along[None], GROWTH)
+            dx, _, gradient = ascend_odd(ascender, pair, along[None])
             direction.update(gradient[0], 1 / RATE)
         marks.append(time.perf_counter())
         window.push(dx[0])
@@ -132,9 +132,9 @@ def time_ascents(ascender: Ascender, threads: int, rounds: int = 40) -> list[Row
     from deepmag.export.speed import Contender, forward_flops, measure, paper_flops, steady_flops
     from deepmag.models.networks import PulseNet
     from deepmag.models.representation import INPUT_SCALE, L
+    from deepmag.models.steady import GROWTH
     from deepmag.models.step_size import GAMMA
     from deepmag.models.weights import PULSE
-    from deepmag.stream.magnifier import GROWTH
 
     arrays = load_weights(PULSE)
     forward = forward_flops(

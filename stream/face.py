@@ -123,8 +123,10 @@ class FaceDetector:
         # Padded with black, not stretched to the multiple of 32: a stretched face gives a stretched box.
         padded = np.zeros((_round_up(size[1]), _round_up(size[0]), 3), np.float32)
         padded[: size[1], : size[0]] = small
-        outputs = self._session.run(None, {self._input: padded.transpose(2, 0, 1)[np.newaxis]})
-        return _decode(*outputs, scale=(size[0] / width, size[1] / height))
+        heat, sizes, offsets, points = self._session.run(
+            None, {self._input: padded.transpose(2, 0, 1)[np.newaxis]}
+        )
+        return _decode(heat, sizes, offsets, points, scale=(size[0] / width, size[1] / height))
 
 
 def _round_up(length: int) -> int:

@@ -15,8 +15,8 @@ import numpy as np
 
 from deepmag.models.direction import SmoothedDirection
 from deepmag.models.reconstruction import magnify_frame
-from deepmag.models.representation import L, normalized_difference, reduce_frame
-from deepmag.models.steady import REFERENCE_GAIN, ascend_odd
+from deepmag.models.representation import INPUT_SCALE, L, normalized_difference, reduce_frame
+from deepmag.models.steady import AMPLITUDE, REFERENCE_GAIN, ascend_odd
 from deepmag.models.step_size import gamma_for_rate
 from deepmag.models.ticks import RateEstimator, TickClock
 from deepmag.models.window import SlidingWindow
@@ -118,6 +118,7 @@ class PulseMagnifier:
         self._roi: Roi | None = None
         self._level = 0.0
         self._elapsed = 0.0
+        self._unit = INPUT_SCALE
         self._gain = REFERENCE_GAIN
 
     @property
@@ -201,6 +202,9 @@ class PulseMagnifier:
         step, value, gradient = ascend_odd(self._ascender, x, direction[None])
         seconds = ticks / self.rate
         self._direction.update(gradient[0], seconds)
+        green = np.abs(direction[1])
+        if green.any():  # what one unit of y is in the skin's green, so that the waveform has a physical scale
+            self._unit = AMPLITUDE * float((green**2).sum() / green.sum())
         y = float(value[0])
         held = self._hold(y, seconds)
         if y != held:
@@ -263,7 +267,7 @@ class PulseMagnifier:
         return MagnifiedFrame(
             frame=waiting.frame,
             image=image,
-            pulse=float(self._pulse.log_factor()[0]),
+            pulse=float(self._pulse.log_factor()[0]) * self._unit,
             reading=self._meter.reading(waiting.frame.pts),
             roi=waiting.box,
             ready=self._clock(),

@@ -20,7 +20,7 @@ class Settings:
     Raises ValueError, in words for the person who typed it, where a value is out of range.
     """
 
-    gain: float = 10.0
+    gain: float = 15.0
     mode: Mode = "steady"
     lag: float = 0.25
     roi: Region = "auto"

@@ -75,7 +75,7 @@ class FakeControl:
     """A pipeline's controls without a pipeline."""
 
     def __init__(self) -> None:
-        self._live = LiveSettings(Settings())
+        self._live = LiveSettings(Settings(gain=10))
         self.changed = threading.Condition()
         self.state = Status("live", "test scene", size=(640, 480), fps=FPS, lag=0.25, backend="no engine")
         self.hang = threading.Event()  # cleared: status() waits, as a pipeline that hangs

@@ -33,7 +33,7 @@ def open_source(
     if address.kind == "demo":
         from deepmag.stream.capture.demo import DemoSource
 
-        return DemoSource(clock=clock)
+        return DemoSource(clock=clock, pace=pace)
     from deepmag.stream.capture.video import VideoSource
 
     return VideoSource(

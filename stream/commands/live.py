@@ -225,7 +225,7 @@ def _build(
         ascender = open_ascender(PULSE, runtime, device, threads)
     except (ValueError, AscenderUnavailableError) as error:
         fail(str(error))
-    log.info("source: %s; the ascent runs in %s", address.name, ascender.description)
+    log.info("source: %s", address.name)
     detector = load_face_detector()
     warm_up()
     return Pipeline(
