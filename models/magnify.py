@@ -28,9 +28,6 @@ BLOCK = 256  # pairs worked on at once: 4 MB for each array of them
 DIRECTION_REACH = 1.0  # s to either side over which the gradient is averaged
 LEVEL_REACH = 3.0  # s to either side over which |y| is averaged
 OUTLIER = 4.0  # times the mean of |y|: what exceeds it is motion, and is held to it
-SCENE_CUT = (
-    0.2  # mean |X| between two frames beyond which they show different scenes: 0.02 is a lively talker
-)
 COLUMN_BYTES = 1 << 25  # of float64 that the filter works on at once
 
 
@@ -90,11 +87,6 @@ def stretches(times: Sequence[float], rate: float, cuts: Sequence[int] = ()) -> 
     if times:
         found.append(Stretch(start, len(times), np.array(ticks, np.int64)))
     return found
-
-
-def is_scene_cut(before: Floats, after: Floats) -> bool:
-    """Whether two reduced pictures (3, L, L) show different scenes."""
-    return float(np.abs(normalized_difference(before, after)).mean()) > SCENE_CUT
 
 
 def iter_steps(

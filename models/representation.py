@@ -18,6 +18,8 @@ L = 36  # side of the reduced picture, px (section 3.2 of the paper)
 INPUT_SCALE = (
     0.004  # the network's input is X / INPUT_SCALE: one fixed number, since a stream has no statistics
 )
+# Mean |X| between two frames beyond which they show different scenes; a lively talker has 0.02.
+SCENE_CUT = 0.2
 DARK = 2.0  # grey levels, added to the denominator of Eq. 14: in black pixels the quotient is only noise
 
 
@@ -46,3 +48,8 @@ def normalized_difference(before: Pixels, after: Pixels) -> Pixels:
 def invert_normalized_difference(before: Pixels, x: Pixels) -> Pixels:
     """The frame after ``before`` whose normalized difference is x (Eq. 16, with Eq. 14's constant)."""
     return (before + DARK) * (1 + x) / (1 - x) - DARK
+
+
+def is_scene_cut(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
+    """Whether two reduced pictures (3, L, L) show different scenes."""
+    return float(np.abs(normalized_difference(before, after)).mean()) > SCENE_CUT

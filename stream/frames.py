@@ -51,7 +51,7 @@ class MagnifiedFrame:
 
     frame: the frame as it was captured.
     image: (H, W, 3) uint8 RGB, magnified.
-    pulse: band-passed pulse waveform at this frame: relative change of the skin's green, up for more blood (about 1e-3).
+    pulse: band-passed waveform at this frame: relative change of the skin's green (about 1e-3), up for more blood.
     reading: pulse rate and quality as of this frame.
     roi: (x, y, w, h), px: what the engine looked at.
     ready: time.monotonic() when the engine finished it, s.

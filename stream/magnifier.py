@@ -15,7 +15,7 @@ import numpy as np
 
 from deepmag.models.direction import SmoothedDirection
 from deepmag.models.reconstruction import magnify_frame
-from deepmag.models.representation import INPUT_SCALE, L, normalized_difference, reduce_frame
+from deepmag.models.representation import INPUT_SCALE, L, is_scene_cut, normalized_difference, reduce_frame
 from deepmag.models.steady import AMPLITUDE, REFERENCE_GAIN, ascend_odd
 from deepmag.models.step_size import gamma_for_rate
 from deepmag.models.ticks import RateEstimator, TickClock
@@ -157,13 +157,12 @@ class PulseMagnifier:
         roi = self._tracker.update(frame.pts, (width, height), faces, settings.roi)
         small = _reduce(frame, roi.box)
         ticks = self._ticks.advance(frame.pts)
-        if ticks is None or self._last is None:
+        before = self._reduced_before(roi)
+        if ticks is None or before is None or is_scene_cut(before, small):
             done += self._drain()
             self._forget()
+            self._meter.reset()
         else:
-            before = self._last_small
-            if before is None or self._roi is None or roi.box != self._roi.box:
-                before = _reduce(self._last, roi.box)
             step, y = self._ascend(before, small, max(ticks, 1), settings)
             self._meter.update(frame.pts, y, before, small, roi, ticks)
             done += self._advance(step, y, ticks)
@@ -180,6 +179,14 @@ class PulseMagnifier:
         self._meter.reset()
         self._ticks.set_rate(self.rate)
         return done
+
+    def _reduced_before(self, roi: Roi) -> NDArray[np.float32] | None:
+        """The frame before, reduced in the region that the new one is; None where there was none."""
+        if self._last is None or self._roi is None:
+            return None
+        if self._last_small is None or roi.box != self._roi.box:
+            return _reduce(self._last, roi.box)
+        return self._last_small
 
     def _estimate_rate(self, frame: Frame) -> float | None:
         """The camera's rate where it is new. The time between frames counts the frames dropped before the engine."""
@@ -203,7 +210,9 @@ class PulseMagnifier:
         seconds = ticks / self.rate
         self._direction.update(gradient[0], seconds)
         green = np.abs(direction[1])
-        if green.any():  # what one unit of y is in the skin's green, so that the waveform has a physical scale
+        if (
+            green.any()
+        ):  # what one unit of y is in the skin's green, so that the waveform has a physical scale
             self._unit = AMPLITUDE * float((green**2).sum() / green.sum())
         y = float(value[0])
         held = self._hold(y, seconds)

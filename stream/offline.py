@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepmag.models.magnify import Mode, Stretch, clip_rate, is_scene_cut, iter_steps, log_factors, stretches
+from deepmag.models.magnify import Mode, Stretch, clip_rate, iter_steps, log_factors, stretches
 from deepmag.models.reconstruction import magnify_frame
-from deepmag.models.representation import L, reduce_frame
+from deepmag.models.representation import L, is_scene_cut, reduce_frame
 from deepmag.stream.capture.address import Address
 from deepmag.stream.capture.video import VideoSource
 from deepmag.stream.frames import Frame, MagnifiedFrame, PulseReading

@@ -13,13 +13,12 @@ from test_live_against_offline import read, write_lossless
 from deepmag.models.magnify import (
     BLOCK,
     clip_rate,
-    is_scene_cut,
     iter_steps,
     log_factors,
     magnify_steps,
     stretches,
 )
-from deepmag.models.representation import L, reduce_frame
+from deepmag.models.representation import L, is_scene_cut, reduce_frame
 from deepmag.models.temporal import PULSE_BAND, log_factor
 from deepmag.stream.capture.source import SourceError
 from deepmag.stream.offline import magnify_file
