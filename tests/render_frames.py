@@ -51,7 +51,7 @@ class Panel:
     """A Control whose status a test sets, and which remembers what was asked of it."""
 
     def __init__(self, **status: Any) -> None:
-        self.settings = Settings()
+        self.settings = Settings(gain=10)
         self.shown = Status(
             **{
                 "state": "live",

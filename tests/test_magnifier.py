@@ -58,14 +58,15 @@ def test_more_blood_is_darker_and_in_phase_with_the_true_pulse(take):
 
 
 def test_what_is_added_grows_with_the_gain(take):
-    images, ten = take
-    size = {10: in_band(skin_added(images, ten), RATE)[SETTLED, 1].std()}
+    images, shown = take
+    usual = settings().gain
+    size = {usual: in_band(skin_added(images, shown), RATE)[SETTLED, 1].std()}
     for gain in (5, 20):
         shown = shown_by(frames_of(), settings(gain=gain))
         size[gain] = in_band(skin_added(images, shown), RATE)[SETTLED, 1].std()
     # what is added is the gain less the one that is there already
-    assert size[5] / size[10] == pytest.approx(4 / 9, rel=0.1)
-    assert size[20] / size[10] == pytest.approx(19 / 9, rel=0.1)
+    assert size[5] / size[usual] == pytest.approx(4 / (usual - 1), rel=0.1)
+    assert size[20] / size[usual] == pytest.approx(19 / (usual - 1), rel=0.1)
 
 
 def test_a_gain_of_one_gives_the_very_frames():

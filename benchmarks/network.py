@@ -1,0 +1,105 @@
+"""How well the pulse network's output follows the contact PPG of clip_a, which it never saw in training.
+
+The output is summed over time, band-passed 0.7 to 2.5 Hz, and compared with the PPG, band-passed too, within +-0.15 s.
+The face is framed as the live view does, and also shifted and scaled, since a detector is never exact. Needs the real
+clips; prints a table, or JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+
+from deepmag.models.networks import PulseNet
+from deepmag.models.representation import INPUT_SCALE, normalized_difference, reduce_frame
+from deepmag.models.temporal import PULSE_BAND, zero_phase
+from deepmag.models.weights import PULSE
+
+MAX_LAG = 0.15  # s
+FRAMINGS = {  # side of the square per height of the face; shift of its centre, sides
+    "as live": (1.5, 0.0, 0.0),
+    "wider": (1.8, 0.0, 0.0),
+    "closer": (1.25, 0.0, 0.0),
+    "lower": (1.5, 0.0, 0.06),
+    "to the right": (1.5, 0.08, 0.0),
+}
+
+
+def square(
+    box: list[int], size: tuple[int, int], framing: tuple[float, float, float]
+) -> tuple[int, int, int]:
+    """x, y and side of the square around a face box, shifted into the picture. size: (width, height), px."""
+    x, y, w, h = box
+    side = int(min(framing[0] * h, *size))
+    left = int(np.clip(x + w / 2 + framing[1] * side - side / 2, 0, size[0] - side))
+    top = int(np.clip(y + h / 2 + framing[2] * side - side / 2, 0, size[1] - side))
+    return left, top, side
+
+
+def best_correlation(a: np.ndarray, b: np.ndarray, rate: float) -> tuple[float, float]:
+    """Largest Pearson r within MAX_LAG, a second at each end left out, and its lag, s."""
+    n, edge = min(len(a), len(b)), round(rate)
+    shifts = range(-round(MAX_LAG * rate), round(MAX_LAG * rate) + 1)
+    return max(
+        (float(np.corrcoef(a[edge : n - edge], np.roll(b[:n], k)[edge : n - edge])[0, 1]), k / rate)
+        for k in shifts
+    )
+
+
+def main() -> None:
+    """Print r and lag for each framing."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    default = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+    parser.add_argument(
+        "--data", type=Path, default=default, help="folder of the real clips, with clips.json"
+    )
+    parser.add_argument("--weights", type=Path, default=PULSE)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    if not args.data.is_dir():
+        sys.exit(f"the real clips are not in {args.data}; name their folder with --data")
+
+    clip = json.loads((args.data / "clips.json").read_text())["clip_a"]
+    with (args.data / clip["ppg"]).open(newline="") as file:
+        ppg = np.array([float(row["ppg"]) for row in csv.DictReader(file)])
+    small: dict[str, list[np.ndarray]] = {name: [] for name in FRAMINGS}
+    with av.open(str(args.data / clip["file"])) as container:
+        rate = float(container.streams.video[0].average_rate or 30)
+        for frame in container.decode(video=0):
+            image = frame.to_ndarray(format="rgb24")
+            for name, framing in FRAMINGS.items():
+                x, y, side = square(clip["face"], (image.shape[1], image.shape[0]), framing)
+                small[name].append(reduce_frame(image[y : y + side, x : x + side]))
+
+    from safetensors.torch import load_file
+
+    net = PulseNet.from_weights(load_file(str(args.weights)))
+    reference = zero_phase(ppg, PULSE_BAND, rate)
+    result = {}
+    for name, frames in small.items():
+        video = torch.from_numpy(np.stack(frames))
+        x = normalized_difference(video[:-1], video[1:]) / INPUT_SCALE
+        outputs = {"y(X)": net(x), "odd part": (net(x) - net(-x)) / 2}
+        for kind, y in outputs.items():
+            pulse = zero_phase(np.concatenate([[0.0], np.cumsum(y.numpy())]), PULSE_BAND, rate)
+            r, lag = best_correlation(pulse, reference, rate)
+            result[f"{name}, {kind}"] = {"r": round(r, 3), "lag_s": round(lag, 3)}
+    if args.json:
+        print(json.dumps(result))
+    else:
+        print(f"{'framing':24s} {'r':>6s} {'lag s':>7s}   (wanted: r >= 0.70)")
+        for name, value in result.items():
+            print(f"{name:24s} {value['r']:6.3f} {value['lag_s']:7.3f}")
+
+
+if __name__ == "__main__":
+    main()
