@@ -37,6 +37,7 @@ ASSUMED_RATE = 30.0  # Hz, until the timestamps have told
 MAX_LOG_FACTOR = 0.4  # S beyond this is no pulse but a blow-up: 1.5-fold brightness
 OUTLIER = 4.0  # times the running mean of |y|: what exceeds it is motion, and is held to it
 LEVEL_MEMORY = 3.0  # s, of that mean
+LEVEL_SETTLED = 0.5  # s before it is trusted
 
 
 class RegionTracker(Protocol):
@@ -117,6 +118,7 @@ class PulseMagnifier:
         self._last_small: NDArray[np.float32] | None = None
         self._roi: Roi | None = None
         self._level = 0.0
+        self._seen = 0.0  # s of pairs in that mean
         self._elapsed = 0.0
         self._unit = INPUT_SCALE
         self._gain = REFERENCE_GAIN
@@ -222,12 +224,12 @@ class PulseMagnifier:
 
     def _hold(self, y: float, seconds: float) -> float:
         """Limit y to what a pulse can be, by the running mean of |y|; larger is motion."""
-        if self._level == 0.0:
-            self._level = abs(y)
-            return y
+        self._seen += seconds
         limit = OUTLIER * self._level
-        held = float(np.clip(y, -limit, limit))
-        self._level += (1.0 - float(np.exp(-seconds / LEVEL_MEMORY))) * (abs(held) - self._level)
+        held = float(np.clip(y, -limit, limit)) if self._seen > LEVEL_SETTLED else y
+        # a plain mean until the memory is filled: else the first pair, however quiet, would hold down what follows
+        share = max(seconds / self._seen, 1.0 - float(np.exp(-seconds / LEVEL_MEMORY)))
+        self._level += share * (abs(held) - self._level)
         return held
 
     def _advance(self, step: NDArray[np.float32], y: float, ticks: int) -> list[MagnifiedFrame]:
@@ -267,7 +269,7 @@ class PulseMagnifier:
         self._window.reset()
         self._pulse.reset()
         self._direction.reset()
-        self._level = 0.0
+        self._level = self._seen = 0.0
 
     def _render(self, waiting: _Waiting) -> MagnifiedFrame:
         scale = np.float32((self._gain - 1.0) / (REFERENCE_GAIN - 1.0))
