@@ -1,4 +1,4 @@
-"""The `steady` ascent on frame pairs: the odd part of the network, along a smoothed direction, calibrated.
+"""The `steady` ascent on frame pairs: the odd part of the network, along a smoothed direction.
 
 A pulse that falls is a pulse that rises, negated: what the network says of -X should be the negative of what it says of
 X. It nearly is. Its odd part, (y(X) - y(-X)) / 2, is free of what it says of noise alone, and follows the contact PPG
@@ -17,10 +17,8 @@ from deepmag.models.step_size import STEADY_ITERATIONS
 Floats = NDArray[np.float32]
 
 REFERENCE_GAIN = 10.0  # the ascent's own; another gain scales what the filter gives, so that it acts at once
-# A network trained on noise answers with less than the whole pulse, as an estimate that has to be safe does. This is
-# what remains to be made up for, so that gain 10 is ten: measured on the real and synthetic clips in docs/method.md.
-AMPLITUDE = 2.2
-GROWTH = AMPLITUDE * (REFERENCE_GAIN ** (1 / (STEADY_ITERATIONS - 1)) - 1)  # of y in each step
+# Of y in each step, so that all steps together raise the network's own measure of the pulse to REFERENCE_GAIN times.
+GROWTH = REFERENCE_GAIN ** (1 / (STEADY_ITERATIONS - 1)) - 1
 
 
 class SteadyAscent(Protocol):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 PAPER_ITERATIONS = 20  # N of Algorithm 1 (section 4.3 of the paper)
-STEADY_ITERATIONS = 5  # steps proportional to y grow geometrically, so a few are enough
+# One step: further ones leave the region where y is linear in X, and what they add is less in step with the pulse.
+STEADY_ITERATIONS = 2
 GAMMA = 6e-5  # the paper's pulse step (section 4.3), in units of X, per frame at REFERENCE_RATE
 REFERENCE_RATE = 30.0  # Hz, the rate at which GAMMA is a step
 

@@ -16,7 +16,7 @@ import numpy as np
 from deepmag.models.direction import SmoothedDirection
 from deepmag.models.reconstruction import magnify_frame
 from deepmag.models.representation import INPUT_SCALE, L, is_scene_cut, normalized_difference, reduce_frame
-from deepmag.models.steady import AMPLITUDE, REFERENCE_GAIN, ascend_odd
+from deepmag.models.steady import REFERENCE_GAIN, ascend_odd
 from deepmag.models.step_size import gamma_for_rate
 from deepmag.models.ticks import RateEstimator, TickClock
 from deepmag.models.window import SlidingWindow
@@ -212,10 +212,9 @@ class PulseMagnifier:
         seconds = ticks / self.rate
         self._direction.update(gradient[0], seconds)
         green = np.abs(direction[1])
-        if (
-            green.any()
-        ):  # what one unit of y is in the skin's green, so that the waveform has a physical scale
-            self._unit = AMPLITUDE * float((green**2).sum() / green.sum())
+        if green.any():
+            # what one unit of y is in the skin's green, so that the waveform has a physical scale
+            self._unit = float((green**2).sum() / green.sum())
         y = float(value[0])
         held = self._hold(y, seconds)
         if y != held:
