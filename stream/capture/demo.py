@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from deepmag.stream.frames import Frame
@@ -10,6 +11,8 @@ from deepmag.stream.frames import Frame
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator
+
+    from deepmag.stream.capture.portrait import Portrait
 
 RATE = 30.0  # Hz
 
@@ -34,15 +37,16 @@ class DemoSource:
         self.nominal_rate = rate
         self._clock = clock
         self._pace = pace
-        self._size = size
         self._wanted = frames_wanted
         self.live = pace == "file"
+        # Painted beside whatever else is being loaded: it takes about two seconds, most of them torch's import.
+        painter = ThreadPoolExecutor(1, "demo-portrait")
+        self._portrait = painter.submit(_paint, size)
+        painter.shutdown(wait=False)
 
     def frames(self, stop: threading.Event) -> Iterator[Frame]:
         """Frames until ``stop`` is set. A frame that could not be made in time is left out, as a camera would."""
-        from deepmag.stream.capture.portrait import Portrait
-
-        portrait, rate = Portrait(self._size), self.nominal_rate
+        portrait, rate = self._portrait.result(), self.nominal_rate
         start = self._clock()
         seq = index = 0
         while not stop.is_set() and (self._wanted is None or seq < self._wanted):
@@ -54,3 +58,9 @@ class DemoSource:
             yield Frame(0, seq, index / rate, self._clock(), image)
             seq += 1
             index += 1
+
+
+def _paint(size: tuple[int, int]) -> Portrait:
+    from deepmag.stream.capture.portrait import Portrait
+
+    return Portrait(size)

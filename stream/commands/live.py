@@ -222,6 +222,7 @@ def _build(
 
     try:
         address = parse_address(source) if source is not None else default_address()
+        opened = open_source(address, transport=transport, pace=pace, loop=loop)
         ascender = open_ascender(PULSE, runtime, device, threads)
     except (ValueError, AscenderUnavailableError) as error:
         fail(str(error))
@@ -229,7 +230,7 @@ def _build(
     detector = load_face_detector()
     warm_up()
     return Pipeline(
-        open_source(address, transport=transport, pace=pace, loop=loop),
+        opened,
         ascender,
         detector,
         settings,
