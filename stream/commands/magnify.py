@@ -21,9 +21,7 @@ def register(app: typer.Typer) -> None:
 def magnify(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A video file.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A .mkv, .mp4 or .mov file.")],
-    gain: Annotated[
-        float, typer.Option(help="How many times larger the pulse becomes, 1 to 100.")
-    ] = Settings().gain,
+    gain: Annotated[float, typer.Option(help="How many times larger the pulse becomes, 1 to 100.")] = 10.0,
     mode: Annotated[
         Literal["paper", "steady"],
         typer.Option(
