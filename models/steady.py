@@ -2,7 +2,7 @@
 
 A pulse that falls is a pulse that rises, negated: what the network says of -X should be the negative of what it says of
 X. It nearly is. Its odd part, (y(X) - y(-X)) / 2, is free of what it says of noise alone, and follows the contact PPG
-of clip_a at r = 0.82 where the network as it is reaches 0.80.
+of clip_a at r = 0.81 where the network as it is reaches 0.77 (benchmarks/network.py).
 """
 
 from __future__ import annotations
