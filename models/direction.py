@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# Relative change of R, G, B with blood volume (de Haan & Jeanne 2013); more blood is less light.
-BLOOD = np.array([0.33, 0.77, 0.53], np.float32)
+from deepmag.models.blood import BLOOD
+
 MEMORY = 1.0  # s, time constant of the average
 SPREAD = 0.7  # reduced pixels: the gradient has the grain of its average pools, blood has not
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from deepmag.models.synthetic import look
 from deepmag.models.synthetic.camera import camera_noise, skip_blocks
 from deepmag.models.synthetic.layers import LayeredPerson
-from deepmag.models.synthetic.motion import random_motion, yaw_of_task
+from deepmag.models.synthetic.motion import Motion, random_motion, yaw_of_task
 from deepmag.models.synthetic.person import Person
-from deepmag.models.synthetic.scene import random_scene, render
-from deepmag.models.synthetic.waveforms import Rhythm
+from deepmag.models.synthetic.scene import TRANSIT, Framing, random_scene, render
+from deepmag.models.synthetic.waveforms import Rhythm, blood_volume
 
 T = np.arange(60) / 30
 GAMMA = 2.2
@@ -21,8 +22,7 @@ GAMMA = 2.2
 
 def still_scene(pulse=0.012, **options):
     person = Person(42, 0.19, pulse)
-    scene = random_scene(np.random.default_rng(1), 30, 30.0, person=person, still=True, **options)
-    return replace(scene, chest=np.zeros(30))  # a person who sits still breathes; this one holds the breath
+    return random_scene(np.random.default_rng(1), 30, 30.0, person=person, still=True, **options)
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,40 @@ def test_more_blood_is_darker_at_once_and_in_proportion(rendered):
     assert np.corrcoef(green, blood)[0, 1] < -0.98
     slope = -np.polyfit(blood, green, 1)[0]
     assert 0.5 < slope / (0.012 / GAMMA) < 1.5  # gloss, which has no pulse, takes a part of it
+
+
+def linear(video):
+    return (video.double() / 255) ** GAMMA
+
+
+def test_without_gloss_the_light_of_each_pixel_changes_by_the_pulse_times_its_strength():
+    scene = replace(still_scene(), gloss=0.0)
+    strength = scene.person.head_maps(96)[look.STRENGTH]
+    result = render(scene, 96, 96)
+    light = linear(result.video)[:, 1]
+    blood = torch.from_numpy(scene.pulse)
+    inner = (result.skin[0] > 0.995) & (light.amax(0) < 1)
+    swing = (light[blood.argmin()] / light[blood.argmax()] - 1)[inner] / (np.ptp(scene.pulse) * 0.012)
+    assert float(swing.max()) < 1.1 * strength.max()
+    assert float(swing.min()) > 0.5
+    assert float(swing.std() / swing.mean()) > 0.05  # not every place pulses alike
+
+
+def test_the_pulse_arrives_later_where_the_map_of_delays_says_so():
+    t = np.arange(240) / 120
+    scene = replace(
+        still_scene(), t=t, light=np.ones((240, 3)), motion=Motion.none(240), chest=0 * t, gloss=0.0
+    )
+    rhythm = Rhythm(bpm=60, breaths=0.0, variability=0.0)  # two whole beats
+    scene = replace(scene, pulse=blood_volume(rhythm, t), late_pulse=blood_volume(rhythm, t - TRANSIT))
+    result = render(scene, 64, 64)
+    inner = (result.skin[0] > 0.5).numpy()
+    green = -result.video[:, 1].numpy()[:, inner]
+    turn = np.exp(-2j * np.pi * t)
+    late = -np.angle((green * turn[:, None]).sum(0) * np.conj((scene.pulse * turn).sum())) / (2 * np.pi)
+    assert -0.002 < late.min() < 0.4 * TRANSIT
+    assert 0.5 * TRANSIT < late.max() < TRANSIT + 0.002
+    assert np.ptp(late) > 0.25 * TRANSIT
 
 
 def test_green_pulses_most_and_red_least(rendered):
@@ -68,6 +102,68 @@ def test_the_ideal_magnified_video_has_the_pulse_times_the_factor(rendered):
     scene, result = rendered
     ten = relative(scene, render(scene.with_pulse_times(10.0), 96, 96))
     assert ten[:, 1].std() / relative(scene, result)[:, 1].std() == pytest.approx(10.0, rel=0.1)
+
+
+def test_further_gains_are_the_same_as_rendering_each_by_itself(rendered):
+    scene, alone = rendered
+    both = render(scene, 96, 96, pulse_gains=(1.0, 10.0))
+    assert torch.equal(both.video, alone.video)
+    assert torch.allclose(both.magnified[0], render(scene.with_pulse_times(10.0), 96, 96).video, atol=2e-3)
+
+
+def test_in_linear_light_the_ideal_changes_exactly_k_times_as_much_pixel_by_pixel(rendered):
+    scene, _ = rendered
+    none, one, five = (
+        linear(render(scene.with_pulse_times(k), 48, 48, slice(9, 10)).video) for k in (0.0, 1.0, 5.0)
+    )
+    change = (one - none).abs()
+    clear = (change > 1e-4) & (one < 0.99)
+    ratio = ((five - none) / (one - none))[clear]
+    assert clear.sum() > 300
+    assert float((ratio - 5).abs().max()) < 0.15  # single precision of a small difference
+
+
+def shoulder_height(video):
+    """Row of the shoulders' edge, px, (T,): where the picture beside the neck turns from wall to cloth."""
+    column = video[:, 1, :, 93].double()
+    dark, light = column[:, -1:], column[:, :1]
+    return ((column - light) / (dark - light)).clamp(0, 1).sum(1).numpy()
+
+
+def test_breathing_lifts_the_shoulders_by_the_pixels_asked_for():
+    framing = Framing(0.5, 0.45, 0.28, 4 / 3)
+    wall = torch.full((3, 8, 8), 0.8)
+    options = {"framing": framing, "person": Person(5, 0.3, 0.0), "background": wall}
+    scene = random_scene(np.random.default_rng(3), 40, 10.0, still=True, lift=0.04, **options)
+    rise = shoulder_height(render(scene, 240, 320).video)
+    asked = 0.04 * 0.28 * 240 * np.ptp(scene.chest)
+    assert np.ptp(rise) == pytest.approx(asked, rel=0.2)
+    assert np.corrcoef(rise, scene.chest)[0, 1] > 0.99
+    twice = shoulder_height(render(scene.with_breath_times(2.0), 240, 320).video)
+    assert np.ptp(twice) == pytest.approx(2 * asked, rel=0.2)
+
+
+def test_someone_still_does_not_breathe_unless_asked():
+    assert still_scene().lift == 0.0
+    assert still_scene(lift=0.05).lift == 0.05
+
+
+@pytest.mark.parametrize("task", ["A", "B", "C", "D"])
+def test_tasks_a_and_d_have_the_patterned_background_and_b_and_c_the_black_one(task):
+    scene = random_scene(np.random.default_rng(2), 5, 30.0, task=task)
+    if task in "BC":
+        assert float(scene.background.max()) < 0.01
+    else:
+        assert float(scene.background.std()) > 0.05
+
+
+def test_one_frame_by_itself_is_the_same_as_in_a_batch():
+    scene = random_scene(np.random.default_rng(8), 6, 30.0)
+    batch = render(scene, 40, 52)
+    for i in range(6):
+        one = render(scene, 40, 52, slice(i, i + 1))
+        assert torch.allclose(one.video[0], batch.video[i], atol=0.05)
+        assert torch.allclose(one.skin[0], batch.skin[i], atol=1e-3)
 
 
 def test_darker_skin_is_darker_and_pulses_less():
@@ -97,11 +193,11 @@ def test_the_papers_tasks_turn_the_head_at_their_speed(task, speed):
 
 def test_motion_is_smooth_and_bounded():
     for seed in range(10):
-        motion = random_motion(np.random.default_rng(seed), T, np.zeros_like(T))
+        motion = random_motion(np.random.default_rng(seed), T)
         assert np.abs(motion.camera_x).max() < 0.2
         assert np.abs(np.diff(motion.yaw)).max() < 0.6
-        assert (motion.jaw >= 0).all()
-        assert (motion.blink <= 1).all()
+        for track in (motion.jaw, motion.blink, motion.smile, motion.brow):
+            assert ((track >= 0) & (track <= 1)).all()
 
 
 def test_camera_noise_has_no_bias_and_a_strength_that_cameras_have():

@@ -16,10 +16,10 @@ def test_the_mean_rate_is_the_rate_asked_for(bpm):
 
 def test_beat_intervals_vary_as_much_as_asked():
     t = np.arange(0, 600, 1 / 200)
-    beats = np.interp(np.arange(5, 600), beat_phase(Rhythm(bpm=72, variability=0.05, seed=2), t), t)
+    beats = np.interp(np.arange(20, 600), beat_phase(Rhythm(bpm=72, variability=0.05, seed=2), t), t)
     intervals = np.diff(beats)
     assert intervals.std() / intervals.mean() == pytest.approx(0.05, rel=0.3)
-    still = np.diff(np.interp(np.arange(5, 600), beat_phase(Rhythm(bpm=72, variability=0.0), t), t))
+    still = np.diff(np.interp(np.arange(20, 600), beat_phase(Rhythm(bpm=72, variability=0.0), t), t))
     assert still.std() < 1e-3 * still.mean()
 
 
@@ -39,6 +39,14 @@ def test_a_beat_has_no_step_no_mean_and_a_height_of_one():
 def test_the_same_seed_beats_the_same_at_any_sampling():
     rhythm = Rhythm(seed=4)
     assert blood_volume(rhythm, T)[::4] == pytest.approx(blood_volume(rhythm, T[::4]), abs=0.05)
+
+
+def test_a_beat_is_at_the_same_time_whatever_times_are_asked_for():
+    rhythm = Rhythm(bpm=80, variability=0.05, seed=3)
+    whole = blood_volume(rhythm, T)
+    assert blood_volume(rhythm, T[3000:3500]) == pytest.approx(whole[3000:3500])
+    late = blood_volume(rhythm, T - 0.05)
+    assert late[5:] == pytest.approx(whole[:-5])
 
 
 def test_the_breath_is_within_one_and_has_its_rate():

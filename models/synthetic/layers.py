@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepmag.models.synthetic.person import Person
-from deepmag.models.synthetic.scene import TRANSIT, Framing, random_scene, render
+from deepmag.models.synthetic.scene import TRANSIT, Framing, plain_wall, random_scene, render
 from deepmag.models.synthetic.waveforms import Rhythm, blood_volume
 
 TRAINED_HALF_HEIGHT = 0.41  # of the head, in sides of the square that the network was trained to look at
@@ -30,7 +30,10 @@ class LayeredPerson:
         width, height = size
         framing = Framing(x=0.5, y=0.5, half_height=0.3, aspect=width / height)
         rng = np.random.default_rng(seed)
-        scene = random_scene(rng, 2, 30.0, framing=framing, person=Person(seed, 0.19, pulse), still=True)
+        person = Person(seed, 0.19, pulse)
+        scene = random_scene(
+            rng, 2, 30.0, framing=framing, person=person, still=True, background=plain_wall()
+        )
         zero = np.zeros(2)
 
         def draw(early: float, late: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -17,8 +17,8 @@ Track = NDArray[np.float64]
 class Motion:
     """Motion per frame, each (T,).
 
-    yaw, pitch, roll: of the head, rad. x, y, scale: its shift and size, relative to its half height. jaw,
-    blink: in [0, 1]. camera_x, camera_y: shift, relative to the picture's half height.
+    yaw, pitch, roll: of the head, rad. x, y, scale: its shift and size, relative to its half height. jaw (open), blink,
+    smile, brow (raised): in [0, 1]. camera_x, camera_y: shift, relative to the picture's height.
     """
 
     yaw: Track
@@ -31,6 +31,14 @@ class Motion:
     blink: Track
     camera_x: Track
     camera_y: Track
+    smile: Track
+    brow: Track
+
+    @classmethod
+    def none(cls, frames: int) -> Motion:
+        """No motion at all."""
+        zero = np.zeros(frames)
+        return cls(**{f.name: zero + (f.name == "scale") for f in fields(cls)})
 
 
 def wander(rng: np.random.Generator, t: Track, rms: float, slow: float) -> Track:
@@ -59,13 +67,14 @@ def yaw_of_task(task: Task, rng: np.random.Generator, t: Track) -> Track:
     return np.asarray(np.where(phase < 2 * span, phase - span, 3 * span - phase))
 
 
-def random_motion(rng: np.random.Generator, t: Track, breath: Track, task: Task | None = None) -> Motion:
-    """Natural motion at times t, (T,) s; breath (T,) in [-1, 1] lifts the head a little.
+def random_motion(rng: np.random.Generator, t: Track, task: Task | None = None) -> Motion:
+    """Natural motion at times t, (T,) s.
 
-    task None: any mixture, from a person who hardly moves to one who talks and turns before a hand-held camera.
+    task None: any mixture, from a person who hardly moves to one who talks and turns before a hand-held camera. With a
+    task the head turns as it says, and otherwise only sways and blinks a little.
     """
-    n = len(t)
-    lively = 0.3 if task == "A" else float(np.exp(rng.uniform(np.log(0.1), np.log(3.0))))
+    zero = np.zeros(len(t))
+    lively = 0.3 if task else float(np.exp(rng.uniform(np.log(0.1), np.log(3.0))))
 
     def sway(rms: float) -> Track:
         return (
@@ -78,32 +87,50 @@ def random_motion(rng: np.random.Generator, t: Track, breath: Track, task: Task 
         chosen = ("B", "C", "D")[int(rng.integers(3))]
     if chosen is not None:
         yaw = yaw + yaw_of_task(chosen, rng, t)
+    jaw = smile = brow = camera_x = camera_y = zero
     if task is None:
         yaw, pitch = yaw + rng.normal(0, 0.2), pitch + rng.normal(0, 0.12)
         roll = roll + rng.normal(0, 0.08)
-    jaw = np.zeros(n)
-    if task is None and rng.random() < 0.25:
-        talking = np.clip(wander(rng, t, 1.0, 1.0) + 0.3, 0, 1)
-        jaw = talking * np.abs(wander(rng, t, 0.6, 0.1))
-    blink = np.zeros(n)
-    rate, dt = float(rng.uniform(0.1, 0.5)), float(t[1] - t[0])
-    for start in np.flatnonzero(rng.random(n) < rate * dt):
-        blink = np.maximum(blink, np.exp(-0.5 * ((t - t[start]) / 0.06) ** 2))
-    camera_x = camera_y = np.zeros(n)
-    if task is None and rng.random() < 0.35:
-        hand = float(np.exp(rng.uniform(np.log(0.001), np.log(0.02))))
-        camera_x = hand * (wander(rng, t, 1, 1.0) + wander(rng, t, 0.15, 0.12))
-        camera_y = hand * (wander(rng, t, 1, 1.0) + wander(rng, t, 0.15, 0.12))
-    beat = float(rng.uniform(0.0, 0.015))
+        if rng.random() < 0.25:
+            jaw = talk(rng, t)
+        if rng.random() < 0.25:
+            smile = np.clip(wander(rng, t, 0.6, 0.8) + rng.uniform(-0.3, 0.5), 0, 1)
+        if rng.random() < 0.2:
+            brow = np.clip(wander(rng, t, 0.7, 0.4) - 0.3, 0, 1)
+        if rng.random() < 0.35:
+            camera_x, camera_y = hand_held(rng, t, float(np.exp(rng.uniform(np.log(0.001), np.log(0.02)))))
+    blinks = blink(rng, t, float(rng.uniform(0.1, 0.5)))
     return Motion(
         yaw,
         pitch,
         roll,
         sway(0.03),
-        sway(0.02) - beat * breath,
+        sway(0.02),
         1 + sway(0.015),
         jaw,
-        blink,
+        blinks,
         camera_x,
         camera_y,
+        smile,
+        brow,
     )
+
+
+def talk(rng: np.random.Generator, t: Track) -> Track:
+    """Opening of the jaw, in [0, 1], of someone who speaks in sentences: some five syllables a second, and pauses."""
+    sentence = np.clip(wander(rng, t, 1.0, 1.0) + 0.3, 0, 1)
+    return np.asarray(np.clip(sentence * np.abs(wander(rng, t, 0.6, 0.1)), 0, 1))
+
+
+def blink(rng: np.random.Generator, t: Track, rate: float) -> Track:
+    """Blinks, in [0, 1], about ``rate`` a second, each a seventh of a second long."""
+    shut = np.zeros(len(t))
+    for start in np.flatnonzero(rng.random(len(t)) < rate * float(t[1] - t[0])):
+        shut = np.maximum(shut, np.exp(-0.5 * ((t - t[start]) / 0.06) ** 2))
+    return shut
+
+
+def hand_held(rng: np.random.Generator, t: Track, strength: float) -> tuple[Track, Track]:
+    """Shift of a camera in someone's hand along x and y, of about that RMS, picture heights: slow sway and tremor."""
+    x, y = (strength * (wander(rng, t, 1, 1.0) + wander(rng, t, 0.15, 0.12)) for _ in range(2))
+    return x, y

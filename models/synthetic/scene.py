@@ -1,22 +1,29 @@
-"""Rendering of a synthetic person: an ellipsoid head cast ray by ray, neck and shoulders, background and light.
-
-Everything is a closed form over a batch of frames, so that the pulse in the picture is exactly the pulse asked for.
-"""
+"""One take of a synthetic person: who, how they move, what light, and the truth about pulse and breath."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.functional import grid_sample
 
+from deepmag.models.blood import BLOOD
+from deepmag.models.synthetic.assets import Assets
+from deepmag.models.synthetic.disturbances import Flicker, Passer, drift, screen, white_balance
+from deepmag.models.synthetic.expression import Warp, warp_of
 from deepmag.models.synthetic.motion import Motion, Task, random_motion
-from deepmag.models.synthetic.person import BLOOD, Person, smooth_noise
-from deepmag.models.synthetic.waveforms import Rhythm, blood_volume, breath
+from deepmag.models.synthetic.noise import smooth_noise
+from deepmag.models.synthetic.person import Person
+from deepmag.models.synthetic.render import Rendered, render
+from deepmag.models.synthetic.surface import lookup
+from deepmag.models.synthetic.waveforms import AnyRhythm, Rhythm, blood_volume, breath
+
+__all__ = ["Framing", "Rendered", "Scene", "random_scene", "render"]
 
 TRANSIT = 0.05  # s: the pulse reaches the latest parts of the face this much after the earliest
+LIFT = 0.03  # of half the head's height: 3.5 mm, by which shoulders rise and fall about their middle
 
 
 @dataclass(frozen=True)
@@ -37,13 +44,14 @@ class Scene:
     """One take: who, how they move, what light, and the truth.
 
     t: (T,) s. pulse, late_pulse: (T,) blood volume, peak-to-peak about 1, at the first and at the last part of the
-    face to get it. light: (T, 3) factors on the illumination. colour: (3,) relative pulse of R, G, B. background:
-    (3, h, w) linear.
+    face to get it. chest: (T,) its expansion, in [-1, 1]. light: (T, 3) factors on the illumination. lamps: (n, 4)
+    direction and power. colour: (3,) relative pulse of R, G, B. background: (3, h, w) linear. lift, head_lift: by
+    which shoulders and head rise for a unit of ``chest``, in half head heights.
     """
 
     person: Person
     framing: Framing
-    rhythm: Rhythm
+    rhythm: AnyRhythm
     motion: Motion
     t: NDArray[np.float64]
     pulse: NDArray[np.float64]
@@ -56,14 +64,46 @@ class Scene:
     exposure: float
     colour: NDArray[np.float64]
     background: torch.Tensor
-    cloth: NDArray[np.float64]
+    lift: float = LIFT
+    head_lift: float = 0.0
+    flicker: Flicker | None = None
+    passers: tuple[Passer, ...] = field(default=())
 
     def with_pulse_times(self, factor: float) -> Scene:
         """The same take with its pulse ``factor`` times larger: the ideal magnified video."""
         return replace(self, pulse=self.pulse * factor, late_pulse=self.late_pulse * factor)
 
+    def with_breath_times(self, factor: float) -> Scene:
+        """The same take with its breathing ``factor`` times larger: shoulders, chest and head rise so much more."""
+        return replace(self, chest=self.chest * factor)
 
-def random_background(rng: np.random.Generator, size: int = 64, *, black: bool = False) -> torch.Tensor:
+    def backdrop(self, x: torch.Tensor, y: torch.Tensor, t: torch.Tensor, device: str) -> torch.Tensor:
+        """What is behind the person, linear: (3, T or 1, H, W).
+
+        x, y: picture heights from the middle, up. t: (T, 1, 1) s.
+        """
+        reach = max(1.0, self.framing.aspect)
+        wall = lookup(self.background.to(device), x / reach * 1.8, -y * 1.8)
+        behind = [passer for passer in self.passers if not passer.near]
+        if behind:
+            wall = wall.expand(3, len(t), *wall.shape[2:]).clone()
+            for passer in behind:
+                passer.paint(wall, x, y, t)
+        return wall
+
+    def expression(self, indices: NDArray[np.intp], device: str) -> Warp | None:
+        """How talk, smiles and raised brows bend the face in the frames of those indices; None where they do not."""
+        m = self.motion
+        tracks = [np.asarray(track)[indices] for track in (m.jaw, m.smile, m.brow)]
+        if not any(np.any(track) for track in tracks):
+            return None
+        jaw, smile, brow = (
+            torch.as_tensor(track, dtype=torch.float32, device=device)[:, None, None] for track in tracks
+        )
+        return warp_of(self.person.shape, jaw, smile, brow)
+
+
+def random_background(rng: np.random.Generator, size: int = 96, *, black: bool = False) -> torch.Tensor:
     """(3, size, size) linear: a wall, a gradient, blotches or a pattern of hard-edged boxes."""
     if black:
         return torch.full((3, size, size), 0.004)
@@ -81,30 +121,40 @@ def random_background(rng: np.random.Generator, size: int = 64, *, black: bool =
     return torch.from_numpy(picture.clip(0.002, 0.95).astype(np.float32))
 
 
+def plain_wall(size: int = 96) -> torch.Tensor:
+    """(3, size, size) linear: a light wall, dimmer towards one side and the floor."""
+    x, y = np.meshgrid(np.linspace(-1, 1, size), np.linspace(-1, 1, size))
+    shade = 1 - 0.25 * x - 0.15 * y - 0.1 * x * x
+    return torch.from_numpy((np.array([0.26, 0.30, 0.32])[:, None, None] * shade).astype(np.float32))
+
+
+def patterned_background(rng: np.random.Generator, size: int = 192) -> torch.Tensor:
+    """(3, size, size) linear: the paper's patterned background of tasks A and D, a wall of many small shapes."""
+    picture = np.ones((3, size, size)) * rng.uniform(0.15, 0.4) * rng.uniform(0.8, 1.2, (3, 1, 1))
+    y, x = np.mgrid[:size, :size]
+    for _ in range(120):
+        cx, cy, r = rng.uniform(0, size), rng.uniform(0, size), rng.uniform(0.015, 0.06) * size
+        square = np.maximum(np.abs(x - cx), np.abs(y - cy)) < r
+        mark = square if rng.random() < 0.5 else np.hypot(x - cx, y - cy) < r
+        picture[:, mark] = (np.exp(rng.uniform(np.log(0.04), np.log(0.6))) * rng.uniform(0.7, 1.3, 3))[
+            :, None
+        ]
+    return torch.from_numpy(picture.clip(0.01, 0.9).astype(np.float32))
+
+
 def random_light(
     rng: np.random.Generator, t: NDArray[np.float64], *, steady: bool = False
 ) -> NDArray[np.float64]:
-    """(T, 3) factors: slow drift, steps of a screen's light, ripple of a lamp, breathing of the exposure control."""
-    from deepmag.models.synthetic.motion import wander
-
-    log = np.zeros((len(t), 3))
-    if not steady:
-        log += wander(rng, t, float(np.exp(rng.uniform(np.log(2e-4), np.log(1e-2)))), 0.8)[:, None]
-        if rng.random() < 0.3:
-            log += (
-                float(np.exp(rng.uniform(np.log(5e-4), np.log(1e-2))))
-                * np.sin(2 * np.pi * rng.uniform(0.3, 7) * t + rng.uniform(0, 7))[:, None]
-            )
-        if rng.random() < 0.3:  # a screen whose picture changes, coloured
-            steps = np.cumsum(
-                rng.standard_normal((len(t), 3)) * (rng.random(len(t)) < 1.0 * (t[1] - t[0]))[:, None], axis=0
-            )
-            log += 0.01 * steps
-        if rng.random() < 0.3:  # white balance that hunts
-            log += wander(rng, t, float(np.exp(rng.uniform(np.log(2e-4), np.log(3e-3)))), 1.0)[
-                :, None
-            ] * rng.standard_normal(3)
-    return np.asarray(np.exp(log))
+    """(T, 3) factors: slow drift, a screen's light, a hunting white balance. steady: all one."""
+    light = np.ones((len(t), 3))
+    if steady:
+        return light
+    light = light * drift(rng, t)
+    if rng.random() < 0.3:
+        light = light * screen(rng, t)
+    if rng.random() < 0.3:
+        light = light * white_balance(rng, t, float(np.exp(rng.uniform(np.log(2e-4), np.log(3e-3)))))
+    return light
 
 
 def random_scene(
@@ -114,185 +164,94 @@ def random_scene(
     *,
     framing: Framing | None = None,
     person: Person | None = None,
-    rhythm: Rhythm | None = None,
+    rhythm: AnyRhythm | None = None,
     task: Task | None = None,
     still: bool = False,
+    steady_light: bool = False,
+    lift: float | None = None,
+    background: torch.Tensor | None = None,
+    assets: Assets | None = None,
 ) -> Scene:
     """A take of ``frames`` frames at ``rate`` Hz; what is not given is drawn by ``rng``.
 
-    still: no motion, steady light.
+    still: no motion at all, not even breath unless ``lift`` asks for it, and steady light. task: of the paper; None is
+    any mixture of motion, and disturbances of light and background. lift: by which the shoulders rise, half head
+    heights.
+    assets: recordings, meshes and pictures from which some of it is then drawn.
     """
-    person = person or Person.random(rng)
+    mesh = None if assets is None or rng.random() < 0.5 else assets.mesh
+    person = person or Person.random(rng, mesh=mesh)
+    if rhythm is None and assets is not None and assets.rhythms and rng.random() < 0.4:
+        recorded = assets.rhythms[int(rng.integers(len(assets.rhythms)))]
+        rhythm = replace(recorded, start=float(rng.uniform(0, len(recorded.pulse) / recorded.rate)))
     rhythm = rhythm or Rhythm.random(rng)
+    framing = framing or Framing()
     t = np.arange(frames) / rate
-    chest = breath(rhythm, t)
-    motion = random_motion(rng, t, chest, "A" if still else task)
+    motion = random_motion(rng, t, "A" if still else task)
+    head_lift = float(rng.uniform(0.0, 0.015))
     if still:
-        zero = np.zeros(frames)
-        motion = Motion(zero, zero, zero, zero, zero, zero + 1, zero, zero, zero, zero)
+        motion = Motion.none(frames)
+    elif task is None and assets is not None and assets.tracks and rng.random() < 0.3:
+        track = assets.tracks[int(rng.integers(len(assets.tracks)))]
+        motion = track.applied(motion, t, float(rng.uniform(0, max(0.0, len(track.x) / track.rate - t[-1]))))
+    if lift is None:
+        lift = 0.0 if still else float(LIFT * np.exp(rng.normal(0, 0.4)))
     lamps = np.stack(
         [
             np.concatenate([direction / np.linalg.norm(direction), [power]])
             for direction, power in (
-                (np.array([rng.normal(0, 0.8), rng.normal(0.4, 0.5), 1.0]), rng.uniform(0.4, 1.0)),
-                (np.array([rng.normal(0, 1.5), rng.normal(0.2, 0.6), 0.6]), rng.uniform(0.0, 0.6)),
+                (np.array([rng.normal(0, 0.8), rng.normal(0.5, 0.4), 1.0]), rng.uniform(0.4, 1.0)),
+                (np.array([rng.normal(0, 1.5), rng.normal(0.3, 0.5), 0.6]), rng.uniform(0.0, 0.6)),
             )
         ]
     )
     colour = BLOOD * np.exp(rng.normal(0, 0.12, 3)) * np.array([np.exp(rng.normal(0, 0.15)), 1.0, 1.0])
+    steady = still or steady_light
+    if background is None:
+        if task in ("B", "C"):
+            background = random_background(rng, black=True)
+        elif task is None and assets is not None and assets.backgrounds and rng.random() < 0.3:
+            background = assets.backgrounds[int(rng.integers(len(assets.backgrounds)))]
+        else:
+            background = patterned_background(rng) if task else random_background(rng)
+    disturbed = task is None and not steady
+    passers: list[Passer] = []
+    if disturbed and rng.random() < 0.15:
+        passers.append(Passer.random(rng, frames / rate, framing.aspect, near=bool(rng.random() < 0.3)))
     return Scene(
         person,
-        framing or Framing(),
+        framing,
         rhythm,
         motion,
         t,
         blood_volume(rhythm, t),
         blood_volume(rhythm, t - TRANSIT),
-        chest,
-        random_light(rng, t, steady=still),
+        breath(rhythm, t),
+        random_light(rng, t, steady=steady),
         lamps,
         ambient=float(rng.uniform(0.15, 0.6)),
-        gloss=float(rng.uniform(0.0, 0.5)),
+        gloss=float(rng.uniform(0.0, 0.4)),
         exposure=float(rng.uniform(0.5, 1.15)),
         colour=colour / colour[1],
-        background=random_background(rng, black=task in ("B", "C")),
-        cloth=np.exp(rng.uniform(np.log(0.02), np.log(0.6))) * rng.uniform(0.6, 1.4, 3),
+        background=background,
+        lift=lift,
+        head_lift=0.0 if still else head_lift,
+        flicker=Flicker.random(rng) if disturbed and rng.random() < 0.3 else None,
+        passers=tuple(passers),
     )
 
 
-@dataclass(frozen=True)
-class Rendered:
-    """A rendered take, noiseless.
+def exposed(
+    scene: Scene, loop: Callable[[Callable[[NDArray[np.float64]], NDArray[np.float64]]], NDArray[np.float64]]
+) -> Scene:
+    """The take as a camera sees it that sets its own exposure.
 
-    video: (T, 3, H, W) float32 grey levels in [0, 255]. skin: (T, H, W) in [0, 1], cover by skin that pulses.
+    loop: from a function that gives each frame's mean linear light under a given light, to the camera's gain (T, 3);
+    see `disturbances.auto_exposure`. The mean is taken from a rendering of 24 rows.
     """
 
-    video: torch.Tensor
-    skin: torch.Tensor
+    def brightness(factor: NDArray[np.float64]) -> NDArray[np.float64]:
+        small = render(replace(scene, light=scene.light * factor), 24, round(24 * scene.framing.aspect)).video
+        return np.asarray(((small / 255) ** 2.2).mean((1, 2, 3)).numpy(), np.float64)
 
-
-def _lookup(maps: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """maps: (C, h, w); u, v: (T, H, W) in [-1, 1]. Returns (C, T, H, W)."""
-    u, v = torch.broadcast_tensors(u, v)  # type: ignore[no-untyped-call]
-    t, h, w = u.shape
-    grid = torch.stack([u, v], dim=-1).view(1, t * h, w, 2)
-    return grid_sample(maps[None], grid, mode="bilinear", padding_mode="border", align_corners=False).view(
-        -1, t, h, w
-    )
-
-
-def render(
-    scene: Scene, height: int, width: int, frames: slice = slice(None), device: str = "cpu"
-) -> Rendered:
-    """Render the frames of a take. height, width: px; supersample by rendering larger and area-averaging."""
-
-    def column(track: NDArray[np.float64]) -> torch.Tensor:
-        return torch.as_tensor(track[frames], dtype=torch.float32, device=device)[:, None, None]
-
-    m, framing, person = scene.motion, scene.framing, scene.person
-    maps = person.maps.to(device)
-    # Scene coordinates: unit = the picture's height, origin at its centre, y up, moved by the camera.
-    gy = (0.5 - (torch.arange(height, device=device) + 0.5) / height)[None, :, None]
-    gx = (((torch.arange(width, device=device) + 0.5) / width - 0.5) * framing.aspect)[None, None, :]
-    gx, gy = gx + column(m.camera_x), gy + column(m.camera_y)
-    hh = framing.half_height
-    # Head coordinates: unit = half the head's height.
-    cx, cy = (framing.x - 0.5) * framing.aspect, 0.5 - framing.y
-    x = (gx - cx - hh * column(m.x)) / (hh * column(m.scale))
-    y = (gy - cy - hh * column(m.y)) / (hh * column(m.scale))
-
-    # Rotation from the head's own axes to the camera's: roll after pitch after yaw.
-    cyaw, syaw = column(m.yaw).cos(), column(m.yaw).sin()
-    cpit, spit = column(m.pitch).cos(), column(m.pitch).sin()
-    crol, srol = column(m.roll).cos(), column(m.roll).sin()
-    rx, ry = crol * x + srol * y, -srol * x + crol * y  # roll undone in the picture plane
-    # A ray (rx, ry, z) in the head's axes is p + z d; |(p + z d) / radii| = 1 is a quadratic in z.
-    d = (-syaw * cpit, -spit + 0 * syaw, cyaw * cpit)
-    # after pitch: (rx, cp ry, sp ry); yaw undone: rotate about the vertical axis
-    py, pz0 = cpit * ry, spit * ry
-    p = (cyaw * rx - syaw * pz0, py, syaw * rx + cyaw * pz0)
-    a = b = c = torch.zeros((), device=device)
-    for pi, di, radius in zip(p, d, person.radii, strict=True):
-        a = a + (di / radius) ** 2
-        b = b + pi * di / radius**2
-        c = c + (pi / radius) ** 2
-    disc = b * b - a * (c - 1)
-    edge = 3.0 / (hh * height)  # soften the outline by about a pixel and a half
-    head = (disc / edge + 0.5).clamp(0, 1)
-    z = (-b + disc.clamp(min=0).sqrt()) / a
-    q = [pi + z * di for pi, di in zip(p, d, strict=True)]
-    n = [qi / radius**2 for qi, radius in zip(q, person.radii, strict=True)]
-    norm = (n[0] ** 2 + n[1] ** 2 + n[2] ** 2).sqrt().clamp(min=1e-6)
-    n = [ni / norm for ni in n]
-    lon = torch.atan2(q[0] / person.radii[0], q[2] / person.radii[2])
-    lat = torch.asin((q[1] / person.radii[1]).clamp(-1, 1))
-    # The jaw drops what lies below the mouth's upper lip, in front of the ears.
-    drop = column(m.jaw) * 0.16 * torch.sigmoid(-14 * (lat + 0.47)) * torch.sigmoid(6 * (1.0 - lon.abs()))
-    albedo, strength, delay, gloss, slope_lon, slope_lat, skin, eyelid = _head_maps(maps, lon, lat + drop)
-    lid = (column(m.blink) * eyelid).clamp(0, 1)
-    tone = maps[:3, 52, 96]  # bare skin above the nose's bridge
-    albedo = albedo * (1 - lid) + tone[:, None, None, None] * lid
-
-    # Bump: tilt the normal against the slopes (east and north are the map's directions on the head).
-    nx, ny, nz = n[0] - slope_lon * lon.cos(), n[1] - slope_lat, n[2] + slope_lon * lon.sin()
-    length = (nx * nx + ny * ny + nz * nz).sqrt()
-    # To camera axes: yaw, pitch, roll in turn.
-    vx, vz = cyaw * nx + syaw * nz, -syaw * nx + cyaw * nz
-    vy, vz = cpit * ny + spit * vz, -spit * ny + cpit * vz
-    vx, vy = crol * vx - srol * vy, srol * vx + crol * vy
-    diffuse, specular = _shade(scene, vx / length, vy / length, vz / length)
-
-    blood = column(scene.pulse) * (1 - delay) + column(scene.late_pulse) * delay
-    depth = person.pulse * strength * blood
-    colour = torch.as_tensor(scene.colour, dtype=torch.float32, device=device)[:, None, None, None]
-    light = torch.as_tensor(scene.light[frames].T, dtype=torch.float32, device=device)[:, :, None, None]
-    face = albedo * (1 - colour * depth) * diffuse + scene.gloss * gloss * specular
-
-    # Neck: a cylinder of skin below the head; shoulders: cloth that rises and falls with the breath.
-    bx, by = gx - cx - 0.6 * hh * column(m.x), gy - cy - 0.3 * hh * column(m.y)
-    lift = 0.03 * column(scene.chest)
-    bx, by = torch.broadcast_tensors(bx, by)  # type: ignore[no-untyped-call]
-    neck_x = bx / (hh * 0.42)
-    neck = ((1 - neck_x.abs()) * 6).clamp(0, 1) * (by < -0.3 * hh)
-    bend = (1 - neck_x.clamp(-1, 1) ** 2).sqrt()
-    neck_light, _ = _shade(scene, neck_x.clamp(-1, 1), torch.full_like(neck_x, -0.3), bend)
-    neck_pulse = 0.6 * person.pulse * column(scene.pulse)
-    throat = tone[:, None, None, None] * (1 - colour * neck_pulse) * (0.75 * neck_light)
-    shoulder_line = -1.28 * hh - 0.28 * (bx.abs() / hh - 0.35).clamp(min=0) ** 1.6 * hh + lift * hh
-    body = ((shoulder_line - by) / (3.0 / height) + 0.5).clamp(0, 1) * (bx.abs() < 2.3 * hh)
-    cloth_light, _ = _shade(
-        scene, (bx / (2.6 * hh)).clamp(-0.9, 0.9), torch.full_like(bx, 0.25), torch.full_like(bx, 0.9)
-    )
-    cloth = (
-        torch.as_tensor(scene.cloth, dtype=torch.float32, device=device)[:, None, None, None] * cloth_light
-    )
-    cloth = cloth * (1 + 0.12 * torch.sin(bx / hh * 9 + 2) * torch.sin((by - lift * hh) / hh * 7))
-
-    reach = max(1.0, framing.aspect)
-    wall = _lookup(scene.background.to(device), gx / reach * 1.8, -gy * 1.8)
-    picture = wall
-    for layer, cover in ((throat, neck), (cloth, body), (face, head)):
-        picture = picture * (1 - cover) + layer * cover
-    skin_cover = neck * (1 - body) * (1 - head) * 0.6 + head * skin * strength.clamp(max=1) * (1 - lid)
-    linear = (picture * light * scene.exposure).clamp(0, 1)
-    video = 255 * linear.clamp(min=1e-5) ** (1 / 2.2)
-    return Rendered(video.transpose(0, 1).contiguous(), skin_cover)
-
-
-def _head_maps(maps: torch.Tensor, lon: torch.Tensor, lat: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    found = _lookup(maps, lon / np.pi, lat / (np.pi / 2))
-    return (found[:3], *found[3:].unbind(0))
-
-
-def _shade(
-    scene: Scene, nx: torch.Tensor, ny: torch.Tensor, nz: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Lambert and Blinn-Phong light of the scene's lamps on unit normals, camera axes: (diffuse, specular)."""
-    diffuse = torch.full_like(nx, scene.ambient)
-    specular = torch.zeros_like(nx)
-    for lx, ly, lz, power in scene.lamps.tolist():
-        diffuse = diffuse + power * (nx * lx + ny * ly + nz * lz).clamp(min=0)
-        hx, hy, hz = lx, ly, lz + 1.0
-        size = float(np.sqrt(hx * hx + hy * hy + hz * hz))
-        specular = specular + power * ((nx * hx + ny * hy + nz * hz) / size).clamp(min=0) ** 24
-    return diffuse, specular
+    return replace(scene, light=scene.light * loop(brightness))

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from deepmag.models.synthetic.recorded import RecordedRhythm
+
 Signal = NDArray[np.float64]
+
+ORIGIN = -10.0  # s, of the first beat: takes begin at 0, and the blood of their late parts a little before
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +44,31 @@ class Rhythm:
         )
 
 
-def breath(rhythm: Rhythm, t: Signal) -> Signal:
+AnyRhythm = Rhythm | RecordedRhythm
+
+
+def breath(rhythm: AnyRhythm, t: Signal) -> Signal:
     """Chest expansion at times t, s. Returns values in [-1, 1]; the breath in is shorter than the breath out."""
+    if isinstance(rhythm, RecordedRhythm):
+        return rhythm.breath(t)
     phase = 2 * np.pi * rhythm.breaths / 60 * t
     return np.asarray(np.sin(phase + 0.35 * np.sin(phase)))
 
 
-def beat_phase(rhythm: Rhythm, t: Signal) -> Signal:
+def beat_phase(rhythm: AnyRhythm, t: Signal) -> Signal:
     """Phase of the heart at times t, s, in beats: its integer part counts beats.
 
     Intervals vary with the breath (respiratory sinus arrhythmia), at 0.1 Hz (Mayer waves) and at random.
     """
+    if isinstance(rhythm, RecordedRhythm):
+        return rhythm.beat_phase(t)
     rng = np.random.default_rng(rhythm.seed)
-    start, end = float(t.min()) - 2.0, float(t.max()) + 4.0
+    # from a fixed time on, so that a beat is at the same time whatever the times asked for
+    start, end = min(ORIGIN, float(t.min()) - 2.0), float(t.max()) + 4.0
     count = int((end - start) * rhythm.bpm / 60 * 1.6) + 8
     mean = 60 / rhythm.bpm
+    mayer = rng.uniform(0, 2 * np.pi)  # drawn first: how many beats follow depends on the times asked for
     jitter = rng.standard_normal(count) * np.sqrt(0.2)
-    mayer = rng.uniform(0, 2 * np.pi)
     beats = np.empty(count)
     now = start
     share = rhythm.respiratory_share
@@ -92,7 +104,9 @@ def beat_shape(phase: Signal, rhythm: Rhythm) -> Signal:
     return np.asarray((_raw_beat(phase, rhythm) - reference.mean()) / np.ptp(reference))
 
 
-def blood_volume(rhythm: Rhythm, t: Signal) -> Signal:
+def blood_volume(rhythm: AnyRhythm, t: Signal) -> Signal:
     """Blood volume pulse at times t, s: mean about 0, peak-to-peak about 1, modulated a little by the breath."""
+    if isinstance(rhythm, RecordedRhythm):
+        return rhythm.blood_volume(t)
     wave = beat_shape(beat_phase(rhythm, t), rhythm)
     return np.asarray(wave * (1 + 0.1 * breath(rhythm, t)) + 0.05 * breath(rhythm, t))

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SEED = 42
+PERSON = 51  # someone whose forehead and cheeks are free
+LAMPS = ((-0.45, 0.50, 0.74, 0.65), (0.80, 0.20, 0.55, 0.20))  # direction and power: a window and a wall
+AMBIENT, EXPOSURE = 0.45, 0.95
 BPM = 68.0  # the demo's true pulse rate, beats per minute
 PULSE = 0.012  # peak-to-peak relative change of the skin's green light: a well-lit, fair face
 NOISE = 1.3  # grey levels, standard deviation of one pixel: an ordinary webcam in a lit room
@@ -77,13 +80,13 @@ class Portrait:
 def _layers(size: tuple[int, int]) -> tuple[NDArray[np.float32], ...]:
     """Eyes open, eyes shut, and what a unit of early and of late blood adds; each (H, W, 3) float32 grey levels."""
     from deepmag.models.synthetic.person import Person
-    from deepmag.models.synthetic.scene import Framing, random_scene, render
+    from deepmag.models.synthetic.scene import Framing, plain_wall, random_scene, render
 
     width, height = size
     framing = Framing(x=0.5, y=0.44, half_height=0.33, aspect=width / height)
-    scene = random_scene(
-        np.random.default_rng(SEED), 2, 30.0, framing=framing, person=Person(SEED, 0.19, PULSE), still=True
-    )
+    rng, person = np.random.default_rng(SEED), Person(PERSON, 0.19, PULSE)
+    scene = random_scene(rng, 2, 30.0, framing=framing, person=person, still=True, background=plain_wall())
+    scene = replace(scene, lamps=np.array(LAMPS), ambient=AMBIENT, exposure=EXPOSURE)
     zero = np.zeros(2)
 
     def draw(early: float, late: float, blink: float) -> NDArray[np.float32]:

@@ -1,0 +1,78 @@
+"""Recordings and meshes that make synthetic people richer where there are some. Nothing of it is needed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from deepmag.models.synthetic.mesh import FaceMesh
+from deepmag.models.synthetic.recorded import HeadTrack, RecordedRhythm
+
+TRACK_RATE = 50.0  # Hz, of the head tracks
+BACKGROUND = 256  # px, of the side to which pictures are reduced
+
+
+@dataclass(frozen=True)
+class Assets:
+    """What could be found in a folder.
+
+    rhythms: of real people. tracks: motions of real heads. mesh: heads with identity shapes. backgrounds: (3, h, w)
+    linear.
+    """
+
+    rhythms: Sequence[RecordedRhythm] = ()
+    tracks: Sequence[HeadTrack] = ()
+    mesh: FaceMesh | None = None
+    backgrounds: Sequence[torch.Tensor] = field(default=())
+
+
+def load_assets(folder: Path) -> Assets:
+    """Everything that a folder holds, which may be nothing.
+
+    folder: with ``waveforms/real_wave_*.npz`` and ``waveforms/head_tracks48.npz``, ``assets/ict_facekit`` and
+    ``assets/images_*``, each optional. Raises FileNotFoundError where there is no such folder.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}")
+    mesh = folder / "assets" / "ict_facekit" / "ict_face_headneck_f16.npz"
+    pictures = sorted((folder / "assets").glob("images_backgrounds/*.jpg"))
+    return Assets(
+        [load_rhythm(path) for path in sorted((folder / "waveforms").glob("real_wave_*.npz"))],
+        load_tracks(folder / "waveforms" / "head_tracks48.npz"),
+        FaceMesh.load(mesh, mesh.parent / "vertex_indices.json") if mesh.is_file() else None,
+        [load_background(path) for path in pictures],
+    )
+
+
+def load_rhythm(path: Path) -> RecordedRhythm:
+    """Pulse and breath from a file with ``ppg``, ``resp`` and ``fps``."""
+    with np.load(path) as stored:
+        return RecordedRhythm(
+            stored["ppg"].astype(np.float64), stored["resp"].astype(np.float64), float(stored["fps"])
+        )
+
+
+def load_tracks(path: Path) -> list[HeadTrack]:
+    """Head motions from a file of tracked face points, arrays NAME_x and NAME_y of (points, frames) px."""
+    if not path.is_file():
+        return []
+    with np.load(path) as stored:
+        names = [match.group(1) for name in stored.files if (match := re.fullmatch(r"(.*)_x", name))]
+        return [HeadTrack.from_points(stored[f"{name}_x"], stored[f"{name}_y"], TRACK_RATE) for name in names]
+
+
+def load_background(path: Path) -> torch.Tensor:
+    """A picture as a background: (3, h, w) linear."""
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise ValueError(f"{path} is not a picture")
+    scale = BACKGROUND / min(picture.shape[:2])
+    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    linear = ((small[..., ::-1] / 255) ** 2.2).astype(np.float32)
+    return torch.from_numpy(np.ascontiguousarray(linear.transpose(2, 0, 1)))
