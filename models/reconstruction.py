@@ -131,12 +131,27 @@ def magnify_frame(
 
     Raises ValueError for a region that is not inside the frame, or arrays that do not fit.
     """
+    if small.shape != log_factor.shape:
+        raise ValueError(f"reduced frame and log factor differ: {small.shape} and {log_factor.shape}")
+    return add_difference(image, (small * np.expm1(log_factor)).astype(np.float32), roi, out)
+
+
+def add_difference(
+    image: NDArray[np.uint8],
+    difference: NDArray[np.float32],
+    roi: Roi,
+    out: NDArray[np.uint8] | None = None,
+) -> NDArray[np.uint8]:
+    """Upsample a small difference, bilinear, and add it to a frame inside a region, with an ordered dither.
+
+    difference: (3, h, w) float32, grey levels. The rest as in `magnify_frame`. Raises ValueError as that does.
+    """
     height, width = image.shape[:2]
     x, y, w, h = roi
     if w < 1 or h < 1 or x < 0 or y < 0 or x + w > width or y + h > height:
         raise ValueError(f"the region {x},{y},{w},{h} is not inside the picture of {width}x{height}")
-    if small.shape != log_factor.shape or small.ndim != 3 or small.shape[0] != 3:
-        raise ValueError(f"reduced frame and log factor differ: {small.shape} and {log_factor.shape}")
+    if difference.ndim != 3 or difference.shape[0] != 3:
+        raise ValueError(f"a difference is (3, h, w), not {difference.shape}")
     if out is None:
         out = np.empty_like(image, order="C")
     elif out.shape != image.shape or not out.flags.c_contiguous or np.may_share_memory(out, image):
@@ -144,10 +159,9 @@ def magnify_frame(
     if (w, h) != (width, height):
         np.copyto(out, image)
 
-    difference = (small * np.expm1(log_factor)).astype(np.float32)
-    left, share_x, fade_x = _axis(x, w, width, small.shape[2])
-    top, share_y, fade_y = _axis(y, h, height, small.shape[1])
-    wide = np.empty((small.shape[1], 3 * w), np.float32)
+    left, share_x, fade_x = _axis(x, w, width, difference.shape[2])
+    top, share_y, fade_y = _axis(y, h, height, difference.shape[1])
+    wide = np.empty((difference.shape[1], 3 * w), np.float32)
     widen, add = _kernels()
     widen(np.ascontiguousarray(difference), left, share_x, fade_x, wide)
     rows = np.ascontiguousarray(image).reshape(height, 3 * width)

@@ -16,12 +16,8 @@ ORDER = 3  # per corner: SciPy's band-pass then has six poles, the paper's "sixt
 RATE_MARGIN = 2.1  # lowest usable rate, in upper corners: at 2.0 the corner sits on Nyquist
 
 
-def butterworth(band: Band, rate: float) -> NDArray[np.float64]:
-    """Second-order sections of the sixth-order Butterworth band-pass.
-
-    band: (low, high), Hz. rate: ticks per second. Returns (3, 6), SciPy's ``sos`` layout.
-    Raises ValueError where the band is empty or the rate too low for it.
-    """
+def check_band(band: Band, rate: float) -> None:
+    """Raise ValueError, in words, where a band (low, high), Hz, is empty or ``rate`` too low for it."""
     low, high = band
     if not 0.0 < low < high:
         raise ValueError(f"a band-pass needs 0 < low < high, not {low:g} to {high:g} Hz")
@@ -30,7 +26,16 @@ def butterworth(band: Band, rate: float) -> NDArray[np.float64]:
             f"{rate:g} frames per second are too few to see {high:g} Hz: "
             f"use a source with more than {RATE_MARGIN * high:g}, or a lower band"
         )
-    sos: NDArray[np.float64] = butter(ORDER, (low, high), "bandpass", fs=rate, output="sos")
+
+
+def butterworth(band: Band, rate: float) -> NDArray[np.float64]:
+    """Second-order sections of the sixth-order Butterworth band-pass.
+
+    band: (low, high), Hz. rate: ticks per second. Returns (3, 6), SciPy's ``sos`` layout.
+    Raises ValueError where the band is empty or the rate too low for it.
+    """
+    check_band(band, rate)
+    sos: NDArray[np.float64] = butter(ORDER, band, "bandpass", fs=rate, output="sos")
     return sos
 
 

@@ -7,6 +7,7 @@ of finite length holds all of it: nothing can drift, and a gap is an empty stret
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,15 @@ __all__ = [
     "RateEstimator",
     "SlidingWindow",
     "TickClock",
+    "causal_kernel",
     "cut_kernel",
+    "step_kernel",
     "window_kernel",
     "zero_phase_kernel",
 ]
+
+Design = Callable[[float, float, float], NDArray[np.float64]]
+"""(rate, seconds, lag) -> kernel of a window, as `window_kernel` returns it."""
 
 WINDOW = 6.0  # s
 LAG = 0.25  # s
@@ -63,22 +69,50 @@ def cut_kernel(band: Band, rate: float, seconds: float, lag: float) -> NDArray[n
     return np.ascontiguousarray(kernel[centre - ahead : centre - ahead + length][::-1])
 
 
+def step_kernel(response: NDArray[np.float64], rate: float, seconds: float) -> NDArray[np.float64]:
+    """Turn a zero-phase filter of a signal into the filter of that signal's steps, x(t) - x(t - 1).
+
+    response: odd length, centred on the present. Returns (2 n + 1,), n = round(seconds * rate), in the order of
+    `zero_phase_kernel`. The response must sum to zero: a constant is lost in the steps, so it must not count.
+    Raises ValueError for an even length.
+    """
+    if response.size % 2 == 0:
+        raise ValueError(f"a zero-phase response has an odd length, not {response.size}")
+    beyond = round(seconds * rate) - response.size // 2
+    if beyond < 0:
+        response = response[-beyond : response.size + beyond]
+    kernel: NDArray[np.float64] = np.cumsum(np.pad(response, max(0, beyond)))
+    return kernel
+
+
 def window_kernel(band: Band, rate: float, seconds: float, lag: float) -> NDArray[np.float64]:
-    """Design the best kernel that sees only ``lag`` seconds ahead, for steps with the expected spectrum.
+    """Design the kernel of the ascent's window: `causal_kernel` of `zero_phase_kernel`.
 
     band: Hz. rate: ticks per second. seconds: length of the window. lag: s.
-    Returns (round(seconds * rate),), oldest step first; its product with the window is the log factor of
+    Raises ValueError for a rate too low for the band, or a lag not inside the window.
+    """
+    _ticks(rate, seconds, lag)
+    return causal_kernel(zero_phase_kernel(band, rate, 2.0 * seconds), band, rate, seconds, lag)
+
+
+def causal_kernel(
+    ideal: NDArray[np.float64], band: Band, rate: float, seconds: float, lag: float
+) -> NDArray[np.float64]:
+    """Design the best kernel that sees only ``lag`` seconds ahead, for steps with the expected spectrum.
+
+    ideal: (2 n + 1,), the zero-phase kernel from step to output, n = round(2 * seconds * rate).
+    band: Hz, where the signal is expected. rate: ticks per second. seconds: length of the window. lag: s.
+    Returns (round(seconds * rate),), oldest step first; its product with the window is the output for
     the frame that lies round(lag * rate) ticks behind the newest step.
 
     Least squares between its output and the zero-phase kernel's, over a spectrum of signal, drift and noise
     (a Wiener filter; the normal equations are Toeplitz), under one constraint: a constant step, which is a
-    linear drift of the log picture, gives exactly nothing. Then scaled so that the gain over the signal's
+    linear drift of the picture, gives exactly nothing. Then scaled so that the gain over the signal's
     band is on average the zero-phase kernel's: least squares alone shrinks what it cannot predict, to 0.75 at
     lag 0. `cut_kernel` is the same for a white spectrum, unconstrained; docs/temporal.md has both curves.
-    Raises ValueError for a rate too low for the band, or a lag not inside the window.
+    Raises ValueError for a lag not inside the window.
     """
     length, ahead = _ticks(rate, seconds, lag)
-    ideal = zero_phase_kernel(band, rate, 2.0 * seconds)
     size = 1 << (2 * ideal.size).bit_length()
     frequency: NDArray[np.float64] = np.fft.rfftfreq(size, 1.0 / rate).astype(np.float64)
     signal = _signal_power(frequency, band)
@@ -115,9 +149,10 @@ def _ticks(rate: float, seconds: float, lag: float) -> tuple[int, int]:
 
 
 class SlidingWindow:
-    """The last ``seconds`` of ascent steps, and the log factor S that follows from them.
+    """The last ``seconds`` of steps, and what a filter makes of them: of the ascent's, the log factor S.
 
     shape: of one step. rate: ticks per second. Memory is taken once, seconds * rate * prod(shape) float32.
+    design: of the kernel; that of the ascent over ``band``, where not given.
     Where fewer steps have come than the window holds, the missing ones count as zero.
     Raises ValueError as `window_kernel` does.
     """
@@ -129,13 +164,19 @@ class SlidingWindow:
         band: Band = PULSE_BAND,
         seconds: float = WINDOW,
         lag: float = LAG,
+        design: Design | None = None,
     ) -> None:
         self._shape = shape
-        self._band = band
+        self._design = design or (lambda *arguments: window_kernel(band, *arguments))
         self._seconds = seconds
         self._lag = lag
         self._pending = np.zeros(int(np.prod(shape)), np.float32)
         self.set_rate(rate)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one step."""
+        return self._shape
 
     @property
     def rate(self) -> float:
@@ -154,7 +195,7 @@ class SlidingWindow:
 
     def set_rate(self, rate: float) -> None:
         """Change the ticks per second. Empties the window: its steps were spaced otherwise."""
-        kernel = window_kernel(self._band, rate, self._seconds, self._lag).astype(np.float32)
+        kernel = self._design(rate, self._seconds, self._lag).astype(np.float32)
         self._rate = rate
         self._kernel = kernel
         self._steps = np.zeros((kernel.size, self._pending.size), np.float32)
@@ -162,7 +203,7 @@ class SlidingWindow:
 
     def set_lag(self, lag: float) -> None:
         """Change the lag at once; the steps stay."""
-        self._kernel = window_kernel(self._band, self._rate, self._seconds, lag).astype(np.float32)
+        self._kernel = self._design(self._rate, self._seconds, lag).astype(np.float32)
         self._lag = lag
 
     def reset(self) -> None:
@@ -193,6 +234,10 @@ class SlidingWindow:
 
     def log_factor(self) -> NDArray[np.float32]:
         """S of the frame `delay_ticks` behind the newest, shown as C exp(S). Returns ``shape``, float32."""
+        return self.filtered()
+
+    def filtered(self) -> NDArray[np.float32]:
+        """The filter's output for the frame `delay_ticks` behind the newest. Returns ``shape``, float32."""
         oldest = self._next
         split = self._kernel.size - oldest
         # Not `@`: BLAS spreads even this over threads, and while another process or the network keeps the

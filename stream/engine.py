@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from deepmag.stream.face import Face, FaceDetector
     from deepmag.stream.frames import Frame, MagnifiedFrame
-    from deepmag.stream.magnifier import PulseMagnifier
+    from deepmag.stream.magnifier import Magnifier
     from deepmag.stream.ring import FrameRing
     from deepmag.stream.settings import LiveSettings
 
@@ -75,7 +75,7 @@ class Engine:
     def __init__(
         self,
         ring: FrameRing,
-        magnifier: PulseMagnifier,
+        magnifier: Magnifier,
         settings: LiveSettings,
         finder: FaceFinder,
         publish: Callable[[MagnifiedFrame], None],

@@ -7,20 +7,17 @@ seconds back. Picture and magnification stay in step; what is shown is late by t
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from deepmag.models.direction import SmoothedDirection
 from deepmag.models.reconstruction import magnify_frame
-from deepmag.models.representation import INPUT_SCALE, L, is_scene_cut, normalized_difference, reduce_frame
+from deepmag.models.representation import INPUT_SCALE, L, normalized_difference
 from deepmag.models.steady import REFERENCE_GAIN, ascend_odd
 from deepmag.models.step_size import gamma_for_rate
-from deepmag.models.ticks import RateEstimator, TickClock
 from deepmag.models.window import SlidingWindow
-from deepmag.stream.frames import MagnifiedFrame, PulseReading
+from deepmag.stream.delayed import ASSUMED_RATE, DelayedMagnifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,63 +25,46 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepmag.export.runtime import Ascender
+    from deepmag.stream.delayed import Pair, RateMeter, RegionTracker, Waiting
     from deepmag.stream.face import Face
-    from deepmag.stream.frames import Frame
-    from deepmag.stream.roi import Roi
-    from deepmag.stream.settings import Region, Settings
+    from deepmag.stream.frames import Frame, MagnifiedFrame
+    from deepmag.stream.settings import Settings
 
-ASSUMED_RATE = 30.0  # Hz, until the timestamps have told
 MAX_LOG_FACTOR = 0.4  # S beyond this is no pulse but a blow-up: 1.5-fold brightness
 OUTLIER = 4.0  # times the running mean of |y|: what exceeds it is motion, and is held to it
 LEVEL_MEMORY = 3.0  # s, of that mean
 LEVEL_SETTLED = 0.5  # s before it is trusted
 
 
-class RegionTracker(Protocol):
-    """Where to look; see ``roi.RoiTracker``."""
+class Magnifier(Protocol):
+    """Frames in, magnified frames out, in order and one for one: what the engine runs."""
 
-    def update(
-        self, now: float, size: tuple[int, int], faces: Sequence[Face] | None, region: Region = "auto"
-    ) -> Roi:
-        """The region from now on."""
+    @property
+    def rate(self) -> float:
+        """Ticks per second of the filter's clock."""
+        ...
 
-    def reset(self) -> None:
-        """Forget the face."""
+    @property
+    def waiting(self) -> int:
+        """Frames inside, which have not come out yet."""
+        ...
 
+    def push(
+        self, frame: Frame, settings: Settings, faces: Sequence[Face] | None = None
+    ) -> list[MagnifiedFrame]:
+        """Take the next frame. faces: a detection's result where there is a new one. Returns what is now complete.
 
-class RateMeter(Protocol):
-    """Pulse rate and its quality; see ``vitals.PulseRate``."""
+        Raises ValueError where an explicit region lies outside the picture.
+        """
+        ...
 
-    def update(
-        self,
-        t: float,
-        y: float,
-        before: NDArray[np.float32],
-        after: NDArray[np.float32],
-        roi: Roi,
-        ticks: int,
-    ) -> None:
-        """Take the network's output and the reduced pictures of one frame pair."""
-
-    def reading(self, t: float) -> PulseReading:
-        """The rate as of t."""
-
-    def reset(self) -> None:
-        """Forget everything."""
+    def flush(self) -> list[MagnifiedFrame]:
+        """The end of a session: what is still inside comes out, and all is forgotten."""
+        ...
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """A frame whose log factor is not known yet. tick: of the window's clock."""
-
-    frame: Frame
-    small: NDArray[np.float32]
-    box: tuple[int, int, int, int]
-    tick: int
-
-
-class PulseMagnifier:
-    """Frames in, magnified frames out, in order and one for one; those of the last ``lag`` seconds are still inside.
+class PulseMagnifier(DelayedMagnifier):
+    """Magnifies what the network sees of a pulse. Implements ``Magnifier``.
 
     nominal_rate: asked for at each session's first frame: Hz where the source states it, else None.
     clock: time.monotonic, for ``MagnifiedFrame.ready`` only.
@@ -100,103 +80,25 @@ class PulseMagnifier:
         nominal_rate: Callable[[], float | None] = lambda: None,
         lag: float = 0.25,
     ) -> None:
+        window = SlidingWindow((3, L, L), nominal_rate() or ASSUMED_RATE, lag=lag)
+        super().__init__(window, tracker, meter, clock=clock, nominal_rate=nominal_rate)
         self._ascender = ascender
-        self._tracker = tracker
-        self._meter = meter
-        self._clock = clock
-        self._nominal_rate = nominal_rate
-        rate = nominal_rate() or ASSUMED_RATE
-        self._estimator = RateEstimator()
-        self._ticks = TickClock(rate)
-        self._window = SlidingWindow((3, L, L), rate, lag=lag)
-        # the network's own output through the same filter: the waveform on the screen, in step with the picture
-        self._pulse = SlidingWindow((1,), rate, lag=lag)
         self._direction = SmoothedDirection()
-        self._waiting: deque[_Waiting] = deque()
-        self._tick = 0
-        self._last: Frame | None = None
-        self._last_small: NDArray[np.float32] | None = None
-        self._roi: Roi | None = None
         self._level = 0.0
         self._seen = 0.0  # s of pairs in that mean
-        self._elapsed = 0.0
         self._unit = INPUT_SCALE
         self._gain = REFERENCE_GAIN
 
-    @property
-    def rate(self) -> float:
-        """Ticks per second of the filter's clock."""
-        return self._ticks.rate
-
-    @property
-    def waiting(self) -> int:
-        """Frames inside, whose log factor is not known yet."""
-        return len(self._waiting)
-
-    def push(
-        self, frame: Frame, settings: Settings, faces: Sequence[Face] | None = None
-    ) -> list[MagnifiedFrame]:
-        """Take the next frame. faces: a detection's result where there is a new one. Returns what is now complete.
-
-        Raises ValueError where an explicit region lies outside the picture.
-        """
-        done: list[MagnifiedFrame] = []
-        if self._last is not None and frame.session != self._last.session:
-            done += self.flush()
-        if settings.lag != self._window.lag:
-            self._window.set_lag(settings.lag)
-            self._pulse.set_lag(settings.lag)
+    def _take_settings(self, settings: Settings) -> None:
+        super()._take_settings(settings)
         self._gain = settings.gain
-        new_rate = self._estimate_rate(frame)
-        if self._last is None:
-            new_rate = self._nominal_rate() or new_rate
-        if new_rate is not None and abs(new_rate / self.rate - 1) > 0.02:
-            done += self._drain()
-            self._ticks.set_rate(new_rate)
-            self._window.set_rate(new_rate)
-            self._pulse.set_rate(new_rate)
-        height, width = frame.image.shape[:2]
-        roi = self._tracker.update(frame.pts, (width, height), faces, settings.roi)
-        small = _reduce(frame, roi.box)
-        ticks = self._ticks.advance(frame.pts)
-        before = self._reduced_before(roi)
-        if ticks is None or before is None or is_scene_cut(before, small):
-            done += self._drain()
-            self._forget()
-            self._meter.reset()
-        else:
-            step, y = self._ascend(before, small, max(ticks, 1), settings)
-            self._meter.update(frame.pts, y, before, small, roi, ticks)
-            done += self._advance(step, y, ticks)
-        self._waiting.append(_Waiting(frame, small, roi.box, self._tick))
-        self._last, self._last_small, self._roi = frame, small, roi
-        return done + self._ripe()
 
-    def flush(self) -> list[MagnifiedFrame]:
-        """The end of a session: what is still inside comes out, as if nothing moved from now on; all is forgotten."""
-        done = self._drain()
-        self._forget()
-        self._last = self._last_small = self._roi = None
-        self._tracker.reset()
-        self._meter.reset()
-        self._ticks.set_rate(self.rate)
-        return done
+    def _begin(self, frame: Frame) -> None:
+        """Nothing to keep: the pair's reduced pictures are all that the ascent needs."""
 
-    def _reduced_before(self, roi: Roi) -> NDArray[np.float32] | None:
-        """The frame before, reduced in the region that the new one is; None where there was none."""
-        if self._last is None or self._roi is None:
-            return None
-        if self._last_small is None or roi.box != self._roi.box:
-            return _reduce(self._last, roi.box)
-        return self._last_small
-
-    def _estimate_rate(self, frame: Frame) -> float | None:
-        """The camera's rate where it is new. The time between frames counts the frames dropped before the engine."""
-        if self._last is None:
-            self._elapsed = 0.0
-            return self._estimator.update(0.0)
-        self._elapsed += (frame.pts - self._last.pts) / max(1, frame.seq - self._last.seq)
-        return self._estimator.update(self._elapsed)
+    def _measure(self, pair: Pair, settings: Settings) -> tuple[NDArray[np.float32], float, float | None]:
+        step, y = self._ascend(pair.before, pair.after, pair.ticks, settings)
+        return step, y, y
 
     def _ascend(
         self, before: NDArray[np.float32], after: NDArray[np.float32], ticks: int, settings: Settings
@@ -231,59 +133,12 @@ class PulseMagnifier:
         self._level += share * (abs(held) - self._level)
         return held
 
-    def _advance(self, step: NDArray[np.float32], y: float, ticks: int) -> list[MagnifiedFrame]:
-        """Push a pair's increment tick by tick, so that a frame is taken out at its own tick."""
-        done: list[MagnifiedFrame] = []
-        value = np.array([y], np.float32)
-        if ticks == 0:
-            self._window.push(step, 0)
-            self._pulse.push(value, 0)
-            return done
-        for _ in range(ticks):
-            self._window.push(step / np.float32(ticks))
-            self._pulse.push(value / np.float32(ticks))
-            self._tick += 1
-            done += self._ripe()
-        return done
-
-    def _ripe(self) -> list[MagnifiedFrame]:
-        """The frames that lie the window's delay behind the newest tick."""
-        ripe: list[MagnifiedFrame] = []
-        while self._waiting and self._waiting[0].tick + self._window.delay_ticks <= self._tick:
-            ripe.append(self._render(self._waiting.popleft()))
-        return ripe
-
-    def _drain(self) -> list[MagnifiedFrame]:
-        """Take out all frames that wait, with nothing more to come."""
-        nothing, silent = np.zeros((3, L, L), np.float32), np.zeros(1, np.float32)
-        done = self._ripe()
-        while self._waiting:
-            self._window.push(nothing)
-            self._pulse.push(silent)
-            self._tick += 1
-            done += self._ripe()
-        return done
-
     def _forget(self) -> None:
-        self._window.reset()
-        self._pulse.reset()
+        super()._forget()
         self._direction.reset()
         self._level = self._seen = 0.0
 
-    def _render(self, waiting: _Waiting) -> MagnifiedFrame:
+    def _magnify(self, waiting: Waiting) -> NDArray[np.uint8]:
         scale = np.float32((self._gain - 1.0) / (REFERENCE_GAIN - 1.0))
         factor = np.clip(self._window.log_factor() * scale, -MAX_LOG_FACTOR, MAX_LOG_FACTOR)
-        image = magnify_frame(waiting.frame.image, waiting.small, factor, waiting.box)
-        return MagnifiedFrame(
-            frame=waiting.frame,
-            image=image,
-            pulse=float(self._pulse.log_factor()[0]) * self._unit,
-            reading=self._meter.reading(waiting.frame.pts),
-            roi=waiting.box,
-            ready=self._clock(),
-        )
-
-
-def _reduce(frame: Frame, box: tuple[int, int, int, int]) -> NDArray[np.float32]:
-    x, y, w, h = box
-    return reduce_frame(frame.image[y : y + h, x : x + w])
+        return magnify_frame(waiting.frame.image, waiting.small, factor, waiting.box)

@@ -6,23 +6,24 @@ of three arrays, in temporary files, so that an hour of video needs no more memo
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deepmag.models.baselines.methods import METHODS
 from deepmag.models.magnify import Mode, Stretch, clip_rate, iter_steps, log_factors, stretches
 from deepmag.models.reconstruction import magnify_frame
-from deepmag.models.representation import L, is_scene_cut, reduce_frame
-from deepmag.stream.capture.address import Address
-from deepmag.stream.capture.video import VideoSource
-from deepmag.stream.frames import Frame, MagnifiedFrame, PulseReading
+from deepmag.models.representation import L, reduce_frame
+from deepmag.stream.clip_file import StoppedError, Timeline, read_frames, stated_length
+from deepmag.stream.frames import MagnifiedFrame
 from deepmag.stream.magnifier import MAX_LOG_FACTOR
+from deepmag.stream.offline_linear import NO_RATE, Progress, analyse_file, draw_file, filter_file
 from deepmag.stream.render.recorder import Recorder
 from deepmag.stream.roi import RoiTracker
 from deepmag.stream.settings import Settings
@@ -33,16 +34,13 @@ if TYPE_CHECKING:
     from deepmag.export.runtime import Ascender
     from deepmag.stream.face import Face, FaceDetector
     from deepmag.stream.roi import Roi
-    from deepmag.stream.settings import Region
+    from deepmag.stream.settings import Method, Region
 
 LOOK_EVERY = 0.2  # s between looks for the face at the start
 LOOK_FOR = 1.0  # s from the first face found, over which its box is the median
 GIVE_UP = 10.0  # s without a face, after which the full picture is used
-NO_RATE = PulseReading(None, 0.0, "offline")
 
 log = logging.getLogger("deepmag.stream.offline")
-
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +64,12 @@ class Report:
         )
 
 
-@dataclass(slots=True)
-class _Clip:
-    """What the first pass learns. times: s, rising over all sessions. cuts: frames that begin another scene."""
-
-    roi: Roi
-    nominal: float | None = None
-    times: list[float] = field(default_factory=list)
-    cuts: list[int] = field(default_factory=list)
-
-
-class _StoppedError(Exception):
-    """The person does not want to wait."""
-
-
 def magnify_file(
     source: Path,
     out: Path,
     *,
     mode: Mode = "paper",
+    method: Method = "deepmag",
     gain: float = 10.0,
     roi: Region = "auto",
     lossless: bool = False,
@@ -95,60 +80,49 @@ def magnify_file(
 ) -> Report:
     """Magnify ``source`` (a video file) into ``out`` (.mkv, .mp4, .mov); one picture out for each picture in.
 
+    method: the network's, or a linear one, for which ``mode`` and ``roi`` do not matter.
     progress: called with a stage's name and the share of it that is done, in [0, 1]. stop: asked between pictures;
     once true, what is written so far is made playable and the report says how much it is. ascender, detector: the
     package's own where not given. Raises ValueError, SourceError or RendererError, each with one line for a person.
     """
-    Settings(gain=gain, mode=mode, roi=roi)  # raises ValueError where a value is out of range
+    Settings(gain=gain, mode=mode, roi=roi, method=method)  # raises ValueError where a value is out of range
     recorder = Recorder(out, rate=lambda: rate, lossless=lossless, source=source)
     rate = 30.0
     recorder.open()
-    written, clip = 0, None
+    written, clip, chosen = 0, Timeline(), None
     try:
-        clip = _Clip(_choose_region(source, roi, detector, stop))
-        with (
-            tempfile.TemporaryFile() as reduced,
-            tempfile.TemporaryFile() as added,
-            tempfile.TemporaryFile() as logs,
-        ):
+        region = "full" if method != "deepmag" else roi  # a linear method magnifies the whole picture
+        chosen = _choose_region(source, region, detector, stop)
+        with contextlib.ExitStack() as files:
+            first, added, logs = (files.enter_context(tempfile.TemporaryFile()) for _ in range(3))
             try:
-                small = _reduce(source, clip, reduced, progress, stop)
-                rate = clip_rate(clip.times, clip.nominal)
-                factors = _factors(small, clip, rate, added, logs, ascender, mode, gain, progress, stop)
+                if method == "deepmag":
+                    small = _reduce(source, chosen, clip, first, progress, stop)
+                    rate = clip_rate(clip.times, clip.nominal)
+                    factors = _factors(small, clip, rate, added, logs, ascender, mode, gain, progress, stop)
+                    drawn = _draw(source, chosen, small, factors, stop)
+                else:
+                    linear = METHODS[method]
+                    coefficients = analyse_file(source, linear, clip, first, progress, stop)
+                    rate = clip_rate(clip.times, clip.nominal)
+                    filter_file(linear, coefficients, clip, rate, progress, stop)
+                    drawn = draw_file(source, linear, coefficients, gain, stop)
             except OSError as error:
                 raise ValueError(
                     f"cannot keep what lies between the passes in {tempfile.gettempdir()}: {error.strerror}; free "
                     "some space there or set TMPDIR to a folder on another disk"
                 ) from None
-            for magnified in _draw(source, clip, small, factors, stop):
+            for magnified in drawn:
                 recorder.render(magnified)
                 written += 1
                 progress("writing", written / len(clip.times))
-    except _StoppedError:
+    except StoppedError:
         pass
     finally:
         recorder.close()
-    if clip is None:
+    if chosen is None:
         return Report(out, 0, 0, rate, (0, 0, 0, 0), "")
-    return Report(out, written, len(clip.times), rate, clip.roi.box, clip.roi.kind)
-
-
-def _frames(source: Path, stop: Callable[[], bool], notes: _Clip | None = None) -> Iterator[Frame]:
-    """All pictures of the file. Raises _StoppedError, SourceError, and ValueError for a change of size."""
-    video = VideoSource(Address("file", str(source)), pace="max")
-    size: tuple[int, ...] | None = None
-    for frame in video.frames(threading.Event()):
-        if stop():
-            raise _StoppedError
-        if size is not None and frame.image.shape != size:
-            raise ValueError(
-                f"{source}: the picture's size changes from {size[1]}x{size[0]} to {frame.image.shape[1]}x"
-                f"{frame.image.shape[0]} at picture {frame.seq + 1}: cut the clip there and magnify each part"
-            )
-        size = frame.image.shape
-        if notes is not None:
-            notes.nominal = video.nominal_rate
-        yield frame
+    return Report(out, written, len(clip.times), rate, chosen.box, chosen.kind)
 
 
 def _choose_region(
@@ -162,7 +136,7 @@ def _choose_region(
     size = (0, 0)
     if region == "auto" and detector is None:
         detector = load_face_detector()
-    for frame in _frames(source, stop):
+    for frame in read_frames(source, stop):
         size = (frame.image.shape[1], frame.image.shape[0])
         if region != "auto" or detector is None or frame.pts > GIVE_UP:
             break
@@ -192,23 +166,14 @@ def _median_face(found: list[Face]) -> list[Face]:
 
 
 def _reduce(
-    source: Path, clip: _Clip, store: Any, progress: Progress, stop: Callable[[], bool]
+    source: Path, roi: Roi, clip: Timeline, store: Any, progress: Progress, stop: Callable[[], bool]
 ) -> NDArray[np.float32]:
     """First pass: the region of each picture, reduced, (T, 3, L, L), in the file ``store``."""
-    x, y, w, h = clip.roi.box
-    length = _length(source)
-    before: NDArray[np.float32] | None = None
-    session, offset = 0, 0.0
-    for frame in _frames(source, stop, clip):
-        if frame.session != session:
-            # another clock: whatever time went by, what came before says nothing about what follows
-            session, offset = frame.session, (clip.times[-1] if clip.times else 0.0) + 1.0
-            clip.cuts.append(len(clip.times))
+    x, y, w, h = roi.box
+    length = stated_length(source)
+    for frame in read_frames(source, stop, clip):
         small = reduce_frame(frame.image[y : y + h, x : x + w])
-        if before is not None and is_scene_cut(before, small):
-            clip.cuts.append(len(clip.times))
-        before = small
-        clip.times.append(frame.pts + offset)
+        clip.add(frame, small)
         store.write(small.tobytes())
         progress("reading", min(1.0, frame.pts / length) if length else 0.0)
     store.flush()
@@ -218,7 +183,7 @@ def _reduce(
 
 def _factors(
     small: NDArray[np.float32],
-    clip: _Clip,
+    clip: Timeline,
     rate: float,
     added: Any,
     logs: Any,
@@ -267,29 +232,21 @@ def _stretch(
         steps[block] = step
         progress("magnifying", (stretch.start + block.stop) / total)
         if stop():
-            raise _StoppedError
+            raise StoppedError
     log_factors(steps, rate, stretch.ticks, out=factors[stretch.start : stretch.stop])
 
 
 def _draw(
     source: Path,
-    clip: _Clip,
+    roi: Roi,
     small: NDArray[np.float32],
     factors: NDArray[np.float32],
     stop: Callable[[], bool],
 ) -> Iterator[MagnifiedFrame]:
     """Second pass (Eq. 17)."""
-    for i, frame in enumerate(_frames(source, stop)):
+    for i, frame in enumerate(read_frames(source, stop)):
         if i >= len(small):  # a file that still grows
             return
         factor = np.clip(factors[i], -MAX_LOG_FACTOR, MAX_LOG_FACTOR)
-        image = magnify_frame(frame.image, np.asarray(small[i]), np.asarray(factor), clip.roi.box)
-        yield MagnifiedFrame(frame, image, 0.0, NO_RATE, clip.roi.box, frame.arrived)
-
-
-def _length(source: Path) -> float:
-    """Length of a file as it states itself, s; 0 where it does not."""
-    import av
-
-    with av.open(str(source), metadata_errors="replace") as container:
-        return container.duration / av.time_base if container.duration else 0.0
+        image = magnify_frame(frame.image, np.asarray(small[i]), np.asarray(factor), roi.box)
+        yield MagnifiedFrame(frame, image, 0.0, NO_RATE, roi.box, frame.arrived)

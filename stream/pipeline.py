@@ -7,7 +7,7 @@ import threading
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from deepmag.stream.capture.thread import CaptureThread
 from deepmag.stream.engine import Engine, FaceFinder
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from deepmag.stream.capture.source import Source
     from deepmag.stream.face import FaceDetector
     from deepmag.stream.frames import MagnifiedFrame, PulseReading
+    from deepmag.stream.magnifier import Magnifier
     from deepmag.stream.render.renderer import Renderer
     from deepmag.stream.render.thread import Policy
 
@@ -42,17 +43,24 @@ CLOSE_TIMEOUT = 20.0  # s for a renderer to finish what waits
 log = logging.getLogger("deepmag.stream.pipeline")
 
 
+class _Options(TypedDict):
+    clock: Callable[[], float]
+    nominal_rate: Callable[[], float | None]
+    lag: float
+
+
 class Pipeline:
     """Runs one source. Implements ``Control``.
 
     pace: "file": as a camera would deliver, late frames are dropped and counted; "max": as fast as possible, nothing
     is dropped, one frame out for each frame in. slow: s by which each frame is held up on purpose (benchmarks).
+    ascender: None where ``settings.method`` is a linear one, which needs no network.
     """
 
     def __init__(
         self,
         source: Source,
-        ascender: Ascender,
+        ascender: Ascender | None,
         detector: FaceDetector | None,
         settings: Settings,
         *,
@@ -64,20 +72,12 @@ class Pipeline:
         self._clock = clock
         self._pace = pace
         self._live = LiveSettings(settings)
-        self._backend = ascender.description
         ring_age = MAX_AGE if pace == "file" else None
         self.ring = FrameRing(
             RING_CAPACITY, policy="drop_oldest" if pace == "file" else "wait", max_age=ring_age, clock=clock
         )
         self.capture = CaptureThread(source, self.ring, clock=clock)
-        self.magnifier = PulseMagnifier(
-            ascender,
-            RoiTracker(),
-            PulseRate(),
-            clock=clock,
-            nominal_rate=lambda: self.nominal_rate,
-            lag=settings.lag,
-        )
+        self.magnifier, self._backend = self._choose_magnifier(settings, ascender)
         finder = FaceFinder(detector, at_once=pace == "max")
         self.engine = Engine(
             self.ring, self.magnifier, self._live, finder, self._publish, clock=clock, slow=slow
@@ -90,6 +90,21 @@ class Pipeline:
         self._reading: PulseReading | None = None
         self._first_picture: float | None = None
         self._started = False
+
+    def _choose_magnifier(self, settings: Settings, ascender: Ascender | None) -> tuple[Magnifier, str]:
+        """The magnifier of ``settings.method``, and what runs it, in words."""
+        options: _Options = {
+            "clock": self._clock, "nominal_rate": lambda: self.nominal_rate, "lag": settings.lag,
+        }  # fmt: skip
+        if settings.method == "deepmag":
+            if ascender is None:
+                raise ValueError("the method deepmag needs a network")
+            return PulseMagnifier(ascender, RoiTracker(), PulseRate(), **options), ascender.description
+        from deepmag.models.baselines.methods import METHODS
+        from deepmag.stream.linear_magnifier import LinearMagnifier
+
+        method = METHODS[settings.method]
+        return LinearMagnifier(method, RoiTracker(), PulseRate(), **options), f"{method.name} on the CPU"
 
     @property
     def renderers(self) -> tuple[RenderThread, ...]:

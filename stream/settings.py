@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 Mode = Literal["steady", "paper"]
+Method = Literal["deepmag", "evm", "evm-motion", "vam"]
 Region = Literal["auto", "full"] | tuple[int, int, int, int]
 
 GAIN_RANGE = (1.0, 100.0)  # times
@@ -17,6 +18,7 @@ LAG_RANGE = (0.0, 2.0)  # s
 class Settings:
     """gain: times. mode: ascent mode. lag: s. roi: "auto", "full" or (x, y, w, h) in px of the source.
 
+    method: "deepmag", the network, or a linear baseline; it is fixed when a pipeline starts.
     Raises ValueError, in words for the person who typed it, where a value is out of range.
     """
 
@@ -24,6 +26,7 @@ class Settings:
     mode: Mode = "steady"
     lag: float = 0.25
     roi: Region = "auto"
+    method: Method = "deepmag"
 
     def __post_init__(self) -> None:
         if not GAIN_RANGE[0] <= self.gain <= GAIN_RANGE[1]:
@@ -34,6 +37,8 @@ class Settings:
             raise ValueError(f"lag must be between {LAG_RANGE[0]:g} and {LAG_RANGE[1]:g} s, not {self.lag:g}")
         if self.mode not in get_args(Mode):
             raise ValueError(f"mode must be one of {', '.join(get_args(Mode))}, not {self.mode}")
+        if self.method not in get_args(Method):
+            raise ValueError(f"method must be one of {', '.join(get_args(Method))}, not {self.method}")
         if isinstance(self.roi, tuple):
             if len(self.roi) != 4 or min(self.roi) < 0 or min(self.roi[2:]) < 36:
                 raise ValueError("roi must be X,Y,W,H with at least 36 pixels on each side")

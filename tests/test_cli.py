@@ -84,9 +84,9 @@ def test_help_teaches_every_command() -> None:
     whole = Command("--help")
     parts = {name: Command(name, "--help") for name in ("live", "magnify", "train", "doctor", "bench")}
     taught = {
-        "live": ("SOURCE", "--gain", "--mode", "--lag", "--roi", "--show",
+        "live": ("SOURCE", "--gain", "--mode", "--method", "--lag", "--roi", "--show",
                  "--record", "--lossless", "--vitals", "--pace", "demo", "rtsp://"),
-        "magnify": ("IN", "OUT", "--gain", "--mode"),
+        "magnify": ("IN", "OUT", "--gain", "--mode", "--method"),
         "train": ("pulse", "--out", "--device"),
         "doctor": ("--json", "missing"),
         "bench": ("--seconds", "--size", "--fps", "--mode", "--json"),
@@ -138,6 +138,21 @@ def test_bad_options_are_refused_before_anything_starts(tmp_path: Path) -> None:
         lag.says_one_line("lag must be between 0 and 2")
         unseen.says_one_line("nobody sees")
         size.says_one_line("WIDTHxHEIGHT")
+
+
+def test_the_baselines_run_on_a_file_live_and_offline(tmp_path: Path, clip: Path) -> None:
+    fast = ("--pace", "max", "--roi", "full", "--record")
+    live = Command("live", clip, "--method", "evm", *fast, tmp_path / "evm.mkv")
+    offline = Command("magnify", clip, tmp_path / "vam.mkv", "--method", "vam")
+    wrong = Command("live", clip, "--method", "magic", *fast, tmp_path / "none.mkv")
+    with commands(live, offline, wrong):
+        for command in (live, offline):
+            code, _, error = command.end()
+            assert code == 0, error
+        code, _, error = wrong.end()
+        assert code == 2
+        assert "magic" in error
+    assert pictures_in(tmp_path / "evm.mkv") == pictures_in(tmp_path / "vam.mkv") == 90
 
 
 @pytest.mark.skipif(not available(), reason="GStreamer's RTSP server is not installed")

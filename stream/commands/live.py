@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from deepmag.stream.cli import fail, set_up_logging
-from deepmag.stream.settings import Region, Settings
+from deepmag.stream.settings import Method, Region, Settings
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -89,6 +89,13 @@ def live(
             help="steady: along a smoothed direction, clean. paper: Eq. 4 of the paper to the letter."
         ),
     ] = "steady",
+    method: Annotated[
+        Method,
+        typer.Option(
+            help="deepmag: the network, which follows the pulse. Linear baselines, which magnify all that changes in "
+            "the band: evm and evm-motion (Eulerian), vam (acceleration). --mode matters for deepmag only."
+        ),
+    ] = "deepmag",
     lag: Annotated[
         float,
         typer.Option(
@@ -147,7 +154,7 @@ def live(
     """Magnify while it plays. Ctrl-C ends it; recordings are complete."""
     set_up_logging(log_level)
     try:
-        settings = Settings(gain=gain, mode=mode, lag=lag, roi=parse_region(roi))
+        settings = Settings(gain=gain, mode=mode, lag=lag, roi=parse_region(roi), method=method)
     except ValueError as error:
         fail(str(error), 2)
     shown = tuple(show) if show else ((Show.NONE,) if pace == "max" else (Show.PAGE,))
@@ -223,7 +230,8 @@ def _build(
     try:
         address = parse_address(source) if source is not None else default_address()
         opened = open_source(address, transport=transport, pace=pace, loop=loop)
-        ascender = open_ascender(PULSE, runtime, device, threads)
+        needed = settings.method == "deepmag"
+        ascender = open_ascender(PULSE, runtime, device, threads) if needed else None
     except (ValueError, AscenderUnavailableError) as error:
         fail(str(error))
     log.info("source: %s", address.name)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from deepmag.stream.cli import fail, set_up_logging
-from deepmag.stream.settings import Settings
+from deepmag.stream.settings import Method, Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -28,6 +28,13 @@ def magnify(
             help="paper: Algorithm 1 to the letter (gain 10 is its own step size). steady: smoothed direction."
         ),
     ] = "paper",
+    method: Annotated[
+        Method,
+        typer.Option(
+            help="deepmag: the network, which follows the pulse. Linear baselines, which magnify all that changes in "
+            "the band: evm and evm-motion (Eulerian), vam (acceleration). --mode matters for deepmag only."
+        ),
+    ] = "deepmag",
     roi: Annotated[
         str, typer.Option(help="auto: the face. full: the whole picture. X,Y,W,H: a box in pixels.")
     ] = "auto",
@@ -46,7 +53,7 @@ def magnify(
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
-        settings = Settings(gain=gain, mode=mode, roi=parse_region(roi))
+        settings = Settings(gain=gain, mode=mode, roi=parse_region(roi), method=method)
     except ValueError as error:
         fail(str(error), 2)
     with Progress(
@@ -62,6 +69,7 @@ def magnify(
                 source,
                 out,
                 mode=settings.mode,
+                method=settings.method,
                 gain=settings.gain,
                 roi=settings.roi,
                 lossless=lossless,

@@ -1,0 +1,100 @@
+"""Linear video magnification: coefficients of each frame, one temporal filter for all of them, and the way back.
+
+A method is three functions without a memory. Whole clips are filtered here, without delay; the live path slides a
+window over the same coefficients, with a kernel designed from the same temporal filter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepmag.models.temporal import Band
+
+Floats = NDArray[np.float32]
+
+COLUMN_BYTES = 1 << 25  # of float64 that the filter works on at once
+
+
+class LinearMethod(Protocol):
+    """A linear magnifier. Pictures are (H, W, 3) uint8, RGB."""
+
+    @property
+    def name(self) -> str:
+        """What ``--method`` calls it."""
+        ...
+
+    @property
+    def band(self) -> Band:
+        """Where the signal is expected, Hz."""
+        ...
+
+    def analyse(self, image: NDArray[np.uint8]) -> Floats:
+        """Coefficients of one frame, float32, of a shape that depends on the picture's size only."""
+        ...
+
+    def temporal_kernel(self, rate: float) -> NDArray[np.float64]:
+        """Zero-phase FIR response, odd length, centred, at ``rate`` Hz. Raises ValueError for a rate too low."""
+        ...
+
+    def filter_clip(self, coefficients: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
+        """Filter a whole clip's coefficients (T, ...) without delay. Raises ValueError as `temporal_kernel` does."""
+        ...
+
+    def synthesise(self, image: NDArray[np.uint8], filtered: Floats, gain: float) -> NDArray[np.uint8]:
+        """Add ``gain - 1`` times the filtered coefficients of a frame to it. Returns a new picture."""
+        ...
+
+
+def filter_stretch(
+    method: LinearMethod,
+    coefficients: Floats,
+    rate: float,
+    ticks: NDArray[np.int64] | None = None,
+    out: Floats | None = None,
+) -> Floats:
+    """Filter the coefficients of one stretch of a clip, in which time goes on, without delay.
+
+    coefficients: (T, ...). rate: ticks per second. ticks: (T-1,) of the uniform clock that each frame pair spans,
+    one for each where not given; between frames that are further apart the coefficients are interpolated.
+    out: like ``coefficients``, written to where given; it may be the same array, and both may lie in a file.
+    Raises ValueError for a rate too low for the method.
+    """
+    count = len(coefficients)
+    if out is None:
+        out = np.empty_like(coefficients)
+    if count < 2:
+        out[:] = 0.0
+        return out
+    place = np.arange(count) if ticks is None else np.concatenate([[0], np.cumsum(ticks)])
+    clock = np.arange(place[-1] + 1)
+    after = np.clip(np.searchsorted(place, clock), 1, count - 1)
+    span = np.maximum(place[after] - place[after - 1], 1)
+    share = ((clock - place[after - 1]) / span)[:, None]
+    source, target = coefficients.reshape(count, -1), out.reshape(count, -1)
+    width = max(1, COLUMN_BYTES // (8 * len(clock)))
+    for a in range(0, source.shape[1], width):
+        columns = slice(a, a + width)
+        block = source[:, columns].astype(np.float64)
+        uniform = (1.0 - share) * block[after - 1] + share * block[after]
+        target[:, columns] = method.filter_clip(uniform, rate)[place]
+    return out
+
+
+def magnify_linear(
+    method: LinearMethod, images: Sequence[NDArray[np.uint8]], rate: float, gain: float
+) -> Iterator[NDArray[np.uint8]]:
+    """Magnify a whole clip without delay, in two passes over it.
+
+    images: (H, W, 3) uint8 each, all of one size. rate: frames per second. gain: times that the signal grows to,
+    so that 1 gives the very frames. Raises ValueError for fewer than two frames, or a rate too low for the method.
+    """
+    if len(images) < 2:
+        raise ValueError("a clip needs at least two pictures to be magnified")
+    coefficients = np.stack([method.analyse(image) for image in images])
+    filtered = filter_stretch(method, coefficients, rate, out=coefficients)
+    for image, added in zip(images, filtered, strict=True):
+        yield method.synthesise(image, added, gain)
