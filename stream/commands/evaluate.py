@@ -1,0 +1,93 @@
+"""``deepmag evaluate``: the paper's evaluation, on people whose pulse is known, as a report to make again."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deepmag.stream.cli import fail, set_up_logging
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("evaluate")(evaluate)
+
+
+def evaluate(
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Fewer, shorter and smaller clips: within 10 minutes on two cores."),
+    ] = False,
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="DIR", help="Folder for report.md, figures and evaluate.json."),
+    ] = Path("evaluation"),
+    seed: Annotated[int, typer.Option(help="Of the synthetic people.", min=0)] = 1,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of real clips, with a clips.json; else they are left out."),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Weights to judge, .safetensors; else those that ship."),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Processes, one thread each; else one a core.", min=1)
+    ] = None,
+) -> None:
+    """Judge the magnifiers on synthetic people whose pulse is known. Ctrl-C keeps the numbers of the finished clips."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from deepmag.models.weights import PULSE
+    from deepmag.stream.evaluation.plan import full_plan, quick_plan
+
+    set_up_logging("warning")
+    try:
+        import matplotlib  # noqa: F401 - only to know whether the figures can be drawn
+    except ImportError:
+        fail("the figures need matplotlib: pip install 'deepmag[evaluate]'")
+    from deepmag.stream.capture.source import SourceError
+    from deepmag.stream.evaluation.real import read_clips
+    from deepmag.stream.evaluation.run import evaluate as run
+    from deepmag.stream.evaluation.setup import default_jobs
+
+    stop = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    plan = quick_plan(seed) if quick else full_plan(seed)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[jobs]}"),
+        TimeRemainingColumn(),
+    )
+    try:
+        real = read_clips(data) if data is not None else []
+        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            bar = progress.add_task("starting", total=1.0, jobs="")
+
+            def report(stage: str, done: int, of: int, share: float) -> None:
+                progress.update(bar, description=stage, completed=share, jobs=f"{done} of {of}")
+
+            outcome = run(
+                plan,
+                out,
+                weights or PULSE,
+                jobs=jobs or default_jobs(plan),
+                real=real,
+                progress=report,
+                stop=stop.is_set,
+            )
+    except (ValueError, SourceError, OSError, RuntimeError) as error:
+        fail(str(error))
+    if not outcome.complete:
+        fail(
+            f"stopped after {outcome.clips} of {outcome.of} clips; their numbers are in {outcome.files[0]}",
+            130,
+        )
+    typer.echo(f"{out / 'report.md'}: {outcome.clips} clips; every number is in {out / 'evaluate.json'}")

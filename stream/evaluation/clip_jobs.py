@@ -1,0 +1,267 @@
+"""One synthetic clip, one job: make it, run the methods on it, keep the numbers and what the figures show."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepmag.models.synthetic.clip import SyntheticClip, make_clip
+from deepmag.stream.evaluation import exhibits, store
+from deepmag.stream.evaluation.measurement import Measured, measure, reduce_clip
+from deepmag.stream.evaluation.methods import OFFLINE, magnify_clip, strength_of_gamma
+from deepmag.stream.evaluation.plan import (
+    FAIR_METHOD,
+    GAMMAS,
+    LARGE,
+    RATE,
+    REFERENCE_STRENGTH,
+    Plan,
+    Subject,
+    Task,
+)
+from deepmag.stream.evaluation.remembered import RememberingAscender
+from deepmag.stream.evaluation.scores import Scores, Truth, score_picture, score_pulse, truth_of
+from deepmag.stream.evaluation.verdict import NOTHING
+from deepmag.stream.evaluation.workers import tick
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+MAKE = 15.0  # units of work, about seconds of a quick run: to make a clip
+RUN = 2.0  # to run a method and score it
+PAPER_RUN = 12.0  # more, the first time that `paper` runs: N = 20
+
+
+@dataclass
+class ClipResult:
+    """What one clip gave.
+
+    phase: "reference" (each method at gain 10, to find the strengths) or "judged". amplitude: RMS of the pulse in the
+    skin's green, grey levels; relative: the same as a share of that green. scores: by comparison and method. seconds:
+    of processor time, by stage. exhibits: arrays for the figures; not written to evaluate.json.
+    """
+
+    subject: Subject
+    task: Task
+    phase: str
+    bpm: float
+    amplitude: float
+    relative: float
+    scores: dict[str, dict[str, Scores]]
+    measurement: Measured
+    seconds: dict[str, float] = field(default_factory=dict)
+    exhibits: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ReferenceJob:
+    """Each of ``methods`` at gain 10 on one clip: how coherently it magnifies, and how well the rate is measured.
+
+    The clip is left in ``folder`` for a later look, where it fits. reduced: whether to hand back its reduced frames.
+    """
+
+    plan: Plan
+    subject: Subject
+    task: Task
+    methods: tuple[str, ...]
+    weights: Path
+    folder: Path | None = None
+    reduced: bool = False
+
+    @property
+    def cost(self) -> float:
+        """Work in all."""
+        return MAKE + RUN * len(self.methods) + (PAPER_RUN if "paper" in self.methods else 0.0)
+
+    def run(self) -> ClipResult:
+        """Do it."""
+        bench = _Bench(self.plan, self.subject, self.task, self.weights, self.folder)
+        result = bench.result("reference")
+        with bench.timed("measure"):
+            small = reduce_clip(bench.clip.video, bench.clip.region)
+            result.measurement = measure(bench.ascender, small, bench.truth.colour, RATE, bench.clip.bpm)
+        for method in self.methods:
+            magnified = bench.magnify(method, REFERENCE_STRENGTH)
+            with bench.timed("score"):
+                scores = score_pulse(bench.clip, bench.truth, magnified, REFERENCE_STRENGTH)
+            result.scores.setdefault("reference", {})[method] = scores
+        if self.reduced:
+            result.exhibits["small"] = small
+        if self.folder is not None:
+            with bench.timed("keep"):
+                store.keep(self.folder, bench.name, bench.clip)
+        return result
+
+
+@dataclass(frozen=True)
+class JudgeJob:
+    """All methods on one clip: at equal visible magnification, at a large one, and `paper` at several steps.
+
+    matched, large: strengths by method. factor: true magnification that ``matched`` stands for. shown: whether this
+    clip is the one that the figures of its task show.
+    """
+
+    plan: Plan
+    subject: Subject
+    task: Task
+    matched: tuple[tuple[str, float], ...]
+    large: tuple[tuple[str, float], ...]
+    factor: float
+    weights: Path
+    folder: Path | None = None
+    shown: bool = False
+
+    @property
+    def cost(self) -> float:
+        """Work in all."""
+        offline = len(OFFLINE) * PAPER_RUN if self.plan.offline else 0.0
+        runs = len(self.matched) + len(self.large) + self._gammas + int(self._fair)
+        return MAKE + PAPER_RUN + RUN * runs + offline
+
+    @property
+    def _gammas(self) -> int:
+        return len(GAMMAS) if self.task == "C" or (self.shown and self.task == "B") else 0
+
+    @property
+    def _fair(self) -> bool:
+        return self.task in self.plan.fair_tasks and self.task != "A"
+
+    def run(self) -> ClipResult:
+        """Do it."""
+        bench = _Bench(self.plan, self.subject, self.task, self.weights, self.folder)
+        result = bench.result("judged")
+        if self.task != "A":  # a still person's is measured with the reference
+            with bench.timed("measure"):
+                small = reduce_clip(bench.clip.video, bench.clip.region)
+                result.measurement = measure(bench.ascender, small, bench.truth.colour, RATE, bench.clip.bpm)
+        if self._fair:
+            magnified = bench.magnify(FAIR_METHOD, REFERENCE_STRENGTH)
+            scores = score_pulse(bench.clip, bench.truth, magnified, REFERENCE_STRENGTH)
+            result.scores["reference"] = {FAIR_METHOD: scores}
+        shown = exhibits.Exhibits(bench.clip, self.task) if self.shown else None
+        matched = dict(self.matched)
+        if self.plan.offline:
+            matched |= {name: matched[name.removesuffix("-offline")] for name in OFFLINE}
+        for method, strength in matched.items():
+            magnified = bench.magnify(method, strength)
+            result.scores.setdefault("matched", {})[method] = bench.scores(magnified, self.factor)
+        for method, strength in dict(self.large).items():
+            magnified = bench.magnify(method, strength)
+            result.scores.setdefault("large", {})[method] = bench.scores(magnified, LARGE)
+            if shown is not None:
+                shown.scan(method, magnified)
+        with bench.timed("score"):
+            floor = score_picture(bench.clip, bench.clip.video, LARGE, self.plan.ssim_every, tick)
+        result.scores["large"][NOTHING] = floor | {"residual": 1.0}
+        for times in GAMMAS if self._gammas else ():
+            magnified = bench.magnify("paper", strength_of_gamma(times))
+            if self.task == "C":
+                result.scores.setdefault("gamma", {})[f"{times:g}"] = bench.scores(magnified, self.factor)
+            if shown is not None:
+                shown.trace(times, magnified)
+        if shown is not None:
+            result.exhibits |= shown.arrays
+        return result
+
+
+class _Bench:
+    """One clip on the table, with its truth, a stopwatch and an ascender that knows what it has seen."""
+
+    def __init__(self, plan: Plan, subject: Subject, task: Task, weights: Path, folder: Path | None) -> None:
+        self.plan, self.subject, self.task = plan, subject, task
+        self.name = f"{subject.seed}-{task}"
+        self.seconds: dict[str, float] = {}
+        self.ascender = RememberingAscender(_ascender(weights, plan.iterations))
+        self._ran_paper = False
+        with self.timed("make"):
+            kept = store.recall(folder, self.name) if folder is not None else None
+            if kept is not None:
+                tick(MAKE)
+            self.clip: SyntheticClip = kept or self._make()
+        with self.timed("score"):
+            self.truth: Truth = truth_of(self.clip)
+
+    def _make(self) -> SyntheticClip:
+        done = 0
+
+        def progress(now: int, of: int) -> None:
+            nonlocal done
+            tick(MAKE * (now - done) / of)
+            done = now
+
+        return make_clip(
+            self.task,
+            seed=self.subject.seed,
+            seconds=self.plan.seconds,
+            rate=RATE,
+            size=self.plan.size,
+            melanin=self.subject.melanin,
+            factor=LARGE,
+            progress=progress,
+        )
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add what the block takes to a stage's seconds, of processor time: what else the machine does is no matter."""
+        began = time.process_time()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.process_time() - began
+
+    def result(self, phase: str) -> ClipResult:
+        """A result of this clip without scores; its seconds go on counting."""
+        return ClipResult(
+            self.subject,
+            self.task,
+            phase,
+            self.clip.bpm,
+            self.truth.amplitude,
+            self.truth.relative,
+            {},
+            {},
+            self.seconds,
+        )
+
+    def magnify(self, method: str, strength: float) -> NDArray[np.uint8]:
+        """Run a method on the clip."""
+        first = method == "paper" and not self._ran_paper
+        self._ran_paper |= first
+        cost = RUN + (PAPER_RUN if first or method in OFFLINE else 0.0)
+        done = 0.0
+
+        def progress(share: float) -> None:
+            nonlocal done
+            tick(cost * (share - done))
+            done = share
+
+        with self.timed(method):
+            return magnify_clip(
+                method,
+                self.clip.video,
+                RATE,
+                self.clip.region,
+                strength,
+                ascender=self.ascender,
+                progress=progress,
+            )
+
+    def scores(self, magnified: NDArray[np.uint8], factor: float) -> Scores:
+        """All scores of a magnified clip."""
+        with self.timed("score"):
+            picture = score_picture(self.clip, magnified, factor, self.plan.ssim_every, tick)
+            return picture | score_pulse(self.clip, self.truth, magnified, factor)
+
+
+@lru_cache(maxsize=1)
+def _ascender(weights: Path, iterations: int) -> Any:
+    """One thread: the cores are busy with other clips. Opened once in each process."""
+    from deepmag.export.runtime import open_ascender
+
+    return open_ascender(weights, device="cpu", threads=1, paper_iterations=iterations)

@@ -1,0 +1,145 @@
+"""All magnifiers behind one function: a clip in, a clip out.
+
+`paper` and `steady` run as `deepmag live` does, frame by frame with a lag of 0.25 s; so do the linear baselines.
+`paper-offline` and `steady-offline` work on the whole clip, without delay, as `deepmag magnify` does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, cast, get_args
+
+import numpy as np
+
+from deepmag.models.magnify import log_factors, magnify_steps
+from deepmag.models.reconstruction import magnify_frame
+from deepmag.models.representation import reduce_frame
+from deepmag.stream.frames import Frame
+from deepmag.stream.magnifier import MAX_LOG_FACTOR, PulseMagnifier
+from deepmag.stream.roi import RoiTracker, clamp_box
+from deepmag.stream.settings import Mode, Settings
+from deepmag.stream.vitals import PulseRate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from deepmag.export.runtime import Ascender
+    from deepmag.stream.face import Face
+    from deepmag.stream.frames import MagnifiedFrame
+
+LINEAR = ("evm", "vam")
+METHODS = (*LINEAR, "paper", "steady")
+OFFLINE = ("paper-offline", "steady-offline")
+LAG = 0.25  # s
+PAPER_STRENGTH = 10.0  # the gain at which `paper` takes the paper's own step
+
+
+class LiveMagnifier(Protocol):
+    """Frames in, magnified frames out, in order and one for one."""
+
+    def push(
+        self, frame: Frame, settings: Settings, faces: Sequence[Face] | None = None
+    ) -> list[MagnifiedFrame]:
+        """Take the next frame; returns what is now complete."""
+
+    def flush(self) -> list[MagnifiedFrame]:
+        """What is still inside."""
+
+
+def strength_of_gamma(times: float) -> float:
+    """The gain that is ``times`` the paper's step: what is added is proportional to both."""
+    return 1.0 + times * (PAPER_STRENGTH - 1.0)
+
+
+def magnify_clip(
+    method: str,
+    video: NDArray[np.uint8],
+    rate: float,
+    region: tuple[int, int, int, int],
+    strength: float,
+    *,
+    ascender: Ascender | None = None,
+    progress: Callable[[float], None] = lambda _share: None,
+) -> NDArray[np.uint8]:
+    """Magnify a clip. video: (T, H, W, 3) RGB. rate: Hz. region: (x, y, w, h), px. Returns a clip of the same shape.
+
+    strength: total gain; for `paper` gain 10 is the paper's own step, and what is added is proportional to gain - 1.
+    ascender: what runs the network, by default the shipped weights on one thread. progress: called with the share that
+    is done. Raises ValueError for an unknown method, a strength out of range or a region outside the picture.
+    """
+    if method not in METHODS + OFFLINE:
+        raise ValueError(f"method must be one of {', '.join(METHODS + OFFLINE)}, not {method}")
+    box = clamp_box(region, (video.shape[2], video.shape[1]))
+    mode = cast("Mode", method.removesuffix("-offline"))
+    settings = Settings(gain=strength, mode=mode if mode in get_args(Mode) else "steady", lag=LAG, roi=box)
+    if ascender is None and method not in LINEAR:
+        from deepmag.export.runtime import open_ascender
+        from deepmag.models.weights import PULSE
+
+        ascender = open_ascender(PULSE, device="cpu", threads=1)
+    if method in OFFLINE:
+        assert ascender is not None
+        return _offline(ascender, video, rate, settings, box, progress)
+    return _live(_magnifier(method, ascender, rate), video, rate, settings, progress)
+
+
+def _magnifier(method: str, ascender: Ascender | None, rate: float) -> LiveMagnifier:
+    """The live magnifier that ``method`` names, as the engine makes it; time is the clip's own."""
+    tracker, meter = RoiTracker(), PulseRate()
+    if method in LINEAR:
+        from deepmag.models.baselines.methods import METHODS as BASELINES
+        from deepmag.stream.linear_magnifier import LinearMagnifier
+
+        return LinearMagnifier(
+            BASELINES[method], tracker, meter, clock=lambda: 0.0, nominal_rate=lambda: rate, lag=LAG
+        )
+    assert ascender is not None
+    return PulseMagnifier(ascender, tracker, meter, clock=lambda: 0.0, nominal_rate=lambda: rate, lag=LAG)
+
+
+def _live(
+    magnifier: LiveMagnifier,
+    video: NDArray[np.uint8],
+    rate: float,
+    settings: Settings,
+    progress: Callable[[float], None],
+) -> NDArray[np.uint8]:
+    shown = np.empty_like(video)
+    done = 0
+
+    def keep(ready: list[MagnifiedFrame]) -> None:
+        nonlocal done
+        for magnified in ready:
+            shown[magnified.frame.seq] = magnified.image
+            done += 1
+
+    for number, image in enumerate(video):
+        keep(magnifier.push(Frame(0, number, number / rate, 0.0, image), settings))
+        progress((number + 1) / len(video))
+    keep(magnifier.flush())
+    if done != len(video):
+        raise RuntimeError(f"{done} of {len(video)} pictures came out of the magnifier")
+    return shown
+
+
+def _offline(
+    ascender: Ascender,
+    video: NDArray[np.uint8],
+    rate: float,
+    settings: Settings,
+    box: tuple[int, int, int, int],
+    progress: Callable[[float], None],
+) -> NDArray[np.uint8]:
+    x, y, w, h = box
+    small = np.stack([reduce_frame(image[y : y + h, x : x + w]) for image in video])
+    # `paper` scales the step itself here, as the paper does; the live path scales what the filter makes of it.
+    factors = log_factors(magnify_steps(ascender, small, rate, settings.mode, settings.gain), rate)
+    progress(0.5)
+    shown = np.empty_like(video)
+    for i, image in enumerate(video):
+        magnify_frame(
+            image, small[i], np.clip(factors[i], -MAX_LOG_FACTOR, MAX_LOG_FACTOR), box, out=shown[i]
+        )
+    progress(1.0)
+    return shown

@@ -1,0 +1,179 @@
+"""Tables, fairness and verdict from numbers that are known, and real clips scored by known waves."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deepmag.models.metrics.traces import box_blocks
+from deepmag.models.synthetic.skin import fitzpatrick
+from deepmag.stream.evaluation import output, tables, verdict
+from deepmag.stream.evaluation.clip_jobs import ClipResult
+from deepmag.stream.evaluation.exhibits import turning_pixel
+from deepmag.stream.evaluation.plan import TONES, Subject, full_plan, people, quick_plan
+from deepmag.stream.evaluation.real import read_clips, score, square_around
+
+RATE = 30.0
+
+
+def result(tone: Any, task: Any, psnr: float, *, gain: float = 8.0, error: float = 0.5) -> ClipResult:
+    cell = {"psnr": psnr, "ssim": 0.99, "psnr_true": psnr, "gain": gain, "coherence": 0.9}
+    return ClipResult(
+        Subject(1, 0.1, tone), task, "judged", 70.0, 0.2, 0.002,
+        {
+            "matched": {"evm": cell, "steady": cell},
+            "gamma": {"1": cell} if task == "C" else {},
+            "reference": {"steady": cell},
+        },
+        {"network": {"bpm": 70.0 + error, "error": error, "snr": 3.0}},
+    )  # fmt: skip
+
+
+def test_the_spread_is_that_of_people_not_of_the_mean() -> None:
+    cells = tables.method_table([result("I-II", "A", 40.0), result("V-VI", "A", 44.0)], "matched")
+    assert cells["evm"]["A"]["psnr"] == {"mean": 42.0, "sd": pytest.approx(math.sqrt(8)), "n": 2}
+
+
+def test_what_cannot_be_measured_is_left_out_of_the_mean() -> None:
+    assert tables.summary([3.0, math.nan]) == {
+        "mean": 3.0,
+        "sd": pytest.approx(math.nan, nan_ok=True),
+        "n": 1,
+    }
+
+
+def test_measurement_is_counted_by_task_and_by_skin() -> None:
+    clips = [result("I-II", "A", 40.0, error=1.0), result("V-VI", "D", 40.0, error=3.0)]
+    table = tables.measurement_table(clips)
+    assert table["task"]["D"]["network"]["mae"]["mean"] == 3.0
+    assert table["tone"]["I-II"]["network"]["mae"]["mean"] == 1.0
+
+
+def test_fairness_names_the_worst_class_and_says_when_it_is_too_far_off() -> None:
+    clips = [result("I-II", "A", 40.0, gain=9.0), result("V-VI", "A", 40.0, gain=4.5, error=0.9)]
+    ratios = tables.fairness_table(clips)["ratios"]["A"]
+    assert ratios["gain"] == {"ratio": 2.0, "best": "I-II", "worst": "V-VI", "within": False}
+    assert ratios["coherence"]["within"]
+    assert ratios["rate_error"]["ratio"] == 1.0  # both below one beat per minute
+
+
+def test_a_class_without_any_magnification_is_not_called_fair() -> None:
+    clips = [result("I-II", "A", 40.0, gain=9.0), result("V-VI", "A", 40.0, gain=-0.5)]
+    ratio = tables.fairness_table(clips)["ratios"]["A"]["gain"]
+    assert ratio["ratio"] == math.inf
+    assert not ratio["within"]
+
+
+def test_the_verdict_says_no_where_the_numbers_do() -> None:
+    clips = [result("I-II", "A", 60.0), result("I-II", "C", 41.0), result("I-II", "D", 50.0)]
+    table1 = tables.method_table(clips, "matched")
+    found = {f.expectation: f for f in verdict.findings(table1, {}, tables.gamma_table(clips), {})}
+    evm = found["evm loses 3 dB or more from task A to D"]
+    assert evm.met
+    assert "loses 10.0 dB" in evm.figures
+    assert found["steady loses no more than 1 dB from task A to D"].met is False
+    assert found["vam loses 3 dB or more from task A to D"].met is None
+    (psnr,) = [f for name, f in found.items() if "PSNR" in name]
+    assert psnr.met is False
+
+
+def test_the_verdict_compares_with_the_truth_and_with_doing_nothing() -> None:
+    def cell(residual: float) -> dict[str, Any]:
+        return {"A": {"residual": {"mean": residual, "sd": 0.0, "n": 2}}}
+
+    large = {"evm": cell(2.0), "steady": cell(1.2), "unmagnified": cell(1.0)}
+    found = {f.expectation: f.met for f in verdict.findings({}, large, {}, {})}
+    assert found["at ten times, steady is nearer to the true video than all other methods, task A"] is True
+    assert found["at ten times, steady is nearer to the true video than the unmagnified one, task A"] is False
+
+
+def test_json_has_null_where_there_is_no_number(tmp_path: Path) -> None:
+    file = tmp_path / "x.json"
+    output.write_json(file, {"a": [math.nan, np.float32(1.5), 2, True], "b": math.inf, 3: None})
+    assert json.loads(file.read_text()) == {"a": [None, 1.5, 2, True], "b": None, "3": None}
+
+
+def test_a_partial_result_does_not_replace_a_complete_one(tmp_path: Path) -> None:
+    assert output.write_partial(tmp_path, {"complete": False}).name == "evaluate.json"
+    output.write_json(tmp_path / "evaluate.json", {"complete": True})
+    assert output.write_partial(tmp_path, {"complete": False}).name == "evaluate.partial.json"
+    assert json.loads((tmp_path / "evaluate.json").read_text())["complete"]
+
+
+def test_a_published_report_replaces_the_old_one_whole(tmp_path: Path) -> None:
+    (tmp_path / "report.md").write_text("old")
+    staging = output.Staging(tmp_path)
+    (staging.path / "report.md").write_text("new")
+    assert (tmp_path / "report.md").read_text() == "old"
+    assert staging.publish() == [tmp_path / "report.md"]
+    staging.discard()
+    assert [file.name for file in tmp_path.iterdir()] == ["report.md"]
+    assert (tmp_path / "report.md").read_text() == "new"
+
+
+def test_a_plan_has_people_of_every_skin_and_nobody_twice() -> None:
+    for plan in (quick_plan(3), full_plan(3)):
+        everybody = plan.subjects + plan.more
+        assert {who.tone for who in plan.subjects} == set(TONES)
+        assert len({who.seed for who in everybody}) == len(everybody)
+        for who in everybody:
+            assert ["I", "II", "III", "IV", "V", "VI"][fitzpatrick(who.melanin) - 1] in who.tone.split("-")
+    assert people(3, 2) == people(3, 2)
+    assert people(3, 2) != people(4, 2)
+
+
+def test_a_real_clip_is_scored_in_step_with_a_late_sensor() -> None:
+    t = np.arange(300) / RATE
+    pulse = np.sin(2 * np.pi * 1.2 * t)
+    noise = np.random.default_rng(0).standard_normal((300, 6, 8)).astype(np.float32)
+    where = box_blocks((64, 48), (16, 16, 24, 16))
+    before = 100 + 0.01 * noise + np.where(where.inside, pulse[:, None, None], 0)
+    after = before + np.where(where.inside, 5 * pulse[:, None, None], 0) + 0.5 * pulse[:, None, None]
+    late = np.sin(2 * np.pi * 1.2 * (t - 0.2))
+    scores = score(before.astype(np.float32), after.astype(np.float32), where, late, RATE)
+    assert scores["gain"] == pytest.approx(6.5, rel=0.02)
+    assert scores["coherence"] > 0.999
+    assert scores["blocks"] > 0.99
+    assert scores["leak"] == pytest.approx(0.5 / 5.5, rel=0.02)
+    assert scores["lag"] == pytest.approx(-0.2)  # what was added is earlier
+
+
+def test_the_square_around_a_face_stays_inside_the_picture() -> None:
+    assert square_around((285, 90, 130, 210), (640, 480)) == (192, 38, 315, 315)
+    x, y, w, h = square_around((0, 0, 100, 400), (640, 480))
+    assert (x, y) == (0, 0)
+    assert w == h == 480
+
+
+def test_a_folder_without_clips_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"cannot read .*clips\.json"):
+        read_clips(tmp_path)
+
+
+def test_only_clips_with_a_rate_and_a_box_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    listed = {
+        "still": {"file": "a.mp4", "bpm": 60, "face": [1, 2, 30, 40]},
+        "wrist": {"file": "a.mp4", "bpm": 55, "skin": [1, 2, 30, 40]},
+        "wall": {"file": "a.mp4", "pulse": False},
+    }
+    (tmp_path / "clips.json").write_text(json.dumps(listed))
+    assert [(clip.name, clip.face) for clip in read_clips(tmp_path)] == [("still", True), ("wrist", False)]
+
+
+def test_the_shared_clips_with_a_rate_are_all_found(shared_data: Path) -> None:
+    assert {"clip_a", "evm_face", "evm_wrist"} <= {clip.name for clip in read_clips(shared_data)}
+
+
+def test_the_pixel_of_a_turning_head_is_on_skin_for_most_of_the_time() -> None:
+    skin = np.zeros((100, 20, 30), np.float32)
+    skin[:70, 5:15, 10:14] = 1.0
+    skin[:, 8:12, 14:20] = 1.0
+    x, y = turning_pixel(skin)
+    assert (skin[:, y, x] > 0.5).mean() == pytest.approx(0.7)
+    assert y == 5
