@@ -2,7 +2,8 @@
 
 One frame pair's gradient, and the sign of one reduced pixel's difference, are mostly noise at 30 Hz: the literal
 Eq. 3 pushes pixels at random. Averaged over about a second the gradient shows where the network sees the pulse, and
-its projection on the colour of blood how a pulse would move each pixel: all three channels together, green most.
+its projection on the colour of blood how a pulse would move each pixel: all three channels together, green most, and
+all skin alike.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from deepmag.models.blood import BLOOD
 
 MEMORY = 1.0  # s, time constant of the average
 SPREAD = 0.7  # reduced pixels: the gradient has the grain of its average pools, blood has not
+# Of the gradient's RMS over the picture: the strength from which a pixel is taken for skin, half and half. The gradient
+# says where the network looks, not how far the skin pulses there. Made even, the amplitude of what is added varies by 8 %
+# over a still synthetic face, and by 17 % otherwise. A lower level is more even still, but adds more outside the face.
+EVEN = 1.2
 
 
 class SmoothedDirection:
@@ -52,6 +57,10 @@ class SmoothedDirection:
         # y rises with blood volume, and X falls: the pulse's own direction is -BLOOD
         strength = -np.tensordot(BLOOD, mean, 1)
         strength = np.maximum(cv2.GaussianBlur(strength, (0, 0), self._spread), 0.0)
+        level = EVEN * float(np.sqrt(np.mean(strength**2)))
+        if level == 0.0:
+            return np.zeros_like(mean)
+        strength = strength**2 / (strength**2 + np.float32(level**2))
         pattern = -BLOOD[:, None, None] * strength
         rise = float((mean * pattern).sum())
         if rise <= 0.0:

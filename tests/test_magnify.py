@@ -80,7 +80,7 @@ def test_the_rate_is_the_stated_one_only_where_the_times_agree():
 
 def test_a_scene_cut_is_told_from_motion():
     one = reduce_frame(pictures()[0])
-    assert is_scene_cut(one, 255 - one)
+    assert is_scene_cut(one, one / 4)  # the same person, in a dark room
     assert not is_scene_cut(one, np.roll(one, 1, axis=2))
 
 
@@ -159,7 +159,7 @@ def test_stopped_before_the_first_picture_nothing_is_left_behind(clip, tmp_path)
 
 def test_a_cut_between_two_scenes_leaves_each_as_if_alone(tmp_path):
     first = pictures()[:60]
-    second = tuple(255 - image for image in pictures(bpm=120.0, seconds=14.0)[:60])
+    second = tuple(image // 4 for image in pictures(bpm=120.0, seconds=14.0)[:60])  # a dark room
     write_lossless(tmp_path / "both.mkv", (*first, *second))
     write_lossless(tmp_path / "one.mkv", first)
     run(tmp_path / "both.mkv", tmp_path / "out.mkv")
