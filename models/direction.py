@@ -17,8 +17,8 @@ from deepmag.models.blood import BLOOD
 MEMORY = 1.0  # s, time constant of the average
 SPREAD = 0.7  # reduced pixels: the gradient has the grain of its average pools, blood has not
 # Of the gradient's RMS over the picture: the strength from which a pixel is taken for skin, half and half. The gradient
-# says where the network looks, not how far the skin pulses there. Made even, the amplitude of what is added varies by 8 %
-# over a still synthetic face, and by 17 % otherwise. A lower level is more even still, but adds more outside the face.
+# says where the network looks, not how far the skin pulses there. Made even, what is added varies by 8 % over a still
+# synthetic face, and by 17 % otherwise. A lower level is more even still, but adds more outside the face.
 EVEN = 1.2
 
 

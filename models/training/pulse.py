@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from deepmag.models.networks import PulseNet
+from deepmag.models.synthetic.assets import load_assets
 from deepmag.models.training.sequences import FRAMES, Take, network_input, random_take
 
 AVERAGED = 10  # the weights are averaged over about the last tenth of the steps
@@ -26,7 +27,7 @@ class Recipe:
     steps: optimiser steps. batch: sequences a step. fresh: newly rendered ones among them; the others come from a
     store of ``store`` takes, disturbed anew: faster, but from about 1500 steps on the network learns the stored people
     by heart (held-out r fell from 0.33 to 0.24). rate: learning rate at its peak. seed: of everything. start: weights
-    to start from instead of random ones.
+    to start from instead of random ones. assets: folder of recordings and meshes from which some people are then made.
     """
 
     steps: int = 4000
@@ -36,6 +37,7 @@ class Recipe:
     rate: float = 1e-3
     seed: int = 1
     start: Path | None = None
+    assets: Path | None = None
 
 
 def sequence_loss(y: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -96,10 +98,11 @@ def train_pulse(
         schedule.load_state_dict(state["schedule"])
         step = int(state["step"])
     # A resumed run draws other people than the first part did, but the same ones whenever it is repeated.
+    assets = load_assets(recipe.assets) if recipe.assets is not None else None
     rng = np.random.default_rng([recipe.seed, step])
     generator = torch.Generator().manual_seed(recipe.seed + step)
     held_out_rng = np.random.default_rng(recipe.seed + 10_000)
-    held_out = [random_take(held_out_rng) for _ in range(24)]
+    held_out = [random_take(held_out_rng, device=device) for _ in range(24)]
     store: list[Take] = []
     began, losses, r = time.monotonic(), [], 0.0
 
@@ -121,7 +124,7 @@ def train_pulse(
 
     first = step
     while step < recipe.steps and keep_going():
-        takes = [random_take(rng) for _ in range(recipe.fresh)]
+        takes = [random_take(rng, assets, device) for _ in range(recipe.fresh)]
         for take in takes:
             if len(store) < recipe.store:
                 store.append(take)

@@ -71,8 +71,14 @@ def evaluate(
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             bar = progress.add_task("starting", total=1.0, jobs="")
 
+            said = 0
+
             def report(stage: str, done: int, of: int, share: float) -> None:
+                nonlocal said
                 progress.update(bar, description=stage, completed=share, jobs=f"{done} of {of}")
+                if done != said and not progress.console.is_terminal:  # a log has no bar to look at
+                    said = done
+                    typer.echo(f"{stage}: {done} of {of}, {100 * share:.0f} % of the work", err=True)
 
             outcome = run(
                 plan,

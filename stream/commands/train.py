@@ -33,6 +33,12 @@ def train(
         Path | None, typer.Option("--from", help="Weights to start from, instead of random ones.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of everything.")] = 1,
+    assets: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder of recordings and meshes, to make some people from; not needed."
+        ),
+    ] = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to train.")] = "auto",
 ) -> None:
     """Train on synthetic people. Ctrl-C keeps a checkpoint; the same command goes on from it."""
@@ -69,12 +75,12 @@ def train(
         try:
             weights = train_pulse(
                 out,
-                Recipe(steps, batch, min(fresh, batch), rate=rate, seed=seed, start=start),
+                Recipe(steps, batch, min(fresh, batch), rate=rate, seed=seed, start=start, assets=assets),
                 device=where,
                 report=report,
                 keep_going=lambda: not stop.is_set(),
             )
-        except (OSError, RuntimeError, SafetensorError) as error:
+        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
             fail(f"training stopped: {error}")
     typer.echo(
         f"{weights} after {time.monotonic() - began:.0f} s"
