@@ -11,6 +11,7 @@ import argparse
 import csv
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -22,6 +23,7 @@ from deepmag.models.representation import INPUT_SCALE, normalized_difference, re
 from deepmag.models.temporal import PULSE_BAND, zero_phase
 from deepmag.models.weights import PULSE
 
+PPG_CLIP = "clip_a"
 MAX_LAG = 0.15  # s
 FRAMINGS = {  # side of the square per height of the face; shift of its centre, sides
     "as live": (1.5, 0.0, 0.0),
@@ -41,6 +43,38 @@ def square(
     left = int(np.clip(x + w / 2 + framing[1] * side - side / 2, 0, size[0] - side))
     top = int(np.clip(y + h / 2 + framing[2] * side - side / 2, 0, size[1] - side))
     return left, top, side
+
+
+@dataclass(frozen=True)
+class PpgClip:
+    """small: (T, 3, L, L) reduced frames, by framing. reference: (T,) contact PPG, band-passed. rate: Hz."""
+
+    small: dict[str, np.ndarray]
+    reference: np.ndarray
+    rate: float
+
+
+def read_ppg_clip(data: Path) -> PpgClip:
+    """The clip with a contact PPG, in each framing. data: folder of the real clips, with clips.json."""
+    clip = json.loads((data / "clips.json").read_text())[PPG_CLIP]
+    with (data / clip["ppg"]).open(newline="") as file:
+        ppg = np.array([float(row["ppg"]) for row in csv.DictReader(file)])
+    small: dict[str, list[np.ndarray]] = {name: [] for name in FRAMINGS}
+    with av.open(str(data / clip["file"])) as container:
+        rate = float(container.streams.video[0].average_rate or 30)
+        for frame in container.decode(video=0):
+            image = frame.to_ndarray(format="rgb24")
+            for name, framing in FRAMINGS.items():
+                x, y, side = square(clip["face"], (image.shape[1], image.shape[0]), framing)
+                small[name].append(reduce_frame(image[y : y + side, x : x + side]))
+    stacks = {name: np.stack(frames) for name, frames in small.items()}
+    return PpgClip(stacks, zero_phase(ppg, PULSE_BAND, rate), rate)
+
+
+def ppg_correlation(y: np.ndarray, clip: PpgClip) -> tuple[float, float]:
+    """Pearson r of a network's output (T-1,), summed over time and band-passed, with the PPG, and the lag, s."""
+    pulse = zero_phase(np.concatenate([[0.0], np.cumsum(y)]), PULSE_BAND, clip.rate)
+    return best_correlation(pulse, clip.reference, clip.rate)
 
 
 def best_correlation(a: np.ndarray, b: np.ndarray, rate: float) -> tuple[float, float]:
@@ -68,30 +102,17 @@ def main() -> None:
     if not args.data.is_dir():
         sys.exit(f"the real clips are not in {args.data}; name their folder with --data")
 
-    clip = json.loads((args.data / "clips.json").read_text())["clip_a"]
-    with (args.data / clip["ppg"]).open(newline="") as file:
-        ppg = np.array([float(row["ppg"]) for row in csv.DictReader(file)])
-    small: dict[str, list[np.ndarray]] = {name: [] for name in FRAMINGS}
-    with av.open(str(args.data / clip["file"])) as container:
-        rate = float(container.streams.video[0].average_rate or 30)
-        for frame in container.decode(video=0):
-            image = frame.to_ndarray(format="rgb24")
-            for name, framing in FRAMINGS.items():
-                x, y, side = square(clip["face"], (image.shape[1], image.shape[0]), framing)
-                small[name].append(reduce_frame(image[y : y + side, x : x + side]))
-
     from safetensors.torch import load_file
 
     net = PulseNet.from_weights(load_file(str(args.weights)))
-    reference = zero_phase(ppg, PULSE_BAND, rate)
+    clip = read_ppg_clip(args.data)
     result = {}
-    for name, frames in small.items():
-        video = torch.from_numpy(np.stack(frames))
+    for name, frames in clip.small.items():
+        video = torch.from_numpy(frames)
         x = normalized_difference(video[:-1], video[1:]) / INPUT_SCALE
         outputs = {"y(X)": net(x), "odd part": (net(x) - net(-x)) / 2}
         for kind, y in outputs.items():
-            pulse = zero_phase(np.concatenate([[0.0], np.cumsum(y.numpy())]), PULSE_BAND, rate)
-            r, lag = best_correlation(pulse, reference, rate)
+            r, lag = ppg_correlation(y.numpy(), clip)
             result[f"{name}, {kind}"] = {"r": round(r, 3), "lag_s": round(lag, 3)}
     if args.json:
         print(json.dumps(result))
