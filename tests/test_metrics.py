@@ -7,8 +7,16 @@ import pytest
 from skimage.metrics import structural_similarity
 
 from deepmag.models.metrics import pulse
-from deepmag.models.metrics.picture import PSNR_LIMIT, luma, psnr, ssim
-from deepmag.models.metrics.traces import BLOCK, SkinBlocks, block_means, box_blocks, skin_blocks, skin_means
+from deepmag.models.metrics.picture import PSNR_LIMIT, RADIUS, luma, psnr, ssim, ssim_map
+from deepmag.models.metrics.traces import (
+    BLOCK,
+    SkinBlocks,
+    block_means,
+    box_blocks,
+    skin_blocks,
+    skin_means,
+    within,
+)
 
 RATE = 30.0  # Hz
 
@@ -51,6 +59,22 @@ def test_ssim_is_that_of_scikit_image(noise: float) -> None:
         a, b, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
     )
     assert ssim(a, b) == pytest.approx(theirs, abs=1e-4)
+
+
+def test_the_map_of_ssim_shows_where_two_pictures_differ() -> None:
+    a = picture(1)
+    b = a.copy()
+    b[20:40, 50:70] = 128.0
+    likeness = ssim_map(a, b)
+    assert likeness.shape == (60 - 2 * RADIUS, 80 - 2 * RADIUS)
+    assert likeness.mean() == pytest.approx(ssim(a, b), abs=1e-6)
+    assert likeness[30 - RADIUS, 60 - RADIUS] < 0.1
+    assert likeness[:, : 50 - 2 * RADIUS - 1] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_blocks_within_a_box_lie_in_it_wholly() -> None:
+    inside = within((40, 32), (7, 8, 18, 17))
+    assert np.argwhere(inside).tolist() == [[1, 1], [1, 2], [2, 1], [2, 2]]
 
 
 def test_ssim_of_a_bright_flat_picture_is_not_rounding_noise() -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from deepmag.models.synthetic.clip import make_clip
 from deepmag.models.synthetic.codec import h264
+from deepmag.models.synthetic.disturbances import Flicker
+from deepmag.models.synthetic.disturbed import Disturbances
+from deepmag.models.synthetic.scene import random_scene
 from deepmag.models.synthetic.sensor import Sensor, demosaic, mosaic
 
 SMALL = (128, 96)
@@ -119,6 +123,37 @@ def test_the_same_seed_is_the_same_clip_and_another_is_not():
     assert not np.array_equal(one, other)
 
 
+def test_a_seed_is_the_same_person_with_the_same_pulse_in_all_tasks():
+    clips = [make_clip(task, seed=6, seconds=0.5, size=SMALL) for task in "ABCD"]
+    for other in clips[1:]:
+        assert other.person == clips[0].person
+        assert (other.bpm, other.breaths) == (clips[0].bpm, clips[0].breaths)
+        assert np.array_equal(other.blood, clips[0].blood)
+        assert np.array_equal(other.respiration, clips[0].respiration)
+        assert not np.array_equal(other.video, clips[0].video)
+
+
+def test_in_all_tasks_light_and_exposure_are_the_same_and_motion_and_wall_are_not():
+    scenes = [
+        random_scene(
+            np.random.default_rng([3]),
+            30,
+            30.0,
+            task=task,
+            steady_light=True,
+            stage=np.random.default_rng([3, ord(task)]),
+        )
+        for task in "ABCD"
+    ]
+    for other in scenes[1:]:
+        assert np.array_equal(other.lamps, scenes[0].lamps)
+        assert np.array_equal(other.colour, scenes[0].colour)
+        for name in ("ambient", "gloss", "exposure", "lift", "head_lift", "rhythm", "person"):
+            assert getattr(other, name) == getattr(scenes[0], name), name
+        assert not np.array_equal(other.motion.yaw, scenes[0].motion.yaw)
+        assert not torch.equal(other.background, scenes[0].background)
+
+
 def test_progress_counts_to_the_end_and_a_codec_states_its_rate():
     seen = []
     clip = make_clip("B", seed=3, seconds=0.5, size=SMALL, bit_rate=3e5, progress=lambda *at: seen.append(at))
@@ -129,6 +164,79 @@ def test_progress_counts_to_the_end_and_a_codec_states_its_rate():
 
 def test_the_tone_asked_for_is_the_persons():
     assert make_clip("A", seed=1, seconds=0.1, size=SMALL, melanin=0.8).person.fitzpatrick == 6
+
+
+def shoulder_slope(video, chest):
+    """How much the picture beside the neck brightens, grey levels, for a unit of breath."""
+    width = video.shape[2]
+    beside = np.r_[round(0.12 * width) : round(0.3 * width), round(0.7 * width) : round(0.88 * width)]
+    return np.polyfit(chest, video[:, 60:, beside].astype(float).mean((1, 2, 3)), 1)[0]
+
+
+def test_the_ideal_has_the_breath_times_its_factor():
+    clip = make_clip("B", seed=5, seconds=5.0, rate=10.0, size=(160, 120), noise=0.0, breath_factor=3.0)
+    assert clip.ideal is not None
+    assert (clip.factor, clip.breath_factor) == (1.0, 3.0)
+    assert np.abs(clip.respiration).max() <= 1
+    asked, larger = (shoulder_slope(v, clip.respiration) for v in (clip.video, clip.ideal))
+    assert abs(asked) > 0.05
+    assert larger / asked == pytest.approx(3.0, rel=0.1)
+    assert np.array_equal(clip.video[:, :12], clip.ideal[:, :12])  # the wall above them does not breathe
+
+
+def test_pulse_and_breath_can_both_be_larger_in_the_ideal():
+    options = {"seed": 4, "seconds": 4.0, "size": SMALL, "bpm": 70.0, "noise": 0.0}
+    still, moved = (make_clip("A", factor=10.0, breath_factor=b, **options) for b in (1.0, 1.5))
+    assert np.array_equal(still.video, moved.video)
+    skin = still.skin.min(0) > 0.9
+    one, other = (in_band(clip.ideal[:, skin, 1].mean(1)) for clip in (still, moved))
+    assert other @ one / (one @ one) == pytest.approx(1.0, abs=0.03)
+    assert not np.array_equal(still.ideal, moved.ideal)
+
+
+def test_disturbances_leave_the_person_and_the_pulse_as_they_are(clip):
+    options = {"seed": 4, "seconds": 4.0, "size": SMALL, "bpm": 70.0, "factor": 10.0}
+    chosen = Disturbances(
+        talk=True, hand_held=0.005, flicker=Flicker(depth=0.01), passer_by="near", auto_exposure=True
+    )
+    restless = make_clip("A", disturbances=chosen, **options)
+    assert restless.person == clip.person
+    assert np.array_equal(restless.blood, clip.blood)
+    skin = restless.skin.min(0) > 0.8
+    assert np.abs(restless.video.astype(float) - clip.video).mean() > 2
+    # what disturbs is in the ideal as well, so that only the pulse is between the two
+    added = in_band((restless.ideal - restless.video.astype(float))[:, skin, 1].mean(1))
+    assert np.corrcoef(added, in_band(clip.blood))[0, 1] < -0.95
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"bpm": -5.0}, "pulse rate is 20 to 300 beats per minute, not -5"),
+        ({"bpm": 0.0}, "pulse rate"),
+        ({"bpm": float("nan")}, "pulse rate"),
+        ({"melanin": 3.0}, "melanin is 0 to 1, not 3"),
+        ({"melanin": float("nan")}, "melanin"),
+        ({"factor": float("inf")}, "ideal's pulse"),
+        ({"factor": -1.0}, "ideal's pulse"),
+        ({"breath_factor": -1.0}, "ideal's breath"),
+        ({"noise": -0.1}, "noise"),
+        ({"bit_rate": 0.0}, "bit rate"),
+        ({"rate": 0.0}, "frame rate"),
+        ({"seconds": float("nan")}, "length"),
+        ({"seconds": -1.0}, "length is 0 s or more"),
+        ({"size": (8, 96)}, "16 px"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_what_nobody_has_is_refused_in_words(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        make_clip("A", **({"seed": 1, "size": SMALL} | wrong))
+
+
+def test_a_task_that_the_paper_does_not_have_is_refused():
+    with pytest.raises(ValueError, match="A, B, C and D, not 'E'"):
+        make_clip("E", seed=1)
 
 
 def test_a_clip_of_no_length_is_refused():

@@ -9,8 +9,11 @@ import pytest
 import torch
 
 from deepmag.models.synthetic.disturbances import Flicker, Passer, auto_exposure, screen, white_balance
+from deepmag.models.synthetic.disturbed import Disturbances, disturbed, exposed
 from deepmag.models.synthetic.person import Person
-from deepmag.models.synthetic.scene import exposed, random_scene, render
+from deepmag.models.synthetic.scene import random_scene, render
+from deepmag.models.training import sequences
+from deepmag.models.training.sequences import random_take, self_exposed
 
 T = np.arange(120) / 30
 
@@ -90,3 +93,84 @@ def test_a_screen_and_a_white_balance_change_colours_about_each_other():
         assert light.shape == (120, 3)
         assert (light > 0).all()
         assert (light / light[:, :1]).std(0).max() > 1e-3
+
+
+def chosen(**options):
+    return disturbed(still(), Disturbances(**options), np.random.default_rng(4))
+
+
+def test_nothing_disturbs_unless_it_is_chosen():
+    scene = still()
+    assert disturbed(scene, Disturbances(), np.random.default_rng(4)) is scene
+
+
+def test_talk_opens_the_mouth_and_nothing_else():
+    talking = chosen(talk=True)
+    assert np.ptp(talking.motion.jaw) > 0.1
+    assert np.array_equal(talking.motion.yaw, still().motion.yaw)
+    assert not talking.motion.camera_x.any()
+
+
+def test_a_camera_in_a_hand_shifts_by_as_much_as_asked():
+    seeds = range(20)
+    scenes = [disturbed(still(), Disturbances(hand_held=0.01), np.random.default_rng(seed)) for seed in seeds]
+    rms = np.sqrt(np.mean([(scene.motion.camera_x**2 + scene.motion.camera_y**2) / 2 for scene in scenes]))
+    assert rms == pytest.approx(0.01, rel=0.25)
+
+
+@pytest.mark.parametrize(("where", "near"), [("behind", False), ("near", True)])
+def test_a_passer_by_walks_where_chosen(where, near):
+    assert [walker.near for walker in chosen(passer_by=where).passers] == [near]
+
+
+def test_the_lamps_flicker_as_chosen():
+    lamp = Flicker(120.0, 0.05)
+    assert chosen(flicker=lamp).flicker == lamp
+
+
+def test_a_passer_by_who_is_chosen_is_seen_within_the_take():
+    plain = render(still(), 24, 24).video
+    for where in ("behind", "near"):
+        for seed in range(6):
+            scene = disturbed(still(), Disturbances(passer_by=where), np.random.default_rng(seed))
+            assert float((render(scene, 24, 24).video - plain).abs().max()) > 5, (where, seed)
+
+
+def test_a_camera_that_sets_its_exposure_answers_to_someone_near():
+    alone = chosen(auto_exposure=True)
+    passed, answered = (chosen(passer_by="near", auto_exposure=auto) for auto in (False, True))
+    assert np.ptp(alone.light) < 1e-3
+    assert np.ptp(passed.light) == 0
+    assert np.ptp(answered.light) > 0.005
+
+
+def test_what_is_switched_on_changes_nothing_of_the_rest():
+    alone, among = chosen(hand_held=0.01), chosen(talk=True, hand_held=0.01, passer_by="near")
+    assert np.array_equal(alone.motion.camera_x, among.motion.camera_x)
+    assert chosen(passer_by="near").passers == among.passers
+
+
+@pytest.mark.parametrize("wrong", [{"hand_held": -0.1}, {"hand_held": float("nan")}, {"passer_by": "above"}])
+def test_what_is_no_disturbance_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"hand-held|passer-by"):
+        Disturbances(**wrong)
+
+
+def test_a_take_to_train_on_can_be_seen_by_a_camera_that_sets_its_exposure():
+    light = np.ones((120, 3))
+    light[20:] = 0.7
+    for seed in range(3):
+        seen = self_exposed(np.random.default_rng(seed), replace(still(), light=light))
+        gain = seen.light[:, 1] / light[:, 1]
+        assert gain[20] == pytest.approx(1.0, abs=0.02)
+        assert 1.2 < gain[-1] < 1.5
+
+
+def test_the_exposure_changes_the_takes_picture_and_not_its_target(monkeypatch):
+    monkeypatch.setattr(sequences, "CODED", 0.0)  # so that nothing else differs
+    takes = []
+    for share in (0.0, 1.0):
+        monkeypatch.setattr(sequences, "SELF_EXPOSED", share)
+        takes.append(random_take(np.random.default_rng(3)))
+    assert torch.equal(takes[0].target, takes[1].target)
+    assert not torch.equal(takes[0].video, takes[1].video)

@@ -24,16 +24,21 @@ def psnr(a: NDArray[Any], b: NDArray[Any]) -> float:
     return PSNR_LIMIT if error == 0 else min(PSNR_LIMIT, 10 * float(np.log10(PEAK**2 / error)))
 
 
-def luma(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Brightness of a picture. image: (H, W, 3) RGB. Returns (H, W) float32 in [0, 255]."""
+def luma(image: NDArray[Any]) -> NDArray[np.float32]:
+    """Brightness of a picture. image: (H, W, 3) RGB in [0, 255]. Returns (H, W) float32, of the same range."""
     return np.asarray(image.astype(np.float32) @ LUMA)
 
 
 def ssim(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Structural similarity of two grey pictures (H, W) in [0, 255]: the mean of its map, RADIUS px of border left out.
+    """Structural similarity of two grey pictures (H, W) in [0, 255]: the mean of its map; see `ssim_map`."""
+    return float(ssim_map(a, b).mean(dtype=np.float64))
 
-    Gaussian window of 11 x 11 with sigma 1.5 px, K1 = 0.01, K2 = 0.03 (Wang et al. 2004, Eq. 13). Raises ValueError
-    for pictures that differ in shape or have no pixel inside the border.
+
+def ssim_map(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Structural similarity around each pixel of two grey pictures (H, W), RADIUS px of border left out.
+
+    Returns (H - 2 RADIUS, W - 2 RADIUS). Gaussian window of 11 x 11 with sigma 1.5 px, K1 = 0.01, K2 = 0.03 (Wang et
+    al. 2004, Eq. 13). Raises ValueError for pictures that differ in shape or have no pixel inside the border.
     """
     _same_shape(a, b)
     if a.ndim != 2 or min(a.shape) <= 2 * RADIUS:
@@ -49,7 +54,7 @@ def ssim(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     likeness = ((2 * mean_x * mean_y + C1) * (2 * covariance + C2)) / (
         (mean_x**2 + mean_y**2 + C1) * (var_x + var_y + C2)
     )
-    return float(likeness[RADIUS:-RADIUS, RADIUS:-RADIUS].mean(dtype=np.float64))
+    return np.asarray(likeness[RADIUS:-RADIUS, RADIUS:-RADIUS], np.float32)
 
 
 def _blur(x: NDArray[np.float32]) -> NDArray[np.float32]:

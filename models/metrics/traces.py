@@ -44,6 +44,15 @@ def box_blocks(size: tuple[int, int], box: tuple[int, int, int, int]) -> SkinBlo
     return SkinBlocks(inside, ~inside)
 
 
+def within(size: tuple[int, int], box: tuple[int, int, int, int]) -> NDArray[np.bool_]:
+    """Which blocks lie wholly in a box, (rows, columns). size: (width, height), px. box: (x, y, w, h), px."""
+    width, height = size
+    x, y, w, h = box
+    found = np.zeros((height // BLOCK, width // BLOCK), bool)
+    found[-(-y // BLOCK) : (y + h) // BLOCK, -(-x // BLOCK) : (x + w) // BLOCK] = True
+    return found
+
+
 def block_means(planes: NDArray[Any]) -> NDArray[np.float32]:
     """Means over blocks of 8 x 8 px. planes: (T, H, W). Returns (T, H // 8, W // 8); what is left over is cut."""
     t, height, width = planes.shape

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -171,14 +170,17 @@ def random_scene(
     lift: float | None = None,
     background: torch.Tensor | None = None,
     assets: Assets | None = None,
+    stage: np.random.Generator | None = None,
 ) -> Scene:
     """A take of ``frames`` frames at ``rate`` Hz; what is not given is drawn by ``rng``.
 
     still: no motion at all, not even breath unless ``lift`` asks for it, and steady light. task: of the paper; None is
     any mixture of motion, and disturbances of light and background. lift: by which the shoulders rise, half head
     heights.
-    assets: recordings, meshes and pictures from which some of it is then drawn.
+    assets: recordings, meshes and pictures from which some of it is then drawn. stage: draws motion and background in
+    place of ``rng``, which then draws the same person, rhythm, light and exposure whatever they do and wherever.
     """
+    stage = rng if stage is None else stage
     mesh = None if assets is None or rng.random() < 0.5 else assets.mesh
     person = person or Person.random(rng, mesh=mesh)
     if rhythm is None and assets is not None and assets.rhythms and rng.random() < 0.4:
@@ -187,13 +189,15 @@ def random_scene(
     rhythm = rhythm or Rhythm.random(rng)
     framing = framing or Framing()
     t = np.arange(frames) / rate
-    motion = random_motion(rng, t, "A" if still else task)
+    motion = random_motion(stage, t, "A" if still else task)
     head_lift = float(rng.uniform(0.0, 0.015))
     if still:
         motion = Motion.none(frames)
-    elif task is None and assets is not None and assets.tracks and rng.random() < 0.3:
-        track = assets.tracks[int(rng.integers(len(assets.tracks)))]
-        motion = track.applied(motion, t, float(rng.uniform(0, max(0.0, len(track.x) / track.rate - t[-1]))))
+    elif task is None and assets is not None and assets.tracks and stage.random() < 0.3:
+        track = assets.tracks[int(stage.integers(len(assets.tracks)))]
+        motion = track.applied(
+            motion, t, float(stage.uniform(0, max(0.0, len(track.x) / track.rate - t[-1])))
+        )
     if lift is None:
         lift = 0.0 if still else float(LIFT * np.exp(rng.normal(0, 0.4)))
     lamps = np.stack(
@@ -209,11 +213,11 @@ def random_scene(
     steady = still or steady_light
     if background is None:
         if task in ("B", "C"):
-            background = random_background(rng, black=True)
-        elif task is None and assets is not None and assets.backgrounds and rng.random() < 0.3:
-            background = assets.backgrounds[int(rng.integers(len(assets.backgrounds)))]
+            background = random_background(stage, black=True)
+        elif task is None and assets is not None and assets.backgrounds and stage.random() < 0.3:
+            background = assets.backgrounds[int(stage.integers(len(assets.backgrounds)))]
         else:
-            background = patterned_background(rng) if task else random_background(rng)
+            background = patterned_background(stage) if task else random_background(stage)
     disturbed = task is None and not steady
     passers: list[Passer] = []
     if disturbed and rng.random() < 0.15:
@@ -239,19 +243,3 @@ def random_scene(
         flicker=Flicker.random(rng) if disturbed and rng.random() < 0.3 else None,
         passers=tuple(passers),
     )
-
-
-def exposed(
-    scene: Scene, loop: Callable[[Callable[[NDArray[np.float64]], NDArray[np.float64]]], NDArray[np.float64]]
-) -> Scene:
-    """The take as a camera sees it that sets its own exposure.
-
-    loop: from a function that gives each frame's mean linear light under a given light, to the camera's gain (T, 3);
-    see `disturbances.auto_exposure`. The mean is taken from a rendering of 24 rows.
-    """
-
-    def brightness(factor: NDArray[np.float64]) -> NDArray[np.float64]:
-        small = render(replace(scene, light=scene.light * factor), 24, round(24 * scene.framing.aspect)).video
-        return np.asarray(((small / 255) ** 2.2).mean((1, 2, 3)).numpy(), np.float64)
-
-    return replace(scene, light=scene.light * loop(brightness))

@@ -11,12 +11,15 @@ from deepmag.models.representation import INPUT_SCALE, L, normalized_difference
 from deepmag.models.synthetic.assets import Assets
 from deepmag.models.synthetic.camera import camera_noise
 from deepmag.models.synthetic.codec import h264
+from deepmag.models.synthetic.disturbances import auto_exposure
+from deepmag.models.synthetic.disturbed import exposed
 from deepmag.models.synthetic.person import Person
-from deepmag.models.synthetic.scene import Framing, random_scene, render
+from deepmag.models.synthetic.scene import Framing, Scene, random_scene, render
 
 FRAMES = 65  # frame pairs of one sequence: 64, about two seconds
 RATES = (15.0, 20.0, 25.0, 30.0, 30.0, 30.0, 50.0, 60.0)  # Hz
 GAMMA = 2.2  # of the camera's response: a relative change of light is 1/2.2 of it in grey levels
+SELF_EXPOSED = 0.2  # of all sequences are seen by a camera that sets its own exposure
 CODED = 0.15  # of all sequences pass through a real codec
 CALL_BIT_RATES = (20e3, 800e3)  # bits per second, of a picture of twice L
 
@@ -59,6 +62,8 @@ def random_take(rng: np.random.Generator, assets: Assets | None = None, device: 
     mesh = assets.mesh if assets is not None and rng.random() < 0.5 else None
     person = Person.random(rng, pulse=0.0 if rng.random() < 0.1 else None, mesh=mesh)
     scene = random_scene(rng, FRAMES, rate, framing=random_framing(rng), person=person, assets=assets)
+    if rng.random() < SELF_EXPOSED:
+        scene = self_exposed(rng, scene, device)
     # four rays a reduced pixel: enough, since the noise that is left of real sensors is added afterwards
     rendered = render(scene, 2 * L, 2 * L, device=device).video.cpu()
     if rng.random() < CODED:
@@ -67,6 +72,16 @@ def random_take(rng: np.random.Generator, assets: Assets | None = None, device: 
     blood = 0.5 * (scene.pulse + scene.late_pulse)
     target = np.diff(blood) * person.pulse / (2 * GAMMA) / INPUT_SCALE
     return Take(small.half(), torch.from_numpy(target.astype(np.float32)))
+
+
+def self_exposed(rng: np.random.Generator, scene: Scene, device: str = "cpu") -> Scene:
+    """The take seen by a camera whose exposure follows within a third of a second to two seconds, as webcams' do."""
+    seconds, delay = float(np.exp(rng.uniform(np.log(0.3), np.log(2.0)))), float(rng.uniform(0.03, 0.2))
+    return exposed(
+        scene,
+        lambda brightness: auto_exposure(brightness, scene.t, seconds=seconds, delay=delay),
+        device,
+    )
 
 
 def coded(rng: np.random.Generator, video: torch.Tensor, rate: float) -> torch.Tensor:

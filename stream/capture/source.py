@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     import threading
@@ -20,6 +20,10 @@ class SourceError(Exception):
     def __init__(self, message: str, retry: bool) -> None:
         super().__init__(message)
         self.retry = retry
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, bool]]:
+        # An exception is unpickled from its message alone; one that cannot be breaks the pool of processes it crosses.
+        return type(self), (str(self), self.retry)
 
 
 class Source(Protocol):

@@ -67,7 +67,7 @@ def evaluate(
         TimeRemainingColumn(),
     )
     try:
-        real = read_clips(data) if data is not None else []
+        real = read_clips(data) if data is not None else None
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             bar = progress.add_task("starting", total=1.0, jobs="")
 
@@ -89,8 +89,9 @@ def evaluate(
                 progress=report,
                 stop=stop.is_set,
             )
-    except (ValueError, SourceError, OSError, RuntimeError) as error:
-        fail(str(error))
+    except (ValueError, SourceError, OSError, RuntimeError, MemoryError) as error:
+        # a note says where the numbers of the clips are that were finished before
+        fail("; ".join((str(error) or type(error).__name__, *getattr(error, "__notes__", ()))))
     if not outcome.complete:
         fail(
             f"stopped after {outcome.clips} of {outcome.of} clips; their numbers are in {outcome.files[0]}",

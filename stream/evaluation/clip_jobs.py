@@ -14,7 +14,7 @@ import numpy as np
 from deepmag.models.synthetic.clip import SyntheticClip, make_clip
 from deepmag.stream.evaluation import exhibits, store
 from deepmag.stream.evaluation.measurement import Measured, measure, reduce_clip
-from deepmag.stream.evaluation.methods import OFFLINE, magnify_clip, strength_of_gamma
+from deepmag.stream.evaluation.methods import LINEAR, OFFLINE, PAPER_STRENGTH, MultipliedStep, magnify_clip
 from deepmag.stream.evaluation.plan import (
     FAIR_METHOD,
     GAMMAS,
@@ -29,6 +29,7 @@ from deepmag.stream.evaluation.remembered import RememberingAscender
 from deepmag.stream.evaluation.scores import Scores, Truth, score_picture, score_pulse, truth_of
 from deepmag.stream.evaluation.verdict import NOTHING
 from deepmag.stream.evaluation.workers import tick
+from deepmag.stream.roi import clamp_box
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 MAKE = 15.0  # units of work, about seconds of a quick run: to make a clip
 RUN = 2.0  # to run a method and score it
-PAPER_RUN = 12.0  # more, the first time that `paper` runs: N = 20
+PAPER_RUN = 12.0  # more, the first time that `paper` runs at a step: N = 20
 
 
 @dataclass
@@ -46,7 +47,8 @@ class ClipResult:
 
     phase: "reference" (each method at gain 10, to find the strengths) or "judged". amplitude: RMS of the pulse in the
     skin's green, grey levels; relative: the same as a share of that green. scores: by comparison and method. seconds:
-    of processor time, by stage. exhibits: arrays for the figures; not written to evaluate.json.
+    of processor time, by stage. exhibits: arrays for the figures; not written to evaluate.json. region_share: of the
+    picture that the region takes.
     """
 
     subject: Subject
@@ -59,6 +61,7 @@ class ClipResult:
     measurement: Measured
     seconds: dict[str, float] = field(default_factory=dict)
     exhibits: dict[str, Any] = field(default_factory=dict)
+    region_share: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -105,15 +108,15 @@ class ReferenceJob:
 class JudgeJob:
     """All methods on one clip: at equal visible magnification, at a large one, and `paper` at several steps.
 
-    matched, large: strengths by method. factor: true magnification that ``matched`` stands for. shown: whether this
-    clip is the one that the figures of its task show.
+    matched, large: strengths by method, None for one that does not magnify. factor: true magnification that
+    ``matched`` stands for. shown: whether this clip is the one that the figures of its task show.
     """
 
     plan: Plan
     subject: Subject
     task: Task
-    matched: tuple[tuple[str, float], ...]
-    large: tuple[tuple[str, float], ...]
+    matched: tuple[tuple[str, float | None], ...]
+    large: tuple[tuple[str, float | None], ...]
     factor: float
     weights: Path
     folder: Path | None = None
@@ -122,9 +125,10 @@ class JudgeJob:
     @property
     def cost(self) -> float:
         """Work in all."""
-        offline = len(OFFLINE) * PAPER_RUN if self.plan.offline else 0.0
+        offline = sum(RUN + _ascent_cost(method) for method in OFFLINE) if self.plan.offline else 0.0
         runs = len(self.matched) + len(self.large) + self._gammas + int(self._fair)
-        return MAKE + PAPER_RUN + RUN * runs + offline
+        ascents = max(1, self._gammas)  # one of the steps is the paper's own, which Table 1 has too
+        return MAKE + PAPER_RUN * ascents + RUN * runs + offline
 
     @property
     def _gammas(self) -> int:
@@ -147,22 +151,26 @@ class JudgeJob:
             scores = score_pulse(bench.clip, bench.truth, magnified, REFERENCE_STRENGTH)
             result.scores["reference"] = {FAIR_METHOD: scores}
         shown = exhibits.Exhibits(bench.clip, self.task) if self.shown else None
-        matched = dict(self.matched)
+        matched = {method: strength for method, strength in self.matched if strength is not None}
         if self.plan.offline:
-            matched |= {name: matched[name.removesuffix("-offline")] for name in OFFLINE}
+            live = {f"{method}-offline": strength for method, strength in matched.items()}
+            matched |= {name: live[name] for name in OFFLINE if name in live}
         for method, strength in matched.items():
             magnified = bench.magnify(method, strength)
             result.scores.setdefault("matched", {})[method] = bench.scores(magnified, self.factor)
-        for method, strength in dict(self.large).items():
-            magnified = bench.magnify(method, strength)
-            result.scores.setdefault("large", {})[method] = bench.scores(magnified, LARGE)
+        large = result.scores.setdefault("large", {})
+        for method, wanted in self.large:
+            if wanted is None:
+                continue
+            magnified = bench.magnify(method, wanted)
+            large[method] = bench.scores(magnified, LARGE)
             if shown is not None:
-                shown.scan(method, magnified)
+                shown.scan(method, magnified, large[method]["gain"])
         with bench.timed("score"):
             floor = score_picture(bench.clip, bench.clip.video, LARGE, self.plan.ssim_every, tick)
-        result.scores["large"][NOTHING] = floor | {"residual": 1.0}
+        large[NOTHING] = floor | {"residual": 1.0}
         for times in GAMMAS if self._gammas else ():
-            magnified = bench.magnify("paper", strength_of_gamma(times))
+            magnified = bench.magnify("paper", PAPER_STRENGTH, step=times)
             if self.task == "C":
                 result.scores.setdefault("gamma", {})[f"{times:g}"] = bench.scores(magnified, self.factor)
             if shown is not None:
@@ -180,7 +188,7 @@ class _Bench:
         self.name = f"{subject.seed}-{task}"
         self.seconds: dict[str, float] = {}
         self.ascender = RememberingAscender(_ascender(weights, plan.iterations))
-        self._ran_paper = False
+        self._steps: set[float] = set()  # of `paper`, that have been run
         with self.timed("make"):
             kept = store.recall(folder, self.name) if folder is not None else None
             if kept is not None:
@@ -227,13 +235,17 @@ class _Bench:
             {},
             {},
             self.seconds,
+            region_share=float(
+                np.prod(clamp_box(self.clip.region, self.plan.size)[2:]) / np.prod(self.plan.size)
+            ),
         )
 
-    def magnify(self, method: str, strength: float) -> NDArray[np.uint8]:
-        """Run a method on the clip."""
-        first = method == "paper" and not self._ran_paper
-        self._ran_paper |= first
-        cost = RUN + (PAPER_RUN if first or method in OFFLINE else 0.0)
+    def magnify(self, method: str, strength: float, step: float = 1.0) -> NDArray[np.uint8]:
+        """Run a method on the clip. step: of `paper`, times the paper's own."""
+        again = method == "paper" and step in self._steps
+        if method == "paper":
+            self._steps.add(step)
+        cost = RUN + (0.0 if again else _ascent_cost(method))
         done = 0.0
 
         def progress(share: float) -> None:
@@ -248,7 +260,7 @@ class _Bench:
                 RATE,
                 self.clip.region,
                 strength,
-                ascender=self.ascender,
+                ascender=self.ascender if step == 1.0 else MultipliedStep(self.ascender, step),
                 progress=progress,
             )
 
@@ -257,6 +269,13 @@ class _Bench:
         with self.timed("score"):
             picture = score_picture(self.clip, magnified, factor, self.plan.ssim_every, tick)
             return picture | score_pulse(self.clip, self.truth, magnified, factor)
+
+
+def _ascent_cost(method: str) -> float:
+    """Work of a method's ascents, where they are many."""
+    if method.removesuffix("-offline") in LINEAR or method == "steady":
+        return 0.0
+    return PAPER_RUN
 
 
 @lru_cache(maxsize=1)

@@ -41,9 +41,11 @@ class Exhibits:
             self.arrays["pixel"] = np.array(self._pixel, np.float32)
             self.arrays["on skin"] = clip.skin[:, y, x].astype(np.float32)
 
-    def scan(self, name: str, video: NDArray[np.uint8]) -> None:
-        """Keep a horizontal line of each frame, the head and a little beside it: (T, W', 3)."""
+    def scan(self, name: str, video: NDArray[np.uint8], gain: float | None = None) -> None:
+        """Keep a horizontal line of each frame, the head and a little beside it: (T, W', 3). gain: reached in it."""
         if self._task == "D":
+            if gain is not None:
+                self.arrays[f"gain {name}"] = np.array([gain], np.float32)
             self.arrays[f"scan {name}"] = video[:, self._row, self._columns].copy()
 
     def trace(self, gamma: float, video: NDArray[np.uint8]) -> None:

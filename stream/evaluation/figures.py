@@ -10,6 +10,7 @@ import numpy as np
 from deepmag.stream.evaluation.plan import EDGE, RATE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from matplotlib.figure import Figure as Canvas
@@ -35,8 +36,8 @@ class Caption:
     text: str
 
 
-def scan_lines(arrays: Arrays, strengths: dict[str, float], path: Path) -> Caption:
-    """Fig. 5: one row of a task D video over time, by method."""
+def scan_lines(arrays: Arrays, strengths: Mapping[str, float | None], path: Path) -> Caption:
+    """Fig. 5: one row of a task D video over time, by method. strengths: that the methods were set to."""
     names = [name for name in SCAN_ORDER if f"scan {name}" in arrays]
     canvas = _canvas(2.1 * (len(names) + 1), 4.4)
     axes = canvas.subplots(1, len(names) + 1)
@@ -51,17 +52,18 @@ def scan_lines(arrays: Arrays, strengths: dict[str, float], path: Path) -> Capti
         axis.imshow(
             scan, aspect="auto", extent=(start, start + scan.shape[1], seconds, 0), interpolation="nearest"
         )
-        gain = f"\ngain {strengths[name]:.1f}" if name in strengths else "\n"
-        axis.set(title=name + gain, xlabel="x, px")
+        strength = strengths.get(name)
+        setting = "\n" if strength is None else f"\nset to {strength:.1f}"
+        axis.set(title=name + setting, xlabel="x, px")
     axes[1].set_ylabel("time, s")
     return _save(
         canvas,
         path / "figure5_scan_lines.png",
         "Figure 5: scan lines, task D",
-        "The yellow line of the frame, over time (downward). All methods are set to magnify a still "
-        "person's pulse alike, ten times; `ideal` is the same scene rendered with its pulse ten times "
-        "larger. In the paper the linear methods bury the pulse under the artefacts of the turning head, "
-        "and DeepMag shows the head unharmed with the pulse on it.",
+        "The yellow line of the frame, over time (downward). The methods are set to magnify a still person's "
+        f"pulse ten times, as far as their strength goes. In this video the pulse grew {_reached(arrays, names)}. "
+        "`ideal` is the same scene rendered with its pulse ten times larger. In the paper the linear methods bury the "
+        "pulse under the artefacts of the turning head, and DeepMag shows the head unharmed with the pulse on it.",
     )
 
 
@@ -97,14 +99,23 @@ def pixel_traces(arrays: Arrays, path: Path) -> Caption:
         "Figure 7: traces of a pixel, task B",
         f"Mean of 5 x 5 px around ({x}, {y}) in `paper` mode at several multiples of its step; grey: not "
         "on skin. The paper found the pulse magnified on skin only, most in green (R : G : B about 0.33 : "
-        "0.77 : 0.53), and more with a larger step. Here, RMS of what is added in band while on skin, R : "
-        "G : B in grey levels: "
+        "0.77 : 0.53), and more with a larger step. Here, RMS of what is added in band, R : G : B in grey "
+        "levels, while on skin and, in brackets, while off it: "
         + "; ".join(
-            f"{step} {GAMMA_SIGN} {' : '.join(f'{value:.2f}' for value in rms)}"
+            f"{step} {GAMMA_SIGN} {_colours(rms['on skin'])} ({_colours(rms['off skin'])})"
             for step, rms in trace_amplitudes(arrays).items()
         )
-        + ".",
+        + ". What is added off the skin is no pulse.",
     )
+
+
+def _reached(arrays: Arrays, names: Sequence[str]) -> str:
+    gains = {name: float(arrays[f"gain {name}"][0]) for name in names if f"gain {name}" in arrays}
+    return ", ".join(f"{gain:.1f} times by {name}" for name, gain in gains.items()) or "by no method"
+
+
+def _colours(values: Sequence[float]) -> str:
+    return " : ".join(f"{value:.2f}" for value in values) or "never"
 
 
 def learning_curves(curves: Arrays, path: Path) -> Caption:
@@ -194,8 +205,11 @@ def skewness(series: NDArray[np.float64]) -> float:
     return float(np.mean((series - series.mean()) ** 3)) / spread**3 if spread > 0 else 0.0
 
 
-def trace_amplitudes(arrays: Arrays) -> dict[str, list[float]]:
-    """RMS of the pixel's in-band change by colour while on skin, grey levels, by step ("original" too)."""
+def trace_amplitudes(arrays: Arrays) -> dict[str, dict[str, list[float]]]:
+    """RMS of what is added to the pixel in band, by step, "on skin" and "off skin", by colour, grey levels.
+
+    An empty list where the pixel is never on, or never off, the skin.
+    """
     from deepmag.models.metrics.pulse import in_band
 
     on = arrays["on skin"] >= 0.5
@@ -203,13 +217,17 @@ def trace_amplitudes(arrays: Arrays) -> dict[str, list[float]]:
     inner = on[cut : len(on) - cut]
     found = {}
     for key, trace in arrays.items():
-        if key.startswith("trace ") and inner.any():
-            added = np.asarray(trace, np.float64) - arrays["trace original"]
-            found[key.removeprefix("trace ")] = [
-                float(value) for value in np.sqrt(np.mean(in_band(added, RATE, EDGE)[inner] ** 2, axis=0))
-            ]
-    found.pop("original", None)
+        if key.startswith("trace ") and key != "trace original":
+            added = in_band(np.asarray(trace, np.float64) - arrays["trace original"], RATE, EDGE)
+            found[key.removeprefix("trace ")] = {
+                "on skin": _rms_by_colour(added[inner]),
+                "off skin": _rms_by_colour(added[~inner]),
+            }
     return found
+
+
+def _rms_by_colour(values: NDArray[np.float64]) -> list[float]:
+    return [float(value) for value in np.sqrt(np.mean(values**2, axis=0))] if len(values) else []
 
 
 def _canvas(width: float, height: float) -> Canvas:

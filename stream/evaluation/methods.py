@@ -1,7 +1,7 @@
 """All magnifiers behind one function: a clip in, a clip out.
 
 `paper` and `steady` run as `deepmag live` does, frame by frame with a lag of 0.25 s; so do the linear baselines.
-`paper-offline` and `steady-offline` work on the whole clip, without delay, as `deepmag magnify` does.
+The same with `-offline` work on the whole clip, without delay, as `deepmag magnify` does.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 LINEAR = ("evm", "vam")
 METHODS = (*LINEAR, "paper", "steady")
-OFFLINE = ("paper-offline", "steady-offline")
+OFFLINE = tuple(f"{method}-offline" for method in METHODS)
 LAG = 0.25  # s
 PAPER_STRENGTH = 10.0  # the gain at which `paper` takes the paper's own step
 
@@ -47,9 +47,29 @@ class LiveMagnifier(Protocol):
         """What is still inside."""
 
 
-def strength_of_gamma(times: float) -> float:
-    """The gain that is ``times`` the paper's step: what is added is proportional to both."""
-    return 1.0 + times * (PAPER_STRENGTH - 1.0)
+class MultipliedStep:
+    """An ascender whose paper step is ``times`` as long: the ascent itself at k times gamma, as in the paper's Table 2.
+
+    Twenty steps of Eq. 4 are not linear in gamma, so a larger gain of the same ascent is not the same.
+    """
+
+    def __init__(self, ascender: Ascender, times: float) -> None:
+        self._ascender, self._times = ascender, times
+
+    @property
+    def description(self) -> str:
+        """What runs."""
+        return self._ascender.description
+
+    def paper(self, x: NDArray[np.float32], gamma: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """See ``export.runtime.Ascender``; with a longer step."""
+        return self._ascender.paper(x, self._times * gamma)
+
+    def steady(
+        self, x: NDArray[np.float32], direction: NDArray[np.float32], growth: float | NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """See ``export.runtime.Ascender``."""
+        return self._ascender.steady(x, direction, growth)
 
 
 def magnify_clip(
@@ -71,9 +91,12 @@ def magnify_clip(
     if method not in METHODS + OFFLINE:
         raise ValueError(f"method must be one of {', '.join(METHODS + OFFLINE)}, not {method}")
     box = clamp_box(region, (video.shape[2], video.shape[1]))
-    mode = cast("Mode", method.removesuffix("-offline"))
-    settings = Settings(gain=strength, mode=mode if mode in get_args(Mode) else "steady", lag=LAG, roi=box)
-    if ascender is None and method not in LINEAR:
+    name = method.removesuffix("-offline")
+    mode = cast("Mode", name if name in get_args(Mode) else "steady")
+    settings = Settings(gain=strength, mode=mode, lag=LAG, roi=box)
+    if method in OFFLINE and name in LINEAR:
+        return _linear_offline(name, video, rate, strength, progress)
+    if ascender is None and name not in LINEAR:
         from deepmag.export.runtime import open_ascender
         from deepmag.models.weights import PULSE
 
@@ -120,6 +143,23 @@ def _live(
     keep(magnifier.flush())
     if done != len(video):
         raise RuntimeError(f"{done} of {len(video)} pictures came out of the magnifier")
+    return shown
+
+
+def _linear_offline(
+    name: str,
+    video: NDArray[np.uint8],
+    rate: float,
+    strength: float,
+    progress: Callable[[float], None],
+) -> NDArray[np.uint8]:
+    from deepmag.models.baselines.linear import magnify_linear
+    from deepmag.models.baselines.methods import METHODS as BASELINES
+
+    shown = np.empty_like(video)
+    for i, image in enumerate(magnify_linear(BASELINES[name], list(video), rate, strength)):
+        shown[i] = image
+        progress((i + 1) / len(video))
     return shown
 
 

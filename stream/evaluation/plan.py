@@ -43,7 +43,7 @@ class Plan:
 
     size: (width, height), px. seconds: of a clip. subjects: who does all tasks. more: further people for fairness,
     who do ``fair_tasks`` only. ssim_every: frames; neighbours are too alike for each of them to add to a mean.
-    offline: whether `paper` and `steady` are also run on whole clips. iterations: N of `paper`.
+    offline: whether all methods are also run on whole clips. iterations: N of `paper`.
     """
 
     seed: int
@@ -72,7 +72,7 @@ def quick_plan(seed: int = 1) -> Plan:
 def full_plan(seed: int = 1) -> Plan:
     """Two people of each pair of skin types and two more for fairness, 15 s each at 640x480."""
     return Plan(
-        seed, False, (640, 480), 15.0, people(seed, 2), people(seed, 2, 100), ("A", "B"), 2, offline=True
+        seed, False, (640, 480), 15.0, people(seed, 2), people(seed, 2, 100), ("A", "B"), 5, offline=True
     )
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepmag.models.metrics import pulse
-from deepmag.models.metrics.picture import luma, psnr, ssim
-from deepmag.models.metrics.traces import SkinBlocks, block_means, skin_blocks, skin_means
+from deepmag.models.metrics.picture import RADIUS, luma, psnr, ssim_map
+from deepmag.models.metrics.traces import SkinBlocks, block_means, skin_blocks, skin_means, within
 from deepmag.stream.evaluation.plan import EDGE
+from deepmag.stream.roi import clamp_box
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 
 GREEN = 1
 Scores = dict[str, float]
-PICTURE_SCORES = ("psnr", "ssim", "psnr_true", "ssim_true")
+PICTURE_SCORES = (
+    "psnr", "ssim", "psnr_region", "ssim_region",
+    "psnr_true", "ssim_true", "psnr_true_region", "ssim_true_region",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,10 @@ class Truth:
     pulse: (T',) the true pulse in the skin's mean green, grey levels, in band. blood: (T',) minus the true blood
     volume, in band: like green it falls when the pulse rises. green: (T, rows, columns) block means of the original;
     more: (T', rows, columns) of what the pulse, once more, adds to them, in band.
-    colour: (T, 3) mean colour of the skin. where: the blocks. amplitude: RMS of ``pulse``, grey levels; relative: the
-    same as a share of the skin's green.
+    colour: (T, 3) mean colour of the skin. where: the blocks of skin and of none inside ``region``; region: (rows,
+    columns) the blocks inside the square that the network looks at: beyond it some methods do nothing by design, and
+    would seem the cleaner for it. amplitude: RMS of ``pulse``, grey levels; relative: the same as a share of the
+    skin's green.
     """
 
     pulse: NDArray[np.float64]
@@ -41,6 +47,7 @@ class Truth:
     more: NDArray[np.float64]
     colour: NDArray[np.float64]
     where: SkinBlocks
+    region: NDArray[np.bool_]
     amplitude: float
     relative: float
 
@@ -55,6 +62,9 @@ def truth_of(clip: SyntheticClip) -> Truth:
     true = pulse.in_band(difference / (clip.factor - 1.0), clip.rate, EDGE)
     size = pulse.rms(true)
     green = block_means(clip.video[..., GREEN])
+    size_px = (clip.video.shape[2], clip.video.shape[1])
+    region = within(size_px, clamp_box(clip.region, size_px))
+    blocks = skin_blocks(clip.skin)
     more = (block_means(clip.ideal[..., GREEN]) - green) / (clip.factor - 1.0)
     return Truth(
         pulse=true,
@@ -62,7 +72,8 @@ def truth_of(clip: SyntheticClip) -> Truth:
         green=green,
         more=pulse.in_band(more, clip.rate, EDGE),
         colour=colour,
-        where=skin_blocks(clip.skin),
+        where=SkinBlocks(blocks.inside & region, blocks.outside & region),
+        region=region,
         amplitude=size,
         relative=size / float(colour[:, GREEN].mean()),
     )
@@ -71,17 +82,19 @@ def truth_of(clip: SyntheticClip) -> Truth:
 def score_pulse(clip: SyntheticClip, truth: Truth, magnified: NDArray[np.uint8], factor: float) -> Scores:
     """Gain, coherence, blocks, leak and residual of a magnified clip (T, H, W, 3); see ``models.metrics.pulse``.
 
-    factor: how many times the pulse should have grown; only the residual depends on it.
+    factor: how many times the pulse should have grown; only the residual depends on it. Blocks, leak and residual look
+    at the region only, whatever part of the picture a method works on.
     """
     added = skin_means(magnified, clip.skin)[:, GREEN] - truth.colour[:, GREEN]
     added_band = pulse.in_band(added, clip.rate, EDGE)
     grid = pulse.in_band(block_means(magnified[..., GREEN]) - truth.green, clip.rate, EDGE)
+    inside, wanted = grid[:, truth.region], (factor - 1.0) * truth.more[:, truth.region]
     return {
         "gain": pulse.added_gain(added_band, truth.pulse),
         "coherence": pulse.coherence(added_band, truth.blood),
         "blocks": pulse.blocks(grid, truth.blood, truth.where),
         "leak": pulse.leak(grid, truth.where),
-        "residual": pulse.residual(grid, np.zeros_like(grid), (factor - 1.0) * truth.more),
+        "residual": pulse.residual(inside, np.zeros_like(inside), wanted),
     }
 
 
@@ -94,39 +107,45 @@ def score_picture(
 ) -> Scores:
     """PSNR and SSIM against the original and, ``_true``, against the clip with its pulse ``factor`` times larger.
 
-    Means over frames; SSIM on luma of every ``ssim_every``-th. check: called for each frame, to be able to stop.
+    Means over frames, of the whole picture and, ``_region``, of the region alone; SSIM on luma of every
+    ``ssim_every``-th. check: called for each frame, to be able to stop.
     """
     edge = round(EDGE * clip.rate)
+    x, y, w, h = clamp_box(clip.region, (clip.video.shape[2], clip.video.shape[1]))
+    region = np.s_[y : y + h, x : x + w]
+    # the map of SSIM begins RADIUS px inside the picture
+    mapped = np.s_[max(0, y - RADIUS) : max(0, y + h - RADIUS), max(0, x - RADIUS) : max(0, x + w - RADIUS)]
     sums = dict.fromkeys(PICTURE_SCORES, 0.0)
     inner = range(edge, len(clip.video) - edge)
     counted = 0
     for i in inner:
         check()
-        true = true_frame(clip, i, factor)
-        sums["psnr"] += psnr(magnified[i], clip.video[i])
-        sums["psnr_true"] += psnr(magnified[i], true)
-        if (i - edge) % ssim_every == 0:
-            counted += 1
-            grey = luma(magnified[i])
-            sums["ssim"] += ssim(grey, luma(clip.video[i]))
-            sums["ssim_true"] += ssim(grey, luma(true))
+        shown = magnified[i]
+        look = (i - edge) % ssim_every == 0
+        counted += look
+        grey = luma(shown) if look else None
+        for against, other in (("", clip.video[i]), ("_true", true_frame(clip, i, factor))):
+            sums[f"psnr{against}"] += psnr(shown, other)
+            sums[f"psnr{against}_region"] += psnr(shown[region], other[region])
+            if grey is not None:
+                likeness = ssim_map(grey, luma(other))
+                sums[f"ssim{against}"] += float(likeness.mean(dtype=np.float64))
+                sums[f"ssim{against}_region"] += float(likeness[mapped].mean(dtype=np.float64))
     return {
         name: value / (counted if name.startswith("ssim") else len(inner)) for name, value in sums.items()
     }
 
 
-def true_frame(clip: SyntheticClip, index: int, factor: float) -> NDArray[np.uint8]:
-    """One frame of the clip with its pulse ``factor`` times larger, (H, W, 3).
+def true_frame(clip: SyntheticClip, index: int, factor: float) -> NDArray[np.float32]:
+    """One frame of the clip with its pulse ``factor`` times larger, (H, W, 3), grey levels with their fractions.
 
     Between the clip and its ideal by interpolation: both have the same noise, and a pulse of 1 % is small enough for
-    the curve of the camera's grey levels to be straight. One rendering so serves all factors.
+    the curve of the camera's grey levels to be straight. One rendering so serves all factors. Not rounded to bytes:
+    near a factor of 1 most of the pulse is less than half a level of any one pixel, and rounding would give the
+    original back.
     """
     if clip.ideal is None:
         raise ValueError("the clip has no ideal")
-    if factor == clip.factor:
-        exact: NDArray[np.uint8] = clip.ideal[index]
-        return exact
-    before = clip.video[index].astype(np.float32)
+    before, large = (video[index].astype(np.float32) for video in (clip.video, clip.ideal))
     share = np.float32((factor - 1.0) / (clip.factor - 1.0))
-    wanted = before + share * (clip.ideal[index].astype(np.float32) - before)
-    return np.asarray(np.clip(np.rint(wanted), 0, 255), np.uint8)
+    return np.asarray(np.clip(before + share * (large - before), 0.0, 255.0))

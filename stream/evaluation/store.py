@@ -20,17 +20,23 @@ ARRAYS = ("video", "ideal", "skin")
 
 
 def keep(folder: Path, name: str, clip: SyntheticClip) -> bool:
-    """Write a clip into ``folder``; False where it is too large, or the disk too full."""
+    """Write a clip into ``folder``; False where it is too large, the disk too full or not to be written to."""
     arrays = {field: getattr(clip, field) for field in ARRAYS if getattr(clip, field) is not None}
     size = sum(array.nbytes for array in arrays.values())
     if size > LARGEST or shutil.disk_usage(folder).free < size + SPARE:
         return False
-    for field, array in arrays.items():
-        np.save(folder / f"{name}.{field}.npy", array)
     rest = copy(clip)
     for field in arrays:
         object.__setattr__(rest, field, None)  # a frozen dataclass, on its way into a file
-    (folder / f"{name}.pickle").write_bytes(pickle.dumps(rest))  # last: its presence says that all is there
+    try:
+        for field, array in arrays.items():
+            np.save(folder / f"{name}.{field}.npy", array)
+        # last: its presence says that all is there
+        (folder / f"{name}.pickle").write_bytes(pickle.dumps(rest))
+    except OSError:  # other processes fill the disk too: the clip is made again, which is no reason to end
+        for file in folder.glob(f"{name}.*"):
+            file.unlink(missing_ok=True)
+        return False
     return True
 
 

@@ -17,6 +17,7 @@ Table = dict[str, Any]
 
 WORST_TO_BEST = 1.5  # what the worst class of skin may be, times worse than the best
 FAIR_ERROR = 1.0  # beats per minute: mean errors below it count as alike
+FALLS = ("psnr", "psnr_region", "ssim", "ssim_region")  # whose loss from task A to D is told
 
 
 def summary(values: Iterable[float]) -> Table:
@@ -51,8 +52,36 @@ def gamma_table(clips: Sequence[ClipResult]) -> Table:
     return {key: _summaries(group) for key, group in groups.items() if group}
 
 
+def fall_table(clips: Sequence[ClipResult], comparison: str = "matched") -> Table:
+    """{method: {metric: mean, sd, n}} of what each person loses from task A to D: the same person's A minus D.
+
+    The difference of two means would have the spread between people in it, which is no part of the loss.
+    """
+    seen = {(c.task, c.subject.seed): c.scores[comparison] for c in clips if comparison in c.scores}
+    pairs = [(seen["A", who], seen["D", who]) for task, who in seen if task == "A" and ("D", who) in seen]
+    methods = dict.fromkeys(name for still, _ in pairs for name in still)
+    table: Table = {}
+    for method in methods:
+        both = [
+            (still[method], moving[method]) for still, moving in pairs if method in still and method in moving
+        ]
+        table[method] = {
+            key: summary(still[key] - moving[key] for still, moving in both if key in still and key in moving)
+            for key in FALLS
+        }
+    return table
+
+
+def region_share(clips: Sequence[ClipResult]) -> float:
+    """Mean share of the picture that the region takes."""
+    return float(summary(clip.region_share for clip in clips)["mean"])
+
+
 def measurement_table(clips: Sequence[ClipResult]) -> Table:
-    """Rate error and SNR by method: {"task": {task: {method: ...}}, "tone": {tone: {method: ...}}}."""
+    """Rate error and SNR by method: {"task": {task: {method: ...}}, "tone": {tone: {method: ...}}}.
+
+    Over people: what a person gave in several clips is averaged first, since clips of one person are no further people.
+    """
     measured = [clip for clip in clips if clip.measurement]
     by_task = {task: [c for c in measured if c.task == task] for task in TASKS}
     by_tone = {tone: [c for c in measured if c.subject.tone == tone] for tone in TONES}
@@ -63,68 +92,102 @@ def measurement_table(clips: Sequence[ClipResult]) -> Table:
 
 
 def fairness_table(clips: Sequence[ClipResult]) -> Table:
-    """Gain, coherence and rate error of `steady` at gain 10 by class of skin, with the ratio of worst to best.
+    """Gain, coherence and rate error of `steady` by class of skin, with the ratio of worst to best.
 
-    {"classes": {task: {tone: {...}}}, "ratios": {task: {measure: {ratio, worst, within}}}}. amplitude: of the pulse
-    that is there to see, grey levels RMS; relative: as a share of the skin's green.
+    {"classes": {task: {tone: {...}}}, "ratios": {task: {measure: see `_ratio`}}, "comparison": {task: name}}.
+    comparison: "reference", at gain 10, where there are clips of it, which then are of more people; else "large", at
+    the strength for ten times on task A. amplitude: of the pulse that is there to see, grey levels RMS; relative: as a
+    share of the skin's green.
     """
     classes: Table = {}
     ratios: Table = {}
+    comparisons: Table = {}
     for task in TASKS:
-        rows: Table = {}
-        for tone in TONES:
-            mine = [
-                c
-                for c in clips
-                if c.task == task and c.subject.tone == tone and FAIR_METHOD in c.scores.get("reference", {})
-            ]
-            if not mine:
-                continue
-            scores = [c.scores["reference"][FAIR_METHOD] for c in mine]
-            rows[tone] = {
-                "gain": summary(s["gain"] for s in scores),
-                "coherence": summary(s["coherence"] for s in scores),
-                "rate_error": summary(c.measurement["network"]["error"] for c in mine if c.measurement),
-                "amplitude": summary(c.amplitude for c in mine),
-                "relative": summary(c.relative for c in mine),
-            }
+        here = [c for c in clips if c.task == task]
+        asked = any(FAIR_METHOD in c.scores.get("reference", {}) for c in here)
+        comparison = "reference" if asked else "large"
+        judged = [c for c in here if FAIR_METHOD in c.scores.get(comparison, {})]
+        rows = {
+            tone: _fair_row([c for c in judged if c.subject.tone == tone], comparison)
+            for tone in TONES
+            if any(c.subject.tone == tone for c in judged)
+        }
         if len(rows) > 1:
-            classes[task] = rows
+            classes[task], comparisons[task] = rows, comparison
             ratios[task] = {
-                "gain": _ratio(
-                    {tone: row["gain"]["mean"] for tone, row in rows.items()}, larger_is_better=True
-                ),
-                "coherence": _ratio(
-                    {tone: row["coherence"]["mean"] for tone, row in rows.items()}, larger_is_better=True
-                ),
-                "rate_error": _ratio(
-                    {tone: row["rate_error"]["mean"] for tone, row in rows.items()}, larger_is_better=False
-                ),
+                measure: ratio
+                for measure in ("gain", "coherence", "rate_error")
+                if (ratio := _ratio({tone: row[measure] for tone, row in rows.items()}, measure)) is not None
             }
-    return {"classes": classes, "ratios": ratios}
+    return {"classes": classes, "ratios": ratios, "comparison": comparisons}
 
 
-def _ratio(means: dict[str, float], *, larger_is_better: bool) -> Table:
-    """How many times worse the worst class is than the best, and whether that is within the limit."""
-    order = sorted(means, key=lambda tone: means[tone], reverse=larger_is_better)
-    best, worst = order[0], order[-1]
-    if larger_is_better:
-        ratio = means[best] / means[worst] if means[worst] > 0 else float("inf")
-        return {"ratio": ratio, "best": best, "worst": worst, "within": ratio <= WORST_TO_BEST}
+def _fair_row(clips: Sequence[ClipResult], comparison: str) -> Table:
+    scores = [c.scores[comparison][FAIR_METHOD] for c in clips]
+    return {
+        "gain": summary(s["gain"] for s in scores),
+        "coherence": summary(s["coherence"] for s in scores),
+        "rate_error": summary(c.measurement["network"]["error"] for c in clips if c.measurement),
+        "amplitude": summary(c.amplitude for c in clips),
+        "relative": summary(c.relative for c in clips),
+    }
+
+
+def _ratio(classes: dict[str, Table], measure: str) -> Table | None:
+    """How many times worse the worst class is than the best; None where fewer than two classes were measured.
+
+    sd: standard error of the ratio, from the spread between people, NaN for a class of one. within: whether the ratio
+    is within the limit; None, undecided, where it is but a class has one person only, or the limit is within one sd.
+    """
+    known = {tone: row for tone, row in classes.items() if row["n"] > 0}
+    if len(known) < 2:
+        return None
+    errors = measure == "rate_error"
     # Errors near zero have wild ratios that mean nothing: what is below FAIR_ERROR is alike.
-    ratio = max(means[worst], FAIR_ERROR) / max(means[best], FAIR_ERROR)
-    return {"ratio": ratio, "best": best, "worst": worst, "within": ratio <= WORST_TO_BEST}
+    values = {tone: max(row["mean"], FAIR_ERROR) if errors else row["mean"] for tone, row in known.items()}
+    order = sorted(known, key=lambda tone: known[tone]["mean"], reverse=not errors)
+    best, worst = order[0], order[-1]
+    above, below = (worst, best) if errors else (best, worst)
+    ratio = values[above] / values[below] if values[below] > 0 else float("inf")
+    relative = [_standard_error(known[tone]) / abs(values[tone]) for tone in (above, below) if values[tone]]
+    spread = ratio * float(np.hypot(*relative)) if len(relative) > 1 else float("nan")
+    within: bool | None = None
+    if ratio > WORST_TO_BEST:
+        within = False
+    elif min(row["n"] for row in known.values()) > 1 and ratio + spread <= WORST_TO_BEST:
+        within = True
+    return {
+        "ratio": ratio,
+        "sd": spread,
+        "n": {tone: row["n"] for tone, row in known.items()},
+        "best": best,
+        "worst": worst,
+        "within": within,
+    }
+
+
+def _standard_error(row: Table) -> float:
+    """Of a class's mean; NaN for one person."""
+    return float(row["sd"] / np.sqrt(row["n"]))
 
 
 def _measured(clips: Sequence[ClipResult]) -> Table:
     names = dict.fromkeys(name for clip in clips for name in clip.measurement)
     return {
         name: {
-            "mae": summary(clip.measurement[name]["error"] for clip in clips),
-            "snr": summary(clip.measurement[name]["snr"] for clip in clips),
+            "mae": summary(_by_person(clips, name, "error")),
+            "snr": summary(_by_person(clips, name, "snr")),
         }
         for name in names
     }
+
+
+def _by_person(clips: Sequence[ClipResult], method: str, measure: str) -> list[float]:
+    people: dict[int, list[float]] = {}
+    for clip in clips:
+        if method in clip.measurement:
+            people.setdefault(clip.subject.seed, []).append(clip.measurement[method][measure])
+    return [summary(values)["mean"] for values in people.values()]
 
 
 def _summaries(scores: Iterable[dict[str, float]]) -> Table:
