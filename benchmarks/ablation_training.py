@@ -222,10 +222,10 @@ def main() -> None:
     if args.json:
         print(json.dumps(rows))
         return
-    print(f"{'':50s}{'parameters':>11s}{'held-out r':>14s}{PPG_CLIP:>8s}")
+    print(f"{'':60s}{'parameters':>11s}{'held-out r':>14s}{PPG_CLIP:>8s}")
     for name, row in rows.items():
         clip = f"{row[PPG_CLIP]:8.2f}" if PPG_CLIP in row else f"{'-':>8s}"
-        print(f"{name:50s}{row['parameters']:11,d}{row['r']:8.3f} +-{row['error']:.2f}{clip}")
+        print(f"{name:60s}{row['parameters']:11,d}{row['r']:8.3f} +-{row['error']:.2f}{clip}")
 
 
 if __name__ == "__main__":
