@@ -29,10 +29,10 @@ from deepmag.models.synthetic.clip import NOISE
 from deepmag.models.synthetic.codec import h264
 from deepmag.models.synthetic.motion import Task
 from deepmag.models.synthetic.person import Person
+from deepmag.models.synthetic.render import GAMMA
 from deepmag.models.synthetic.scene import random_scene, render
 from deepmag.models.synthetic.sensor import Sensor
 from deepmag.models.temporal import PULSE_BAND, zero_phase
-from deepmag.models.training.sequences import GAMMA
 from deepmag.models.weights import PULSE
 
 TASKS: tuple[Task, ...] = ("A", "B", "C", "D")
@@ -207,6 +207,10 @@ def _median(values: list[float]) -> float:
     return float(np.median(known)) if known else float("nan")
 
 
+def _cell(value: float) -> str:
+    return f"{value:.2f}" if np.isfinite(value) else "   -"
+
+
 def main() -> None:
     """Print one row a variant."""
     parser = argparse.ArgumentParser(
@@ -230,7 +234,7 @@ def main() -> None:
     )
     for name, rows in result.items():
         cells = [
-            " / ".join(f"{rows[task][score]:.2f}" for task in TASKS)
+            " / ".join(_cell(rows[task][score]) for task in TASKS)
             for score in ("coherence", "blocks", "leak", "gain")
         ]
         print(f"{name:40s}" + "".join(f"{cell:>30s}" for cell in cells))

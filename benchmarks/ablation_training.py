@@ -26,9 +26,10 @@ from torch.nn.functional import avg_pool2d, smooth_l1_loss
 from deepmag.models.representation import INPUT_SCALE, L, normalized_difference
 from deepmag.models.synthetic.camera import camera_noise
 from deepmag.models.synthetic.person import Person
+from deepmag.models.synthetic.render import GAMMA
 from deepmag.models.synthetic.scene import random_scene, render
 from deepmag.models.training.pulse import FLOOR, sequence_loss
-from deepmag.models.training.sequences import FRAMES, GAMMA, Take, random_framing, random_take
+from deepmag.models.training.sequences import FRAMES, Take, random_framing, random_take
 
 PEOPLE, HELD_OUT = 240, 60
 NOISE = 0.1  # grey levels of a reduced pixel, where the camera is not varied

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from deepmag.models.representation import is_scene_cut
 from deepmag.stream.capture.address import Address
 from deepmag.stream.capture.video import VideoSource
+from deepmag.stream.stopped import StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepmag.stream.frames import Frame
-
-
-class StoppedError(Exception):
-    """The person does not want to wait."""
 
 
 @dataclass(slots=True)

@@ -20,13 +20,14 @@ from deepmag.models.baselines.methods import METHODS
 from deepmag.models.magnify import Mode, Stretch, clip_rate, iter_steps, log_factors, stretches
 from deepmag.models.reconstruction import magnify_frame
 from deepmag.models.representation import L, reduce_frame
-from deepmag.stream.clip_file import StoppedError, Timeline, read_frames, stated_length
+from deepmag.stream.clip_file import Timeline, read_frames, stated_length
 from deepmag.stream.frames import MagnifiedFrame
 from deepmag.stream.magnifier import MAX_LOG_FACTOR
 from deepmag.stream.offline_linear import NO_RATE, Progress, analyse_file, draw_file, filter_file
 from deepmag.stream.render.recorder import Recorder
 from deepmag.stream.roi import RoiTracker
 from deepmag.stream.settings import Settings
+from deepmag.stream.stopped import StoppedError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,8 +14,9 @@ import numpy as np
 from deepmag.models.baselines.linear import filter_stretch
 from deepmag.models.magnify import stretches
 from deepmag.models.representation import reduce_frame
-from deepmag.stream.clip_file import StoppedError, Timeline, read_frames, stated_length
+from deepmag.stream.clip_file import Timeline, read_frames, stated_length
 from deepmag.stream.frames import MagnifiedFrame, PulseReading
+from deepmag.stream.stopped import StoppedError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

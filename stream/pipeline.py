@@ -7,18 +7,16 @@ import threading
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal
 
 from deepmag.stream.capture.thread import CaptureThread
 from deepmag.stream.engine import Engine, FaceFinder
-from deepmag.stream.magnifier import PulseMagnifier
+from deepmag.stream.methods import open_magnifier
 from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.render.thread import RenderThread
 from deepmag.stream.ring import FrameRing
-from deepmag.stream.roi import RoiTracker
 from deepmag.stream.settings import LiveSettings, Settings
 from deepmag.stream.status import Status
-from deepmag.stream.vitals import PulseRate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,26 +25,18 @@ if TYPE_CHECKING:
     from deepmag.stream.capture.source import Source
     from deepmag.stream.face import FaceDetector
     from deepmag.stream.frames import MagnifiedFrame, PulseReading
-    from deepmag.stream.magnifier import Magnifier
     from deepmag.stream.render.renderer import Renderer
     from deepmag.stream.render.thread import Policy
 
 Pace = Literal["file", "max"]
 
 RING_CAPACITY = 8  # frames
-MAX_AGE = (
-    0.05  # s that a frame may have waited for the engine: an older one is dropped, and the clock goes on
-)
+# s that a frame may have waited for the engine: an older one is dropped, and the clock goes on
+MAX_AGE = 0.05
 OPEN_TIMEOUT = 15.0  # s for a renderer to open
 CLOSE_TIMEOUT = 20.0  # s for a renderer to finish what waits
 
 log = logging.getLogger("deepmag.stream.pipeline")
-
-
-class _Options(TypedDict):
-    clock: Callable[[], float]
-    nominal_rate: Callable[[], float | None]
-    lag: float
 
 
 class Pipeline:
@@ -77,7 +67,13 @@ class Pipeline:
             RING_CAPACITY, policy="drop_oldest" if pace == "file" else "wait", max_age=ring_age, clock=clock
         )
         self.capture = CaptureThread(source, self.ring, clock=clock)
-        self.magnifier, self._backend = self._choose_magnifier(settings, ascender)
+        self.magnifier, self._backend = open_magnifier(
+            settings.method,
+            ascender,
+            clock=clock,
+            nominal_rate=lambda: self.nominal_rate,
+            lag=settings.lag,
+        )
         finder = FaceFinder(detector, at_once=pace == "max")
         self.engine = Engine(
             self.ring, self.magnifier, self._live, finder, self._publish, clock=clock, slow=slow
@@ -90,21 +86,6 @@ class Pipeline:
         self._reading: PulseReading | None = None
         self._first_picture: float | None = None
         self._started = False
-
-    def _choose_magnifier(self, settings: Settings, ascender: Ascender | None) -> tuple[Magnifier, str]:
-        """The magnifier of ``settings.method``, and what runs it, in words."""
-        options: _Options = {
-            "clock": self._clock, "nominal_rate": lambda: self.nominal_rate, "lag": settings.lag,
-        }  # fmt: skip
-        if settings.method == "deepmag":
-            if ascender is None:
-                raise ValueError("the method deepmag needs a network")
-            return PulseMagnifier(ascender, RoiTracker(), PulseRate(), **options), ascender.description
-        from deepmag.models.baselines.methods import METHODS
-        from deepmag.stream.linear_magnifier import LinearMagnifier
-
-        method = METHODS[settings.method]
-        return LinearMagnifier(method, RoiTracker(), PulseRate(), **options), f"{method.name} on the CPU"
 
     @property
     def renderers(self) -> tuple[RenderThread, ...]:

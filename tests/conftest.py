@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from page_scene import FakeControl
+    from playwright.sync_api import Browser
+
+    from deepmag.stream.page import PageRenderer
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
@@ -25,3 +33,31 @@ def clips(shared_data: Path) -> dict[str, Any]:
     """clips.json: boxes and true rates of the real clips."""
     result: dict[str, Any] = json.loads((shared_data / "clips.json").read_text())
     return result
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real Chromium."""
+    from chromium import launched
+
+    with launched() as running:
+        yield running
+
+
+@pytest.fixture
+def control() -> FakeControl:
+    """What the page's controls act on."""
+    from page_scene import FakeControl
+
+    return FakeControl()
+
+
+@pytest.fixture
+def server(control: FakeControl) -> Iterator[PageRenderer]:
+    """The page, served on a free port."""
+    from deepmag.stream.page import PageRenderer
+
+    page = PageRenderer(control, port=0)
+    page.open()
+    yield page
+    page.close()

@@ -17,7 +17,8 @@ from deepmag.stream.capture.source import SourceError
 from deepmag.stream.evaluation.real import RealJob, read_clips
 from deepmag.stream.evaluation.real_clip import RealClip
 from deepmag.stream.evaluation.recording import decode, read_ppg
-from deepmag.stream.evaluation.workers import Crew, StoppedError
+from deepmag.stream.evaluation.workers import Crew
+from deepmag.stream.stopped import StoppedError
 
 RATE = 30
 BOX = (28, 16, 40, 40)

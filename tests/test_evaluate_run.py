@@ -18,7 +18,8 @@ from deepmag.stream.cli import _register, app
 from deepmag.stream.evaluation.plan import Plan, Subject, people
 from deepmag.stream.evaluation.real_clip import RealClip, RealClips
 from deepmag.stream.evaluation.run import Outcome, evaluate
-from deepmag.stream.evaluation.workers import Crew, StoppedError, tick
+from deepmag.stream.evaluation.workers import Crew, tick
+from deepmag.stream.stopped import StoppedError
 
 FIGURES = {
     "figure5_scan_lines.png",

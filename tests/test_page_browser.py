@@ -1,41 +1,27 @@
-"""The page in a real Chromium."""
+"""What the page shows, in a real Chromium."""
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
 import pytest
+from chromium import (
+    needs_chromium,
+    opened,
+    wait_connected,
+    wait_drawn,
+    wait_for,
+    wait_text,
+)
 from page_scene import POOR, READ_NUMBER, Camera, FakeControl, magnified
 
 from deepmag.stream.page import PageRenderer
 
-sync_api = pytest.importorskip("playwright.sync_api")
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from playwright.sync_api import Browser
 
-    from playwright.sync_api import Browser, Page
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or ""
-GAIN_100 = "\N{MULTIPLICATION SIGN}100"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--no-first-run",
-]
-TIMEOUT = 15_000  # ms
-
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed")
+pytestmark = needs_chromium
 
 # The picture that is drawn, its number and its original's, all in one turn of the browser's loop.
 DRAWN = f"""() => {{
@@ -43,66 +29,6 @@ DRAWN = f"""() => {{
     const header = document.getElementById("magnified").header;
     return header && {{ seq: header.seq, magnified: read("magnified"), original: read("original") }};
 }}"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
-
-
-@pytest.fixture
-def control() -> FakeControl:
-    return FakeControl()
-
-
-@pytest.fixture
-def server(control: FakeControl) -> Iterator[PageRenderer]:
-    page = PageRenderer(control, port=0)
-    page.open()
-    yield page
-    page.close()
-
-
-@contextlib.contextmanager
-def opened(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
-    """A tab in which nothing may go wrong unseen."""
-    context = browser.new_context(**({"viewport": {"width": 1280, "height": 800}} | options))
-    tab = context.new_page()
-    tab.set_default_timeout(TIMEOUT)
-    errors: list[str] = []
-    tab.on("pageerror", lambda error: errors.append(str(error)))
-    tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    tab.goto(url)
-    yield tab
-    context.close()
-    # A refused reconnection is the browser's own complaint, and expected where a server is stopped.
-    assert [error for error in errors if "ERR_CONNECTION_REFUSED" not in error] == []
-
-
-def wait_for(tab: Page, expression: str) -> None:
-    """Wait until an expression is true. Playwright's own way needs an eval that the page's policy bans."""
-    end = time.monotonic() + TIMEOUT / 1000
-    while not tab.evaluate(expression):
-        assert time.monotonic() < end, expression
-        tab.wait_for_timeout(15)
-
-
-def wait_drawn(tab: Page, beyond: int = -1) -> None:
-    wait_for(tab, f"(document.getElementById('magnified').header?.seq ?? -1) > {beyond}")
-
-
-def wait_connected(tab: Page, server: PageRenderer) -> None:
-    end = time.monotonic() + TIMEOUT / 1000
-    while not server.clients:
-        assert time.monotonic() < end
-        tab.wait_for_timeout(15)
-
-
-def wait_text(tab: Page, selector: str, text: str) -> None:
-    sync_api.expect(tab.locator(selector)).to_have_text(text, timeout=TIMEOUT)
 
 
 def test_frames_advance_and_their_header_is_their_own(browser: Browser, server: PageRenderer) -> None:
@@ -197,80 +123,6 @@ def test_a_server_that_comes_back_is_found_again(browser: Browser, control: Fake
         second.close()
 
 
-def test_the_gain_slider_acts_and_the_other_browser_shows_it(
-    browser: Browser, server: PageRenderer, control: FakeControl
-) -> None:
-    with Camera(server), opened(browser, server.url) as tab, opened(browser, server.url) as other:
-        wait_drawn(tab)
-        wait_drawn(other)
-        tab.get_by_label("Gain").fill("1000")
-        assert control.wait_until(lambda settings: settings.gain == 100)
-        wait_text(tab, "#gain-value", GAIN_100)
-        wait_text(other, "#gain-value", GAIN_100)
-
-
-def test_the_keyboard_sets_gain_mode_lag_and_region(
-    browser: Browser, server: PageRenderer, control: FakeControl
-) -> None:
-    with Camera(server), opened(browser, server.url) as tab:
-        wait_drawn(tab)
-        for key, holds in (
-            ("+", lambda s: s.gain == 12.5),
-            ("-", lambda s: s.gain == 10),
-            ("m", lambda s: s.mode == "paper"),
-            ("]", lambda s: s.lag == 0.3),
-            ("[", lambda s: s.lag == 0.25),
-            ("w", lambda s: s.roi == "full"),
-            ("a", lambda s: s.roi == "auto"),
-        ):
-            tab.keyboard.press(key)
-            assert control.wait_until(holds), (key, control.settings)
-        tab.keyboard.press("?")
-        assert tab.locator("dialog").is_visible()
-        tab.keyboard.press("Escape")
-        assert tab.locator("dialog").is_hidden()
-
-
-def test_mode_and_lag_have_controls(browser: Browser, server: PageRenderer, control: FakeControl) -> None:
-    with Camera(server), opened(browser, server.url) as tab:
-        wait_drawn(tab)
-        tab.get_by_text("paper", exact=True).click()
-        assert control.wait_until(lambda settings: settings.mode == "paper")
-        tab.get_by_label("Lag").fill("1")
-        assert control.wait_until(lambda settings: settings.lag == 1.0)
-
-
-def test_a_dragged_box_becomes_the_region_and_a_click_the_column(
-    browser: Browser, server: PageRenderer, control: FakeControl
-) -> None:
-    with Camera(server), opened(browser, server.url) as tab:
-        wait_drawn(tab)
-        box = tab.locator("#overlay").bounding_box()
-        assert box is not None
-
-        def at(x: float, y: float) -> tuple[float, float]:
-            return box["x"] + x / 640 * box["width"], box["y"] + y / 480 * box["height"]
-
-        tab.mouse.move(*at(400, 300))
-        tab.mouse.down()
-        tab.mouse.move(*at(300, 200), steps=3)
-        tab.mouse.move(*at(160, 120), steps=3)
-        tab.mouse.up()
-        assert control.wait_until(lambda settings: isinstance(settings.roi, tuple))
-        assert control.settings.roi == pytest.approx((160, 120, 240, 180), abs=2)
-
-        tab.mouse.click(*at(480, 240))
-        assert tab.evaluate("parseFloat(document.getElementById('column').style.left)") == pytest.approx(
-            75, abs=0.5
-        )
-
-        tab.mouse.move(*at(100, 100))
-        tab.mouse.down()
-        tab.mouse.move(*at(120, 120), steps=2)
-        tab.mouse.up()
-        tab.get_by_text("too small").wait_for()
-
-
 def test_the_scan_line_shows_the_chosen_column_over_time(browser: Browser, server: PageRenderer) -> None:
     with opened(browser, server.url) as tab:
         wait_connected(tab, server)
@@ -315,32 +167,6 @@ def test_the_waveform_is_drawn_with_every_sample(browser: Browser, server: PageR
         }""")
     assert inked[0] == pytest.approx(239 / 300, abs=0.03)
     assert 0.4 < inked[1] < 0.95
-
-
-def test_snapshot_saves_the_exact_picture(browser: Browser, server: PageRenderer, tmp_path: Path) -> None:
-    with opened(browser, server.url) as tab:
-        wait_connected(tab, server)
-        frame = magnified(321)
-        server.render(frame)
-        with tab.expect_download() as download:
-            tab.get_by_role("button", name="Snapshot").click()
-        path = tmp_path / download.value.suggested_filename
-        download.value.save_as(path)
-    assert path.name.startswith("deepmag-20")
-    assert path.suffix == ".png"
-    saved = cv2.imread(str(path))
-    assert saved is not None
-    assert np.array_equal(saved[..., ::-1], frame.image)
-
-
-def test_record_starts_and_stops(browser: Browser, server: PageRenderer) -> None:
-    with Camera(server), opened(browser, server.url) as tab:
-        wait_drawn(tab)
-        tab.get_by_role("button", name="Record").click()
-        wait_text(tab, "#recording", "REC deepmag-test.mp4")
-        tab.get_by_role("button", name="Stop").click()
-        tab.get_by_text("Saved deepmag-test.mp4").wait_for()
-        sync_api.expect(tab.locator("#recording")).to_be_hidden(timeout=TIMEOUT)
 
 
 def test_a_hidden_tab_is_sent_no_pictures(
@@ -426,33 +252,6 @@ def test_a_phone_sees_everything_without_scrolling_sideways(browser: Browser, se
         for name in ("Original", "Snapshot", "Record"):
             tab.get_by_role("button", name=name).scroll_into_view_if_needed()
             assert tab.get_by_role("button", name=name).is_visible()
-
-
-def test_a_finger_draws_a_box_once_that_was_asked(
-    browser: Browser, server: PageRenderer, control: FakeControl
-) -> None:
-    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-    with Camera(server), opened(browser, server.url, **phone) as tab:
-        wait_drawn(tab)
-        tab.get_by_role("button", name="box").tap()
-        tab.locator("#overlay").scroll_into_view_if_needed()
-        box = tab.locator("#overlay").bounding_box()
-        assert box is not None
-        session = tab.context.new_cdp_session(tab)
-
-        def touch(kind: str, x: float = 0, y: float = 0) -> None:
-            points = [{"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]}]
-            session.send(
-                "Input.dispatchTouchEvent",
-                {"type": kind, "touchPoints": [] if kind == "touchEnd" else points},
-            )
-
-        touch("touchStart", 0.25, 0.25)
-        for step in range(1, 6):
-            touch("touchMove", 0.25 + step * 0.1, 0.25 + step * 0.1)
-        touch("touchEnd")
-        assert control.wait_until(lambda settings: isinstance(settings.roi, tuple))
-        assert control.settings.roi == pytest.approx((160, 120, 320, 240), abs=4)
 
 
 def test_the_picture_stays_close_behind_the_camera(browser: Browser, server: PageRenderer) -> None:

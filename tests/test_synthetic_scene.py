@@ -13,8 +13,8 @@ from deepmag.models.synthetic.camera import camera_noise, skip_blocks
 from deepmag.models.synthetic.layers import LayeredPerson
 from deepmag.models.synthetic.motion import Motion, random_motion, yaw_of_task
 from deepmag.models.synthetic.person import Person
-from deepmag.models.synthetic.scene import TRANSIT, Framing, random_scene, render
-from deepmag.models.synthetic.waveforms import Rhythm, blood_volume
+from deepmag.models.synthetic.scene import Framing, random_scene, render
+from deepmag.models.synthetic.waveforms import TRANSIT, Rhythm, blood_volume
 
 T = np.arange(60) / 30
 GAMMA = 2.2

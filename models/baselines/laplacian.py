@@ -18,9 +18,8 @@ from deepmag.models.baselines.gaussian import Floats, add_upsampled, expand, pad
 from deepmag.models.temporal import PULSE_BAND, Band, zero_phase
 
 FINEST = 2  # level; at 640x480 the live window over 6 s then takes 18 MB, with level 1 it would take 74
-SMALLEST = (
-    8  # px, side of the smallest picture that the pyramid has below its levels; it has one level at least
-)
+# px, side of the smallest picture that the pyramid has below its levels; it has one level at least.
+SMALLEST = 8
 WAVELENGTH = 4.0  # px of a level: where a Laplacian level answers most
 WAVELENGTH_SHARE = 8.0  # of a wavelength, that a magnified motion may reach
 

@@ -13,6 +13,7 @@ import torch
 
 from deepmag.models.synthetic.mesh import FaceMesh
 from deepmag.models.synthetic.recorded import HeadTrack, RecordedRhythm
+from deepmag.models.synthetic.render import GAMMA
 
 TRACK_RATE = 50.0  # Hz, of the head tracks
 BACKGROUND = 256  # px, of the side to which pictures are reduced
@@ -74,5 +75,5 @@ def load_background(path: Path) -> torch.Tensor:
         raise ValueError(f"{path} is not a picture")
     scale = BACKGROUND / min(picture.shape[:2])
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    linear = ((small[..., ::-1] / 255) ** 2.2).astype(np.float32)
+    linear = ((small[..., ::-1] / 255) ** GAMMA).astype(np.float32)
     return torch.from_numpy(np.ascontiguousarray(linear.transpose(2, 0, 1)))

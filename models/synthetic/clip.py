@@ -19,9 +19,8 @@ from deepmag.models.synthetic.scene import Framing, Scene, random_scene, render
 from deepmag.models.synthetic.sensor import Sensor
 from deepmag.models.synthetic.waveforms import Rhythm, beat_phase
 
-HALF_HEIGHT = (
-    0.275  # of the head, as a share of the picture's height: head and shoulders, as in the paper's Fig. 4
-)
+# Of the head, as a share of the picture's height: head and shoulders, as in the paper's Fig. 4.
+HALF_HEIGHT = 0.275
 NOISE = 1.3  # grey levels at middle grey, one photosite: an ordinary webcam in a lit room
 CHUNK = 1_000_000  # px rendered at once, which bounds the memory: about 100 bytes each
 SMALLEST = 16  # px: less is no picture, and no codec takes it

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from deepmag.models.synthetic.disturbances import Flicker, Light, Passer, auto_exposure
 from deepmag.models.synthetic.motion import hand_held, talk
+from deepmag.models.synthetic.render import GAMMA
 from deepmag.models.synthetic.scene import Scene, render
 
 SHAKIEST = 0.1  # picture heights, RMS: beyond it a camera no longer keeps the person in the picture
@@ -82,6 +83,6 @@ def exposed(
     def brightness(factor: Light) -> NDArray[np.float64]:
         columns = round(METERED_ROWS * scene.framing.aspect)
         small = render(replace(scene, light=scene.light * factor), METERED_ROWS, columns, device=device).video
-        return np.asarray(((small / 255) ** 2.2).mean((1, 2, 3)).cpu().numpy(), np.float64)
+        return np.asarray(((small / 255) ** GAMMA).mean((1, 2, 3)).cpu().numpy(), np.float64)
 
     return replace(scene, light=scene.light * loop(brightness))

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepmag.models.synthetic.person import Person
-from deepmag.models.synthetic.scene import TRANSIT, Framing, plain_wall, random_scene, render
-from deepmag.models.synthetic.waveforms import Rhythm, blood_volume
+from deepmag.models.synthetic.scene import Framing, plain_wall, random_scene, render
+from deepmag.models.synthetic.waveforms import TRANSIT, Rhythm, blood_volume
 
 TRAINED_HALF_HEIGHT = 0.41  # of the head, in sides of the square that the network was trained to look at
 

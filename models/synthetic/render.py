@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from deepmag.models.synthetic.scene import Scene
 
-GAMMA = 2.2
+GAMMA = 2.2  # of the camera's response: a relative change of light is 1 / GAMMA of it in grey levels
 SLACK = 0.008  # what rounds of tracing leave of a ray's distance to the head
 BATCH = 90_000  # rays traced at once on a CPU: what stays in its cache is faster
 WRAP = 0.18  # skin lets light through: it is lit a little beyond where a wall would be dark

@@ -17,11 +17,10 @@ from deepmag.models.synthetic.noise import smooth_noise
 from deepmag.models.synthetic.person import Person
 from deepmag.models.synthetic.render import Rendered, render
 from deepmag.models.synthetic.surface import lookup
-from deepmag.models.synthetic.waveforms import AnyRhythm, Rhythm, blood_volume, breath
+from deepmag.models.synthetic.waveforms import TRANSIT, AnyRhythm, Rhythm, blood_volume, breath
 
 __all__ = ["Framing", "Rendered", "Scene", "random_scene", "render"]
 
-TRANSIT = 0.05  # s: the pulse reaches the latest parts of the face this much after the earliest
 LIFT = 0.03  # of half the head's height: 3.5 mm, by which shoulders rise and fall about their middle
 
 

@@ -13,6 +13,8 @@ Signal = NDArray[np.float64]
 
 ORIGIN = -10.0  # s, of the first beat: takes begin at 0, and the blood of their late parts a little before
 
+TRANSIT = 0.05  # s: the pulse reaches the latest parts of the face this much after the earliest
+
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:

@@ -14,11 +14,11 @@ from deepmag.models.synthetic.codec import h264
 from deepmag.models.synthetic.disturbances import auto_exposure
 from deepmag.models.synthetic.disturbed import exposed
 from deepmag.models.synthetic.person import Person
+from deepmag.models.synthetic.render import GAMMA
 from deepmag.models.synthetic.scene import Framing, Scene, random_scene, render
 
 FRAMES = 65  # frame pairs of one sequence: 64, about two seconds
 RATES = (15.0, 20.0, 25.0, 30.0, 30.0, 30.0, 50.0, 60.0)  # Hz
-GAMMA = 2.2  # of the camera's response: a relative change of light is 1/2.2 of it in grey levels
 SELF_EXPOSED = 0.2  # of all sequences are seen by a camera that sets its own exposure
 CODED = 0.15  # of all sequences pass through a real codec
 CALL_BIT_RATES = (20e3, 800e3)  # bits per second, of a picture of twice L

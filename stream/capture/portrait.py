@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from deepmag.models.synthetic.waveforms import Rhythm, beat_phase, beat_shape, breath
+from deepmag.models.synthetic.waveforms import TRANSIT, Rhythm, beat_phase, beat_shape, breath
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +27,6 @@ PULSE = 0.012  # peak-to-peak relative change of the skin's green light: a well-
 NOISE = 1.3  # grey levels, standard deviation of one pixel: an ordinary webcam in a lit room
 BLINK_PERIOD = 4.7  # s
 LOOP = 120.0  # s after which the heart's rhythm repeats, so that a demo that runs for days costs no more
-TRANSIT = 0.05  # s from the early to the late parts of the face
 RHYTHM = Rhythm(bpm=BPM, breaths=14.0, variability=0.02, seed=SEED)
 
 

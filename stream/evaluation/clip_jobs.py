@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepmag.models.synthetic.clip import SyntheticClip, make_clip
+from deepmag.models.synthetic.motion import Task
 from deepmag.stream.evaluation import exhibits, store
 from deepmag.stream.evaluation.measurement import Measured, measure, reduce_clip
 from deepmag.stream.evaluation.methods import LINEAR, OFFLINE, PAPER_STRENGTH, MultipliedStep, magnify_clip
@@ -23,7 +24,6 @@ from deepmag.stream.evaluation.plan import (
     REFERENCE_STRENGTH,
     Plan,
     Subject,
-    Task,
 )
 from deepmag.stream.evaluation.remembered import RememberingAscender
 from deepmag.stream.evaluation.scores import Scores, Truth, score_picture, score_pulse, truth_of

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepmag.models.synthetic.clip import SyntheticClip
-    from deepmag.stream.evaluation.plan import Task
+    from deepmag.models.synthetic.motion import Task
 
 SIDE = 5  # px of the square whose mean is "the pixel": one pixel's noise would hide the pulse
 MARGIN = 0.15  # of the region's width, to either side of it, that a scan line shows

@@ -6,45 +6,35 @@ The same with `-offline` work on the whole clip, without delay, as `deepmag magn
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, cast, get_args
+from typing import TYPE_CHECKING, cast, get_args
 
 import numpy as np
 
+from deepmag.models.baselines.linear import magnify_linear
+from deepmag.models.baselines.methods import METHODS as BASELINES
 from deepmag.models.magnify import log_factors, magnify_steps
 from deepmag.models.reconstruction import magnify_frame
-from deepmag.models.representation import reduce_frame
+from deepmag.stream.evaluation.measurement import reduce_clip
 from deepmag.stream.frames import Frame
-from deepmag.stream.magnifier import MAX_LOG_FACTOR, PulseMagnifier
-from deepmag.stream.roi import RoiTracker, clamp_box
-from deepmag.stream.settings import Mode, Settings
-from deepmag.stream.vitals import PulseRate
+from deepmag.stream.magnifier import MAX_LOG_FACTOR
+from deepmag.stream.methods import open_magnifier
+from deepmag.stream.roi import clamp_box
+from deepmag.stream.settings import Method, Mode, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
     from deepmag.export.runtime import Ascender
-    from deepmag.stream.face import Face
     from deepmag.stream.frames import MagnifiedFrame
+    from deepmag.stream.magnifier import Magnifier
 
 LINEAR = ("evm", "vam")
 METHODS = (*LINEAR, "paper", "steady")
 OFFLINE = tuple(f"{method}-offline" for method in METHODS)
 LAG = 0.25  # s
 PAPER_STRENGTH = 10.0  # the gain at which `paper` takes the paper's own step
-
-
-class LiveMagnifier(Protocol):
-    """Frames in, magnified frames out, in order and one for one."""
-
-    def push(
-        self, frame: Frame, settings: Settings, faces: Sequence[Face] | None = None
-    ) -> list[MagnifiedFrame]:
-        """Take the next frame; returns what is now complete."""
-
-    def flush(self) -> list[MagnifiedFrame]:
-        """What is still inside."""
 
 
 class MultipliedStep:
@@ -104,25 +94,14 @@ def magnify_clip(
     if method in OFFLINE:
         assert ascender is not None
         return _offline(ascender, video, rate, settings, box, progress)
-    return _live(_magnifier(method, ascender, rate), video, rate, settings, progress)
-
-
-def _magnifier(method: str, ascender: Ascender | None, rate: float) -> LiveMagnifier:
-    """The live magnifier that ``method`` names, as the engine makes it; time is the clip's own."""
-    tracker, meter = RoiTracker(), PulseRate()
-    if method in LINEAR:
-        from deepmag.models.baselines.methods import METHODS as BASELINES
-        from deepmag.stream.linear_magnifier import LinearMagnifier
-
-        return LinearMagnifier(
-            BASELINES[method], tracker, meter, clock=lambda: 0.0, nominal_rate=lambda: rate, lag=LAG
-        )
-    assert ascender is not None
-    return PulseMagnifier(ascender, tracker, meter, clock=lambda: 0.0, nominal_rate=lambda: rate, lag=LAG)
+    kind = cast("Method", name if name in LINEAR else "deepmag")
+    # as the engine makes it; time is the clip's own
+    magnifier, _ = open_magnifier(kind, ascender, clock=lambda: 0.0, nominal_rate=lambda: rate, lag=LAG)
+    return _live(magnifier, video, rate, settings, progress)
 
 
 def _live(
-    magnifier: LiveMagnifier,
+    magnifier: Magnifier,
     video: NDArray[np.uint8],
     rate: float,
     settings: Settings,
@@ -153,9 +132,6 @@ def _linear_offline(
     strength: float,
     progress: Callable[[float], None],
 ) -> NDArray[np.uint8]:
-    from deepmag.models.baselines.linear import magnify_linear
-    from deepmag.models.baselines.methods import METHODS as BASELINES
-
     shown = np.empty_like(video)
     for i, image in enumerate(magnify_linear(BASELINES[name], list(video), rate, strength)):
         shown[i] = image
@@ -171,8 +147,7 @@ def _offline(
     box: tuple[int, int, int, int],
     progress: Callable[[float], None],
 ) -> NDArray[np.uint8]:
-    x, y, w, h = box
-    small = np.stack([reduce_frame(image[y : y + h, x : x + w]) for image in video])
+    small = reduce_clip(video, box)
     # `paper` scales the step itself here, as the paper does; the live path scales what the filter makes of it.
     factors = log_factors(magnify_steps(ascender, small, rate, settings.mode, settings.gain), rate)
     progress(0.5)

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 
 from deepmag.models.step_size import PAPER_ITERATIONS
+from deepmag.models.synthetic.motion import Task
 
-Task = Literal["A", "B", "C", "D"]
 Tone = Literal["I-II", "III-IV", "V-VI"]
 
 TASKS: tuple[Task, ...] = ("A", "B", "C", "D")

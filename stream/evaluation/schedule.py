@@ -13,7 +13,8 @@ from deepmag.stream.evaluation.clip_jobs import ClipResult, JudgeJob, ReferenceJ
 from deepmag.stream.evaluation.methods import METHODS
 from deepmag.stream.evaluation.plan import FAIR_METHOD, LARGE, REFERENCE_STRENGTH
 from deepmag.stream.evaluation.real import RealJob
-from deepmag.stream.evaluation.workers import Crew, StoppedError
+from deepmag.stream.evaluation.workers import Crew
+from deepmag.stream.stopped import StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

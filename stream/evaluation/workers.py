@@ -14,6 +14,8 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
+from deepmag.stream.stopped import StoppedError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -21,10 +23,6 @@ T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
 
 THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-
-
-class StoppedError(Exception):
-    """The person does not want to wait."""
 
 
 class Job(Protocol[T_co]):
