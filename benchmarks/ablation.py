@@ -14,7 +14,7 @@ import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from deepmag.export.runtime import Ascender, open_ascender
 from deepmag.models.direction import SmoothedDirection
 from deepmag.models.magnify import log_factors
 from deepmag.models.representation import L, normalized_difference, reduce_frame
-from deepmag.models.steady import REFERENCE_GAIN, ascend_odd
+from deepmag.models.steady import REFERENCE_GAIN, ascend_symmetric
 from deepmag.models.step_size import STEADY_ITERATIONS, gamma_for_rate
 from deepmag.models.synthetic.clip import NOISE
 from deepmag.models.synthetic.codec import h264
@@ -57,7 +57,7 @@ class Variant:
     memory: float = 1.0
     spread: float = 0.7
     project: bool = True
-    odd: bool = True
+    symmetry: Literal["both", "odd", "none"] = "both"
     iterations: int = STEADY_ITERATIONS
     rate: float = 30.0
     noise: float = 1.0
@@ -71,7 +71,8 @@ VARIANTS = (
     replace(BASE, name="not projected on the colour of blood", project=False),
     replace(BASE, name="no blur of the direction", spread=0.01),
     replace(BASE, name="blur of 1.5 reduced pixels", spread=1.5),
-    replace(BASE, name="the network as it is, not its odd part", odd=False),
+    replace(BASE, name="the network's odd part, without its mirror image", symmetry="odd"),
+    replace(BASE, name="the network as it is", symmetry="none"),
     replace(BASE, name="N = 5", iterations=5),
     replace(BASE, name="N = 20", iterations=20),
     replace(BASE, name="paper (Eq. 4), N = 20", mode="paper"),
@@ -147,15 +148,20 @@ def steps_of(ascent: Ascender, clip: Clip, variant: Variant) -> Floats:
     if variant.mode == "paper":
         return ascent.paper(x, gamma_for_rate(variant.rate))[0]
     nothing = np.zeros_like(x)
-    if variant.odd:
-        y, gradient = ascend_odd(ascent, x, nothing)[1:]
-    else:
-        y, gradient = ascent.steady(x, nothing, 0.0)[1:]
+    y, gradient = _ascend(ascent, x, nothing, 0.0, variant)[1:]
     along = directions(gradient, variant)
     growth = REFERENCE_GAIN ** (1 / (variant.iterations - 1)) - 1
     if variant.iterations == STEADY_ITERATIONS:
         return np.float32(growth) * y[:, None, None, None] * along
-    return ascend_odd(ascent, x, along, growth)[0] if variant.odd else ascent.steady(x, along, growth)[0]
+    return _ascend(ascent, x, along, growth, variant)[0]
+
+
+def _ascend(
+    ascent: Ascender, x: Floats, along: Floats, growth: float, variant: Variant
+) -> tuple[Floats, Floats, Floats]:
+    if variant.symmetry == "none":
+        return ascent.steady(x, along, growth)
+    return ascend_symmetric(ascent, x, along, growth, mirrored=variant.symmetry == "both")
 
 
 def judge(clip: Clip, factors: Floats, rate: float) -> dict[str, float]:

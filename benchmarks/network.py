@@ -110,16 +110,18 @@ def main() -> None:
     for name, frames in clip.small.items():
         video = torch.from_numpy(frames)
         x = normalized_difference(video[:-1], video[1:]) / INPUT_SCALE
-        outputs = {"y(X)": net(x), "odd part": (net(x) - net(-x)) / 2}
+        mirror = x.flip(-1)
+        odd, mirrored = (net(x) - net(-x)) / 2, (net(mirror) - net(-mirror)) / 2
+        outputs = {"y(X)": net(x), "odd part": odd, "symmetric part": (odd + mirrored) / 2}
         for kind, y in outputs.items():
             r, lag = ppg_correlation(y.numpy(), clip)
             result[f"{name}, {kind}"] = {"r": round(r, 3), "lag_s": round(lag, 3)}
     if args.json:
         print(json.dumps(result))
     else:
-        print(f"{'framing':24s} {'r':>6s} {'lag s':>7s}   (wanted: r >= 0.70)")
+        print(f"{'framing':32s} {'r':>6s} {'lag s':>7s}   (wanted: r >= 0.70)")
         for name, value in result.items():
-            print(f"{name:24s} {value['r']:6.3f} {value['lag_s']:7.3f}")
+            print(f"{name:32s} {value['r']:6.3f} {value['lag_s']:7.3f}")
 
 
 if __name__ == "__main__":

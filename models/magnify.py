@@ -16,7 +16,7 @@ from scipy.ndimage import uniform_filter1d
 
 from deepmag.models.direction import SmoothedDirection
 from deepmag.models.representation import L, normalized_difference
-from deepmag.models.steady import REFERENCE_GAIN, ascend_odd
+from deepmag.models.steady import REFERENCE_GAIN, ascend_symmetric
 from deepmag.models.step_size import gamma_for_rate
 from deepmag.models.temporal import PULSE_BAND, Band, log_factor
 from deepmag.models.ticks import RateEstimator, TickClock
@@ -187,7 +187,7 @@ def _pulse_level(ascent: Ascent, small: Floats, ticks: NDArray[np.int64], rate: 
     for a in range(0, len(ticks), BLOCK):
         block = slice(a, min(a + BLOCK, len(ticks)))
         x = _differences(small, ticks, block)
-        y[block] = np.abs(ascend_odd(ascent, x, np.zeros_like(x))[1])
+        y[block] = np.abs(ascend_symmetric(ascent, x, np.zeros_like(x))[1])
     held = np.minimum(y, OUTLIER * np.median(y)) if y.size else y
     return _centred_mean(held, LEVEL_REACH, rate)
 
@@ -199,11 +199,11 @@ def _steady_block(
     reach = round(DIRECTION_REACH * rate)
     around = slice(max(0, block.start - reach), min(len(ticks), block.stop + reach))
     x = _differences(small, ticks, around)
-    gradient = _centred_mean(ascend_odd(ascent, x, np.zeros_like(x))[2], DIRECTION_REACH, rate)
+    gradient = _centred_mean(ascend_symmetric(ascent, x, np.zeros_like(x))[2], DIRECTION_REACH, rate)
     inner = slice(block.start - around.start, block.stop - around.start)
     x = np.ascontiguousarray(x[inner])
     direction = np.stack([_direction(mean) for mean in gradient[inner]])
-    step, y, _ = ascend_odd(ascent, x, direction)
+    step, y, _ = ascend_symmetric(ascent, x, direction)
     limit = OUTLIER * level[block]
     held = np.clip(y, -limit, limit) / np.where(y == 0.0, 1.0, y)
     return step * held[:, None, None, None].astype(np.float32)

@@ -82,7 +82,7 @@ def time_stages(
     from deepmag.models.direction import SmoothedDirection
     from deepmag.models.reconstruction import magnify_frame, warm_up
     from deepmag.models.representation import L, normalized_difference, reduce_frame
-    from deepmag.models.steady import ascend_odd
+    from deepmag.models.steady import ascend_symmetric
     from deepmag.models.step_size import gamma_for_rate
     from deepmag.models.window import SlidingWindow
     from deepmag.stream.capture.demo import RATE
@@ -109,7 +109,7 @@ def time_stages(
             dx, _ = ascender.paper(pair, gamma_for_rate(RATE))
         else:
             along = direction.direction() if direction.ready else np.zeros_like(pair[0])
-            dx, _, gradient = ascend_odd(ascender, pair, along[None])
+            dx, _, gradient = ascend_symmetric(ascender, pair, along[None])
             direction.update(gradient[0], 1 / RATE)
         marks.append(time.perf_counter())
         window.push(dx[0])

@@ -14,7 +14,7 @@ import numpy as np
 from deepmag.models.direction import SmoothedDirection
 from deepmag.models.reconstruction import magnify_frame
 from deepmag.models.representation import INPUT_SCALE, L, normalized_difference
-from deepmag.models.steady import REFERENCE_GAIN, ascend_odd
+from deepmag.models.steady import REFERENCE_GAIN, ascend_symmetric
 from deepmag.models.step_size import gamma_for_rate
 from deepmag.models.window import SlidingWindow
 from deepmag.stream.delayed import ASSUMED_RATE, DelayedMagnifier
@@ -110,7 +110,7 @@ class PulseMagnifier(DelayedMagnifier):
             dx, value = self._ascender.paper(x, gamma_for_rate(self.rate))
             return dx[0] * np.float32(ticks), float(value[0]) * ticks
         direction = self._direction.direction() if self._direction.ready else np.zeros_like(x[0])
-        step, value, gradient = ascend_odd(self._ascender, x, direction[None])
+        step, value, gradient = ascend_symmetric(self._ascender, x, direction[None])
         seconds = ticks / self.rate
         self._direction.update(gradient[0], seconds)
         green = np.abs(direction[1])
