@@ -129,7 +129,7 @@ class _Cut:
     def __init__(self, size: tuple[int, int], octaves: float, device: str | torch.device) -> None:
         scale = 2.0**-octaves
         # a filter is zero from its upper corner on, so the cut spectrum's own Nyquist row may lie on it
-        rows, columns = (min(n, 2 * math.ceil(n * scale / 2 - 1e-9)) for n in size)
+        rows, columns = (min(n, math.ceil(n * scale - 1e-9)) for n in size)
         self.shape = (rows, columns)
         self._from = [_middle(n, m).to(device) for n, m in zip(size, self.shape, strict=True)]
         self._scale = rows * columns / (size[0] * size[1])
