@@ -28,7 +28,8 @@ from deepmag.models.synthetic.camera import camera_noise
 from deepmag.models.synthetic.person import Person
 from deepmag.models.synthetic.render import GAMMA
 from deepmag.models.synthetic.scene import random_scene, render
-from deepmag.models.training.pulse import FLOOR, sequence_loss
+from deepmag.models.training.loop import sequence_loss
+from deepmag.models.training.pulse import FLOOR
 from deepmag.models.training.sequences import FRAMES, Take, random_framing, random_take
 
 PEOPLE, HELD_OUT = 240, 60
@@ -135,10 +136,10 @@ def stacked(x: torch.Tensor, pairs: int) -> torch.Tensor:
 def loss_of(variant: Variant, y: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """As `sequence_loss`, or one half of it. y, target: (B, T)."""
     if variant.loss == "both":
-        return sequence_loss(y, target)
+        return sequence_loss(y, target, FLOOR)
     scale = target.std(1, keepdim=True).clamp(min=FLOOR)
     distance = 0.5 * smooth_l1_loss(y / scale, target / scale, reduction="none").mean(1).mean()
-    return distance if variant.loss == "distance" else sequence_loss(y, target) - distance
+    return distance if variant.loss == "distance" else sequence_loss(y, target, FLOOR) - distance
 
 
 def odd(net: Network, x: torch.Tensor, frame: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from deepmag.models.phase import SIDE
+from deepmag.models.pyramid import ORIENTATIONS
 from deepmag.models.representation import L
 
 if TYPE_CHECKING:
@@ -42,6 +44,49 @@ class PulseNet(nn.Module):
 
     @classmethod
     def from_weights(cls, weights: Mapping[str, torch.Tensor]) -> PulseNet:
+        """A frozen network in evaluation mode. weights: this class's state dict."""
+        net = cls()
+        net.load_state_dict(dict(weights))
+        return net.eval().requires_grad_(False)
+
+
+class RespirationNet(nn.Module):
+    """Phase differences of a frame pair to the chest's motion (Fig. 3b): like PulseNet, deeper, with SELU.
+
+    Input (B, 4, 123, 123): see `respiration.network_input`. Output (B,): the chest's motion over the pair in units of
+    `respiration.TARGET_SCALE`, positive as it rises. conv3x3(8) avgpool2 conv3x3(16) avgpool2 conv3x3(32) avgpool2
+    conv3x3(48) avgpool2 conv3x3(64) dense(64) dense(1); SELU between, none at the end. 0.2 million parameters.
+    """
+
+    WIDTHS = (8, 16, 32, 48, 64)
+
+    def __init__(self) -> None:
+        super().__init__()
+        inputs = (ORIENTATIONS, *self.WIDTHS[:-1])
+        self.convs = nn.ModuleList(
+            nn.Conv2d(a, b, 3, padding=1) for a, b in zip(inputs, self.WIDTHS, strict=True)
+        )
+        side = SIDE // 2 ** (len(self.WIDTHS) - 1)
+        self.dense1 = nn.Linear(self.WIDTHS[-1] * side**2, 64)
+        self.dense2 = nn.Linear(64, 1)
+        for layer in (*self.convs, self.dense1, self.dense2):
+            # SELU keeps unit variance under these weights (Klambauer et al. 2017)
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x: (B, 4, 123, 123). Returns (B,)."""
+        last = len(self.convs) - 1
+        for i, conv in enumerate(self.convs):
+            x = nn.functional.selu(conv(x))
+            if i < last:
+                x = nn.functional.avg_pool2d(x, 2)
+        x = nn.functional.selu(self.dense1(x.flatten(1)))
+        result: torch.Tensor = self.dense2(x)
+        return result[:, 0]
+
+    @classmethod
+    def from_weights(cls, weights: Mapping[str, torch.Tensor]) -> RespirationNet:
         """A frozen network in evaluation mode. weights: this class's state dict."""
         net = cls()
         net.load_state_dict(dict(weights))

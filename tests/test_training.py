@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from deepmag.models.networks import PulseNet
 from deepmag.models.representation import L
 from deepmag.models.training import pulse
-from deepmag.models.training.pulse import Recipe, sequence_loss, train_pulse
+from deepmag.models.training.loop import Recipe, sequence_loss
+from deepmag.models.training.pulse import FLOOR, train_pulse
 from deepmag.models.training.sequences import FRAMES, network_input, random_take
 
 TINY = Recipe(steps=4, batch=2, fresh=1, store=4)
@@ -30,22 +31,24 @@ def wave(beats):
 
 def test_a_perfect_output_costs_nothing_and_a_wrong_sign_much():
     target = 0.1 * wave(2)
-    assert float(sequence_loss(target, target)) == pytest.approx(0.0, abs=1e-5)
-    assert float(sequence_loss(-target, target)) > 2.0
+    assert float(sequence_loss(target, target, FLOOR)) == pytest.approx(0.0, abs=1e-5)
+    assert float(sequence_loss(-target, target, FLOOR)) > 2.0
 
 
 def test_the_scale_of_the_output_matters_as_its_shape_does():
     target = 0.1 * wave(2)
-    assert float(sequence_loss(0.5 * target, target)) > 0.02
-    assert float(sequence_loss(0.9 * target, target)) < float(sequence_loss(0.5 * target, target))
+    assert float(sequence_loss(0.5 * target, target, FLOOR)) > 0.02
+    assert float(sequence_loss(0.9 * target, target, FLOOR)) < float(
+        sequence_loss(0.5 * target, target, FLOOR)
+    )
 
 
 def test_a_sequence_without_a_pulse_asks_for_silence_and_has_a_gradient():
     target = torch.zeros(1, 64)
     y = (0.01 * wave(3)).requires_grad_()
-    loss = sequence_loss(y, target)
+    loss = sequence_loss(y, target, FLOOR)
     loss.backward()
-    assert float(loss.detach()) > float(sequence_loss(0.1 * y.detach(), target))
+    assert float(loss.detach()) > float(sequence_loss(0.1 * y.detach(), target, FLOOR))
     assert torch.isfinite(y.grad).all()
 
 

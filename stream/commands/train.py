@@ -19,15 +19,26 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    target: Annotated[Literal["pulse"], typer.Argument(help="Which network.")] = "pulse",
+    target: Annotated[Literal["pulse", "respiration"], typer.Argument(help="Which network.")] = "pulse",
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for checkpoint and weights; found there, it goes on.")
-    ] = Path("runs/pulse"),
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder for checkpoint and weights; found there, it goes on. Default: runs/TARGET.",
+        ),
+    ] = None,
     steps: Annotated[int, typer.Option(help="Optimiser steps.", min=1)] = 4000,
-    batch: Annotated[int, typer.Option(help="Sequences of 64 frame pairs a step.", min=2)] = 4,
-    fresh: Annotated[
-        int, typer.Option(help="Of these, newly rendered ones; the others are seen before.", min=1)
+    batch: Annotated[
+        int, typer.Option(help="Sequences a step, each of 64 frame pairs (respiration: 40).", min=2)
     ] = 4,
+    fresh: Annotated[
+        int | None,
+        typer.Option(
+            help="Of these, newly made ones; the others are seen before. Default: all (respiration: half).",
+            min=1,
+        ),
+    ] = None,
     rate: Annotated[float, typer.Option(help="Learning rate at its peak.")] = 1e-3,
     start: Annotated[
         Path | None, typer.Option("--from", help="Weights to start from, instead of random ones.")
@@ -46,8 +57,14 @@ def train(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
     from safetensors import SafetensorError
 
-    from deepmag.models.training.pulse import Recipe, train_pulse
+    from deepmag.models.training.loop import Recipe
 
+    if target == "respiration":
+        from deepmag.models.training.respiration import train_respiration as train_target
+    else:
+        from deepmag.models.training.pulse import train_pulse as train_target
+    out = out or Path("runs") / target
+    fresh = fresh or (batch // 2 if target == "respiration" else batch)
     if device == "cuda" and not torch.cuda.is_available():
         fail("torch sees no CUDA GPU here; use --device cpu")
     where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
@@ -73,7 +90,7 @@ def train(
             )
 
         try:
-            weights = train_pulse(
+            weights = train_target(
                 out,
                 Recipe(steps, batch, min(fresh, batch), rate=rate, seed=seed, start=start, assets=assets),
                 device=where,

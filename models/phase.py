@@ -1,0 +1,89 @@
+"""The motion representation of respiration: local phase differences at one scale (Eq. 19).
+
+A frame's luma is reduced to 246 x 246 px and taken apart by the complex steerable pyramid; its second level has bands
+of 123 x 123, which is the third octave of the paper's 492 px frame. Between two frames a motion turns a coefficient's
+phase; where there is no pattern the phase is noise, so each difference is weighted by how much of one there is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from deepmag.models.pyramid import ORIENTATIONS, SteerablePyramid
+
+Floats = NDArray[np.float32]
+Bands = NDArray[np.complex64]
+
+REDUCED = 246  # px, side of the reduced frame
+LEVEL = 1  # of its pyramid
+SIDE = 123  # px, side of the bands there (section 3.3)
+# Grey levels: of this amplitude a coefficient's phase counts half. A camera's noise leaves 0.2 to 1 at this scale.
+FAINT = 2.0
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@dataclass(frozen=True)
+class PhaseDifference:
+    """What moved between two frames.
+
+    x: (4, SIDE, SIDE) wrapped phase differences, rad. weight: the same shape, in [0, 1), trust in them.
+    slope: (2, 4, SIDE, SIDE) of the phase along rows and columns, rad per cell: a motion of (dy, dx) cells is a
+    difference of -slope . (dy, dx).
+    """
+
+    x: Floats
+    weight: Floats
+    slope: Floats
+
+
+class PhaseRepresentation:
+    """Frames to bands. Holds the pyramid's filters, no state."""
+
+    def __init__(self, device: str | torch.device = "cpu") -> None:
+        self._pyramid = SteerablePyramid(
+            (REDUCED, REDUCED), orientations=ORIENTATIONS, levels=2, device=device
+        )
+
+    def bands(self, image: NDArray[np.uint8]) -> Bands:
+        """Coefficients of a frame. image: (H, W, 3) uint8 RGB, or (H, W) grey. Returns (4, SIDE, SIDE)."""
+        return self.bands_of(reduce_luma(image))
+
+    def bands_of(self, luma: Floats) -> Bands:
+        """Coefficients of reduced lumas, (..., REDUCED, REDUCED). Returns (..., 4, SIDE, SIDE)."""
+        picture = torch.from_numpy(luma)
+        found: Bands = self._pyramid.analyse(picture, only=[LEVEL]).bands[0].numpy()
+        return found
+
+
+def reduce_luma(image: NDArray[np.uint8]) -> Floats:
+    """A frame's luma, area-averaged to a square of REDUCED px whatever its shape. Returns (REDUCED, REDUCED)."""
+    # in floating point: rounded to bytes, a motion of a hundredth of a pixel is lost
+    small = cv2.resize(image.astype(np.float32), (REDUCED, REDUCED), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(small @ LUMA if small.ndim == 3 else small)
+
+
+def phase_difference(before: Bands, after: Bands) -> PhaseDifference:
+    """Wrapped phase difference (Eq. 19) of two frames' bands (4, SIDE, SIDE), with its weight and slope."""
+    cross = after * before.conj()
+    magnitude = np.abs(cross)
+    weight = magnitude / (magnitude + np.float32(FAINT**2))
+    mean = before + after
+    slope = np.stack([_slope(mean, 1), _slope(mean, 2)])
+    return PhaseDifference(
+        np.angle(cross).astype(np.float32), weight.astype(np.float32), slope.astype(np.float32)
+    )
+
+
+def _slope(bands: Bands, axis: int) -> Floats:
+    """Phase per cell along an axis: of the two steps to either side together, since over two cells it may wrap."""
+    first, last = [slice(None)] * 3, [slice(None)] * 3
+    first[axis], last[axis] = slice(None, -1), slice(1, None)
+    step = bands[tuple(last)] * bands[tuple(first)].conj()
+    before, after = [(0, 0)] * 3, [(0, 0)] * 3
+    before[axis], after[axis] = (1, 0), (0, 1)
+    return np.angle(np.pad(step, before) + np.pad(step, after)).astype(np.float32)
