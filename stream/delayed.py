@@ -15,7 +15,7 @@ import numpy as np
 from deepmag.models.representation import is_scene_cut, reduce_frame
 from deepmag.models.ticks import RateEstimator, TickClock
 from deepmag.models.window import SlidingWindow
-from deepmag.stream.frames import MagnifiedFrame
+from deepmag.stream.frames import MagnifiedFrame, Signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepmag.stream.face import Face
-    from deepmag.stream.frames import Frame, PulseReading
+    from deepmag.stream.frames import Frame, Reading
     from deepmag.stream.roi import IntBox, Roi
     from deepmag.stream.settings import Region, Settings
 
@@ -56,7 +56,7 @@ class RateMeter(Protocol):
     ) -> None:
         """Take the network's output, where there is one, and the reduced pictures of one frame pair."""
 
-    def reading(self, t: float) -> PulseReading:
+    def reading(self, t: float) -> Reading:
         """The rate as of t."""
 
     def reset(self) -> None:
@@ -254,11 +254,12 @@ class DelayedMagnifier(ABC):
         return done
 
     def _render(self, waiting: Waiting) -> MagnifiedFrame:
+        wave = float(self._pulse.log_factor()[0]) * self._unit
         return MagnifiedFrame(
             frame=waiting.frame,
             image=self._magnify(waiting),
-            pulse=float(self._pulse.log_factor()[0]) * self._unit,
-            reading=self._meter.reading(waiting.frame.pts),
+            pulse=Signal(wave, self._meter.reading(waiting.frame.pts)),
+            respiration=None,
             roi=waiting.box,
             ready=self._clock(),
         )

@@ -32,10 +32,10 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class PulseReading:
-    """A pulse rate, or the reason why there is none.
+class Reading:
+    """A rate, or the reason why there is none.
 
-    rate: beats per minute, or None where it cannot be trusted.
+    rate: beats or breaths per minute, or None where it cannot be trusted.
     quality: signal quality index in [0, 1].
     reason: why ``rate`` is None, in words for the screen ("" where there is a rate).
     """
@@ -46,20 +46,37 @@ class PulseReading:
 
 
 @dataclass(frozen=True, slots=True)
+class Signal:
+    """What is measured at one frame.
+
+    wave: band-passed waveform. Of the pulse: relative change of the skin's green (about 1e-3), up for more blood.
+    Of respiration: movement of the chest, px of the source's picture, up for breathing in.
+    reading: rate and quality as of this frame.
+    """
+
+    wave: float
+    reading: Reading
+
+
+def reading_of(signal: Signal | None) -> Reading | None:
+    """The signal's reading; None where it is not measured."""
+    return signal.reading if signal is not None else None
+
+
+@dataclass(frozen=True, slots=True)
 class MagnifiedFrame:
     """A frame and its magnification, published as one object so that they cannot fall apart.
 
     frame: the frame as it was captured.
     image: (H, W, 3) uint8 RGB, magnified.
-    pulse: band-passed waveform at this frame: relative change of the skin's green (about 1e-3), up for more blood.
-    reading: pulse rate and quality as of this frame.
+    pulse, respiration: what is measured at this frame; None where this run does not measure it.
     roi: (x, y, w, h), px: what the engine looked at.
     ready: time.monotonic() when the engine finished it, s.
     """
 
     frame: Frame
     image: NDArray[np.uint8]
-    pulse: float
-    reading: PulseReading
+    pulse: Signal | None
+    respiration: Signal | None
     roi: tuple[int, int, int, int]
     ready: float

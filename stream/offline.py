@@ -23,7 +23,7 @@ from deepmag.models.representation import L, reduce_frame
 from deepmag.stream.clip_file import Timeline, read_frames, stated_length
 from deepmag.stream.frames import MagnifiedFrame
 from deepmag.stream.magnifier import MAX_LOG_FACTOR
-from deepmag.stream.offline_linear import NO_RATE, Progress, analyse_file, draw_file, filter_file
+from deepmag.stream.offline_linear import Progress, analyse_file, draw_file, filter_file
 from deepmag.stream.render.recorder import Recorder
 from deepmag.stream.roi import RoiTracker
 from deepmag.stream.settings import Settings
@@ -250,4 +250,4 @@ def _draw(
             return
         factor = np.clip(factors[i], -MAX_LOG_FACTOR, MAX_LOG_FACTOR)
         image = magnify_frame(frame.image, np.asarray(small[i]), np.asarray(factor), roi.box)
-        yield MagnifiedFrame(frame, image, 0.0, NO_RATE, roi.box, frame.arrived)
+        yield MagnifiedFrame(frame, image, None, None, roi.box, frame.arrived)

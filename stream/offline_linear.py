@@ -15,15 +15,13 @@ from deepmag.models.baselines.linear import filter_stretch
 from deepmag.models.magnify import stretches
 from deepmag.models.representation import reduce_frame
 from deepmag.stream.clip_file import Timeline, read_frames, stated_length
-from deepmag.stream.frames import MagnifiedFrame, PulseReading
+from deepmag.stream.frames import MagnifiedFrame
 from deepmag.stream.stopped import StoppedError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepmag.models.baselines.linear import LinearMethod
-
-NO_RATE = PulseReading(None, 0.0, "offline")
 
 Progress = Callable[[str, float], None]
 
@@ -81,4 +79,4 @@ def draw_file(
             return
         image = method.synthesise(frame.image, np.asarray(filtered[i]), gain)
         height, width = frame.image.shape[:2]
-        yield MagnifiedFrame(frame, image, 0.0, NO_RATE, (0, 0, width, height), frame.arrived)
+        yield MagnifiedFrame(frame, image, None, None, (0, 0, width, height), frame.arrived)

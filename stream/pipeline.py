@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from deepmag.stream.capture.thread import CaptureThread
 from deepmag.stream.engine import Engine, FaceFinder
+from deepmag.stream.frames import reading_of
 from deepmag.stream.methods import open_magnifier
 from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.render.thread import RenderThread
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from deepmag.export.runtime import Ascender
     from deepmag.stream.capture.source import Source
     from deepmag.stream.face import FaceDetector
-    from deepmag.stream.frames import MagnifiedFrame, PulseReading
+    from deepmag.stream.frames import MagnifiedFrame, Reading
     from deepmag.stream.render.renderer import Renderer
     from deepmag.stream.render.thread import Policy
 
@@ -83,7 +84,7 @@ class Pipeline:
         self._lock = threading.Lock()  # of the two above: the engine only ever reads a tuple
         self._errors: list[str] = []
         self._size = (0, 0)
-        self._reading: PulseReading | None = None
+        self._reading: Reading | None = None
         self._first_picture: float | None = None
         self._started = False
 
@@ -113,7 +114,7 @@ class Pipeline:
         return self._first_picture
 
     @property
-    def reading(self) -> PulseReading | None:
+    def reading(self) -> Reading | None:
         """The newest reading, or None before the first picture."""
         return self._reading
 
@@ -218,6 +219,6 @@ class Pipeline:
             self._first_picture = frame.ready
         height, width = frame.image.shape[:2]
         self._size = (width, height)
-        self._reading = frame.reading
+        self._reading = reading_of(frame.pulse)
         for thread in self._renderers:
             thread.push(frame)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepmag.stream.frames import PulseReading
+from deepmag.stream.frames import Reading
 from deepmag.stream.vitals_evidence import NOTHING, Evidence, Traces, weigh
 from deepmag.stream.vitals_regions import Regions
 
@@ -90,15 +90,15 @@ class PulseRate:
         if t - self._rows[0][0] >= FIRST and t - self._looked >= EVERY - 0.01:
             self._look(t)
 
-    def reading(self, t: float) -> PulseReading:
+    def reading(self, t: float) -> Reading:
         """Tell the rate as of t, s, on the same clock as ``update``'s."""
         if self._last is None:
-            return PulseReading(None, 0.0, "measuring")
+            return Reading(None, 0.0, "measuring")
         if t - self._last > STALE:
-            return PulseReading(None, 0.0, "no new frames")
+            return Reading(None, 0.0, "no new frames")
         if self._rate is None:
-            return PulseReading(None, self._evidence.quality, self._reason)
-        return PulseReading(self._rate, self._evidence.quality, "")
+            return Reading(None, self._evidence.quality, self._reason)
+        return Reading(self._rate, self._evidence.quality, "")
 
     def _cut(self, reason: str) -> None:
         self._rows.clear()

@@ -16,7 +16,7 @@ from deepmag.models.representation import reduce_frame
 from deepmag.models.synthetic.layers import LayeredPerson
 from deepmag.models.synthetic.waveforms import Rhythm
 from deepmag.models.weights import PULSE
-from deepmag.stream.frames import Frame, MagnifiedFrame, PulseReading
+from deepmag.stream.frames import Frame, MagnifiedFrame, Reading
 from deepmag.stream.magnifier import PulseMagnifier
 from deepmag.stream.roi import RoiTracker
 from deepmag.stream.settings import Settings
@@ -57,8 +57,8 @@ class NoMeter:
     def update(self, *_arguments: object) -> None:
         pass
 
-    def reading(self, _t: float) -> PulseReading:
-        return PulseReading(None, 0.0, "not measured")
+    def reading(self, _t: float) -> Reading:
+        return Reading(None, 0.0, "not measured")
 
     def reset(self) -> None:
         pass

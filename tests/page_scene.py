@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepmag.stream.frames import Frame, MagnifiedFrame, PulseReading
+from deepmag.stream.frames import Frame, MagnifiedFrame, Reading, Signal
 from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.settings import LiveSettings, Settings
 from deepmag.stream.status import Status
@@ -51,8 +51,8 @@ READ_NUMBER = """(id) => {
     return number;
 }"""
 
-GOOD = PulseReading(72.4, 0.86, "")
-POOR = PulseReading(None, 0.12, "the signal is too weak")
+GOOD = Reading(72.4, 0.86, "")
+POOR = Reading(None, 0.12, "the signal is too weak")
 
 
 def magnified(
@@ -61,14 +61,14 @@ def magnified(
     arrived: float = 0.0,
     session: int = 0,
     pts: float | None = None,
-    reading: PulseReading = GOOD,
+    reading: Reading = GOOD,
     size: tuple[int, int] = (640, 480),
 ) -> MagnifiedFrame:
     """One frame at 30 fps: reddish where magnified, bluish as captured."""
     pts = seq / FPS if pts is None else pts
     frame = Frame(session, seq, pts, arrived, paint(seq, (40, 60, 160), size))
     pulse = 1e-3 * math.sin(2 * math.pi * 1.2 * pts)
-    return MagnifiedFrame(frame, paint(seq, (160, 60, 40), size), pulse, reading, ROI, arrived)
+    return MagnifiedFrame(frame, paint(seq, (160, 60, 40), size), Signal(pulse, reading), None, ROI, arrived)
 
 
 class FakeControl:
@@ -117,7 +117,7 @@ class FakeControl:
 class Camera:
     """Feeds a page in real time from a thread of its own, until it is stopped."""
 
-    def __init__(self, page: PageRenderer, reading: PulseReading = GOOD, fps: float = FPS) -> None:
+    def __init__(self, page: PageRenderer, reading: Reading = GOOD, fps: float = FPS) -> None:
         self.reading = reading
         self.session = 0
         self.seq = 0

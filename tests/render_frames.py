@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepmag.stream.frames import Frame, MagnifiedFrame, PulseReading
+from deepmag.stream.frames import Frame, MagnifiedFrame, Reading, Signal
 from deepmag.stream.settings import Settings
 from deepmag.stream.status import Status
 
 BITS = 10  # the number of a frame, one square for each bit
 SQUARE = 8  # px
-READING = PulseReading(72.4, 0.9, "")
+READING = Reading(72.4, 0.9, "")
 
 
 def numbered(number: int, height: int = 120, width: int = 160) -> NDArray[np.uint8]:
@@ -37,14 +37,14 @@ def magnified(
     session: int = 0,
     pts: float | None = None,
     image: NDArray[np.uint8] | None = None,
-    reading: PulseReading = READING,
+    reading: Reading = READING,
 ) -> MagnifiedFrame:
     """Frame ``number`` at 30 fps; the original is the same picture, darker."""
     image = numbered(number) if image is None else image
     original = (image // 2).astype(np.uint8)
     time = number / 30 if pts is None else pts
     frame = Frame(session=session, seq=number, pts=time, arrived=time, image=original)
-    return MagnifiedFrame(frame, image, 0.0, reading, (0, 0, 36, 36), time)
+    return MagnifiedFrame(frame, image, Signal(0.0, reading), None, (0, 0, 36, 36), time)
 
 
 class Panel:

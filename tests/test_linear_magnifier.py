@@ -138,7 +138,7 @@ def test_a_change_of_gain_acts_on_the_next_picture_out():
 def test_the_waveform_rises_with_blood_as_the_light_falls():
     blood = np.sin(2 * np.pi * 1.2 * T)
     images = brightening(-1.1 * blood)
-    pulse = np.array([magnified.pulse for magnified in run_live(ColourEulerian(), as_frames(images))])
+    pulse = np.array([magnified.pulse.wave for magnified in run_live(ColourEulerian(), as_frames(images))])
     assert np.corrcoef(pulse[SETTLED], blood[SETTLED])[0, 1] > 0.95
     # 1.1 of about 110 grey levels
     assert np.abs(pulse[SETTLED]).max() == pytest.approx(0.01, rel=0.15)
@@ -146,8 +146,8 @@ def test_the_waveform_rises_with_blood_as_the_light_falls():
 
 def test_without_a_face_no_rate_is_shown_and_the_reason_is():
     done = run_live(ColourEulerian(), as_frames(brightening(np.sin(8 * T))))
-    assert all(magnified.reading.rate is None for magnified in done)
-    assert done[-1].reading.reason == "no face"
+    assert all(magnified.pulse.reading.rate is None for magnified in done)
+    assert done[-1].pulse.reading.reason == "no face"
 
 
 def test_each_method_of_the_command_line_is_the_network_or_a_linear_one():

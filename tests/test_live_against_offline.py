@@ -10,7 +10,7 @@ from live_run import added, as_frames, live, offline, person, pictures, shipped
 
 from deepmag.stream.capture.address import Address
 from deepmag.stream.capture.video import VideoSource
-from deepmag.stream.frames import MagnifiedFrame, PulseReading
+from deepmag.stream.frames import MagnifiedFrame
 from deepmag.stream.pipeline import Pipeline
 from deepmag.stream.render.recorder import Recorder
 from deepmag.stream.settings import Settings
@@ -54,9 +54,7 @@ def write_lossless(path, images):
     recorder = Recorder(path, rate=RATE, lossless=True)
     recorder.open()
     for frame in as_frames(images, np.arange(len(images)) / RATE):
-        recorder.render(
-            MagnifiedFrame(frame, frame.image, 0.0, PulseReading(None, 0.0, ""), (0, 0, 36, 36), 0.0)
-        )
+        recorder.render(MagnifiedFrame(frame, frame.image, None, None, (0, 0, 36, 36), 0.0))
     recorder.close()
 
 

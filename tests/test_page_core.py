@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from page_scene import GOOD, magnified
 
-from deepmag.stream.frames import PulseReading
+from deepmag.stream.frames import Reading, Signal
 from deepmag.stream.page.feed import HISTORY, Feed, Timeline
 from deepmag.stream.page.latency import LatencyWindow
 from deepmag.stream.page.messages import (
@@ -124,7 +124,7 @@ def test_a_source_that_is_not_live_shows_no_rate(state: str) -> None:
 def test_a_second_of_silence_withdraws_the_rate() -> None:
     assert shown_reading(GOOD, "live", silence=0.9) == GOOD
     withdrawn = shown_reading(GOOD, "live", silence=1.1)
-    assert withdrawn == PulseReading(None, 0.0, "no new picture for over a second")
+    assert withdrawn == Reading(None, 0.0, "no new picture for over a second")
 
 
 # ---- messages ----
@@ -148,7 +148,7 @@ def test_a_picture_message_holds_header_samples_and_both_pictures() -> None:
 
 def test_a_value_that_is_no_number_becomes_null() -> None:
     feed = Feed()
-    published = feed.publish(replace(magnified(0), pulse=math.nan), now=0.0)
+    published = feed.publish(replace(magnified(0), pulse=Signal(math.nan, GOOD)), now=0.0)
     data = picture_message(published, [], feed.samples(0, 1), shown=(1, 1), state="live", now=0.0)
     assert json.loads(data[4:])["pulse"] is None
 

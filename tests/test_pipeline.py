@@ -209,7 +209,7 @@ def test_the_filters_clock_advances_by_real_time_where_frames_are_missing(ascend
         t = seq / 30
         for done in magnifier.push(Frame(0, seq, t, t, portrait.frame(t)), settings):
             times.append(done.frame.pts)
-            pulse.append(done.pulse)
+            pulse.append(done.pulse.wave)
     grid = np.arange(5.0, times[-1], 1 / 30)
     wave = np.interp(grid, times, pulse)
     spectrum = np.abs(np.fft.rfft((wave - wave.mean()) * np.hanning(wave.size), 16384))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from render_frames import READING, Panel
 
-from deepmag.stream.frames import PulseReading
+from deepmag.stream.frames import Reading
 from deepmag.stream.render.overlay import STATE_COLOURS, draw_overlay, shown_reading, shown_state
 from deepmag.stream.status import Status
 
@@ -46,7 +46,7 @@ def test_a_rate_is_shown_only_while_live() -> None:
 
 def test_the_numbers_vanish_from_a_stale_picture() -> None:
     status = panel()
-    with_rate, other_rate = READING, PulseReading(55.0, 0.9, "")
+    with_rate, other_rate = READING, Reading(55.0, 0.9, "")
     live = [draw_overlay(GREY, status, r) for r in (with_rate, other_rate)]
     stale = [draw_overlay(GREY, status, r, picture_age=2.0) for r in (with_rate, other_rate)]
     assert not np.array_equal(*live)
@@ -70,7 +70,7 @@ def test_a_figure_that_changes_changes_the_picture(one: dict[str, object], other
 
 
 def test_the_reason_stands_where_there_is_no_rate() -> None:
-    drawn = [draw_overlay(GREY, panel(), PulseReading(None, 0.1, why)) for why in ("motion", "too dark")]
+    drawn = [draw_overlay(GREY, panel(), Reading(None, 0.1, why)) for why in ("motion", "too dark")]
     assert not np.array_equal(*drawn)
 
 
@@ -79,7 +79,7 @@ def test_any_size_can_be_drawn_on_and_the_picture_given_stays_untouched(shape: t
     image = np.random.default_rng(0).integers(0, 255, (*shape, 3)).astype(np.uint8)
     before = image.copy()
     image.setflags(write=False)
-    reading = PulseReading(None, 0.0, "a long reason, longer than a small picture is wide \N{EM DASH} by far")
+    reading = Reading(None, 0.0, "a long reason, longer than a small picture is wide \N{EM DASH} by far")
     drawn = draw_overlay(image, panel(), reading, notes=("one", "two"))
     np.testing.assert_array_equal(image, before)
     assert drawn.dtype == np.uint8

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from render_frames import magnified
 
-from deepmag.stream.frames import PulseReading
+from deepmag.stream.frames import Reading
 from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.render.thread import RenderThread
 from deepmag.stream.render.vitals_csv import VitalsCsv
@@ -78,7 +78,7 @@ def test_the_rows_count_the_source_s_seconds_at_any_pace(bench: Bench) -> None:
 
 
 def test_a_rate_that_is_not_trusted_is_empty_with_its_reason(bench: Bench) -> None:
-    bench.csv.render(magnified(0, reading=PulseReading(None, 0.12, "too much motion, or no face")))
+    bench.csv.render(magnified(0, reading=Reading(None, 0.12, "too much motion, or no face")))
     (row,) = bench.rows()
     assert (row["rate"], row["quality"], row["reason"]) == ("", "0.12", "too much motion, or no face")
     bench.csv.close()

@@ -30,7 +30,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One point of the waveform. number: its frame's. t: s, see Timeline. pulse: see MagnifiedFrame."""
+    """One point of the waveform. number: its frame's. t: s, see Timeline. pulse: see Signal."""
 
     number: int
     t: float
@@ -80,7 +80,8 @@ class Feed:
         """Replace the newest frame and remember its sample. now: s (monotonic)."""
         with self._lock:
             number = self._newest.number + 1 if self._newest else 1
-            pulse = frame.pulse if math.isfinite(frame.pulse) else 0.0
+            wave = frame.pulse.wave if frame.pulse is not None else 0.0
+            pulse = wave if math.isfinite(wave) else 0.0
             self._samples.append(Sample(number, self._timeline.place(frame.frame), pulse))
             self._newest = Published(number, now, frame)
             return self._newest

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from deepmag.stream.frames import PulseReading
+from deepmag.stream.frames import Reading, reading_of
 from deepmag.stream.page.messages import (
     notice_message,
     parse_changes,
@@ -43,7 +43,7 @@ CLOSE_SILENT = 4408  # no hello in time
 CLOSE_FULL = 4429  # too many browsers
 CLOSE_NONSENSE = 1003
 
-_NO_READING = PulseReading(None, 0.0, "waiting for the first picture")
+_NO_READING = Reading(None, 0.0, "waiting for the first picture")
 
 _log = logging.getLogger("deepmag.page")
 
@@ -109,7 +109,7 @@ class LiveEndpoint:
         text = state_message(
             status,
             self._control.settings,
-            newest.frame.reading if newest else _NO_READING,
+            (reading_of(newest.frame.pulse) if newest else None) or _NO_READING,
             silence=now - (newest.at if newest else self._opened),
             sent=self._sent_latency(),
             dropped=self.dropped,

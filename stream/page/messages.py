@@ -13,7 +13,7 @@ import struct
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from deepmag.stream.frames import PulseReading
+from deepmag.stream.frames import Reading, Signal
 from deepmag.stream.settings import GAIN_RANGE, LAG_RANGE
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _WITHDRAWN: dict[SourceState, str] = {
 }
 
 
-def shown_reading(reading: PulseReading, state: SourceState, silence: float) -> PulseReading:
+def shown_reading(reading: Reading, state: SourceState, silence: float) -> Reading:
     """Withdraw a reading, with the reason, where it is not of this moment.
 
     silence: time since the last magnified frame, s.
@@ -57,6 +57,7 @@ def picture_message(
     """Pack the binary message of one frame. shown: (width, height) of the JPEGs, px. now: s (monotonic)."""
     frame = published.frame
     height, width = frame.image.shape[:2]
+    pulse = frame.pulse or Signal(math.nan, Reading(None, 0.0, "not measured"))
     header = {
         "number": published.number,
         "seq": frame.frame.seq,
@@ -64,10 +65,10 @@ def picture_message(
         "pts": round(frame.frame.pts, 6),
         "size": [width, height],
         "shown": list(shown),
-        "pulse": _number(frame.pulse),
-        "rate": _number(frame.reading.rate),
-        "quality": _number(frame.reading.quality),
-        "reason": frame.reading.reason,
+        "pulse": _number(pulse.wave),
+        "rate": _number(pulse.reading.rate),
+        "quality": _number(pulse.reading.quality),
+        "reason": pulse.reading.reason,
         "roi": [int(side) for side in frame.roi],
         "latency": round(now - frame.frame.arrived, 6),
         "state": state,
@@ -82,7 +83,7 @@ def picture_message(
 def state_message(
     status: Status,
     settings: Settings,
-    reading: PulseReading,
+    reading: Reading,
     *,
     silence: float,
     sent: tuple[float, float] | None,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from deepmag.stream.frames import PulseReading
+    from deepmag.stream.frames import Reading
     from deepmag.stream.status import Status
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -28,7 +28,7 @@ class _Snapshot(Collector):
     def __init__(
         self,
         status: Callable[[], Status],
-        reading: Callable[[Status], PulseReading],
+        reading: Callable[[Status], Reading],
         counts: Callable[[], dict[str, int]],
     ) -> None:
         self._status = status
@@ -83,7 +83,7 @@ class PageMetrics:
     def __init__(
         self,
         status: Callable[[], Status],
-        reading: Callable[[Status], PulseReading],
+        reading: Callable[[Status], Reading],
         counts: Callable[[], dict[str, int]],
     ) -> None:
         self._registry = CollectorRegistry()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from deepmag.stream.frames import PulseReading
+from deepmag.stream.frames import Reading
 from deepmag.stream.page.access import WILDCARDS, allow, bracketed
 from deepmag.stream.page.app import build_app
 from deepmag.stream.page.encoder import SharedEncoder
@@ -187,11 +187,11 @@ class PageRenderer:
         self._latency.add(now, latency)
         self._metrics.observe_sent(latency)
 
-    def _shown_reading(self, status: Status) -> PulseReading:
+    def _shown_reading(self, status: Status) -> Reading:
         newest = self._feed.newest
-        if newest is None:
-            return PulseReading(None, 0.0, "")
-        return shown_reading(newest.frame.reading, status.state, self._clock() - newest.at)
+        if newest is None or newest.frame.pulse is None:
+            return Reading(None, 0.0, "")
+        return shown_reading(newest.frame.pulse.reading, status.state, self._clock() - newest.at)
 
     def _counts(self) -> dict[str, int]:
         newest, live = self._feed.newest, self._live

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from deepmag.stream.frames import PulseReading
+from deepmag.stream.frames import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,17 +50,17 @@ def shown_state(status: Status, picture_age: float) -> SourceState:
     return status.state
 
 
-def shown_reading(reading: PulseReading | None, state: SourceState) -> PulseReading:
+def shown_reading(reading: Reading | None, state: SourceState) -> Reading:
     """Return the reading that may be shown in this state: none but a live one has a rate."""
     if state != "live":
-        return PulseReading(None, 0.0, "no live picture" if state != "ended" else "the source has ended")
-    return reading or PulseReading(None, 0.0, "measuring")
+        return Reading(None, 0.0, "no live picture" if state != "ended" else "the source has ended")
+    return reading or Reading(None, 0.0, "measuring")
 
 
 def draw_overlay(
     image: NDArray[np.uint8],
     status: Status,
-    reading: PulseReading | None,
+    reading: Reading | None,
     *,
     picture_age: float = 0.0,
     notes: Sequence[str] = (),

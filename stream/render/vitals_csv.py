@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deepmag.stream.frames import Reading, reading_of
 from deepmag.stream.render.renderer import RendererError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class VitalsCsv:
         # The next second after the due one, not after this frame: else 30.1 fps would make rows of 1.03 s.
         self._next_pts = due + ROW_PERIOD if pts < due + ROW_PERIOD else pts + ROW_PERIOD
         self._session = session
-        reading = frame.reading
+        reading = reading_of(frame.pulse) or Reading(None, 0.0, "not measured")
         rate = "" if reading.rate is None else f"{reading.rate:.1f}"
         self._write((self._stamp(), session, f"{pts:.3f}", rate, f"{reading.quality:.2f}", reading.reason))
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from deepmag.stream.frames import reading_of
 from deepmag.stream.render.compose import picture
 from deepmag.stream.render.display import display_problem
 from deepmag.stream.render.overlay import STALE_AFTER, draw_overlay
@@ -134,7 +135,7 @@ class Window:
         else:
             image = picture(frame, original_beside=self.view.original_beside)
         age = now - self._frame_at
-        reading = frame.reading if frame is not None and age <= STALE_AFTER else None
+        reading = reading_of(frame.pulse) if frame is not None and age <= STALE_AFTER else None
         return draw_overlay(image, status, reading, picture_age=age, notes=notes)
 
     def press(self, key: str) -> None:
