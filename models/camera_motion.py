@@ -59,26 +59,26 @@ def without_camera(difference: PhaseDifference, motion: Motion) -> PhaseDifferen
 
 def wrapped(phase: Floats) -> Floats:
     """Into [-pi, pi)."""
-    return np.mod(phase + np.float32(np.pi), np.float32(2 * np.pi)) - np.float32(np.pi)
+    return np.asarray(np.mod(phase + np.float32(np.pi), np.float32(2 * np.pi)) - np.float32(np.pi))
 
 
 def _phase_of(motion: Floats, slope: Floats) -> Floats:
     """Phase differences of motions (n, 2, h, w), cells, where the phase has a slope (2, 4, h, w): (n, 4, h, w)."""
-    return -(motion[:, 0, None] * slope[0] + motion[:, 1, None] * slope[1])
+    return np.asarray(-(motion[:, 0, None] * slope[0] + motion[:, 1, None] * slope[1]))
 
 
 def _basis() -> Floats:
     """The four motions' displacement (dy, dx) of each cell for a unit of each: (4, 2, SIDE, SIDE)."""
     y, x = np.mgrid[:SIDE, :SIDE] - 0.5 * (SIDE - 1)
     one, none = np.ones_like(x), np.zeros_like(x)
-    return np.stack([[one, none], [none, one], [x, -y], [y, x]]).astype(np.float32)
+    return np.asarray([[one, none], [none, one], [x, -y], [y, x]], np.float32)
 
 
 def _place() -> Floats:
     """How much each cell counts for the camera: (SIDE, SIDE)."""
     y, x = np.mgrid[:SIDE, :SIDE] / (0.5 * (SIDE - 1)) - 1.0
     top, side = np.clip((-y - 0.1) / 0.8, 0.0, 1.0), np.clip((np.abs(x) - 0.35) / 0.5, 0.0, 1.0)
-    return (MIDDLE + (1.0 - MIDDLE) * np.maximum(top, side)).astype(np.float32)
+    return np.asarray(MIDDLE + (1.0 - MIDDLE) * np.maximum(top, side), np.float32)
 
 
 _BASIS = _basis()

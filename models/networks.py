@@ -12,7 +12,7 @@ from deepmag.models.pyramid import ORIENTATIONS
 from deepmag.models.representation import L
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 class PulseNet(nn.Module):
@@ -55,19 +55,20 @@ class RespirationNet(nn.Module):
 
     Input (B, 4, 123, 123): see `respiration.network_input`. Output (B,): the chest's motion over the pair in units of
     `respiration.TARGET_SCALE`, positive as it rises. conv3x3(8) avgpool2 conv3x3(16) avgpool2 conv3x3(32) avgpool2
-    conv3x3(48) avgpool2 conv3x3(64) dense(64) dense(1); SELU between, none at the end. 0.2 million parameters.
+    conv3x3(48) avgpool2 conv3x3(64) avgpool2 conv3x3(64) dense(64) dense(1); SELU between, none at the end. 0.1 million
+    parameters. The paper leaves the depth open: of four to six stages and of half and twice the widths this one follows
+    people best whom it has not seen (benchmarks/depth.py); a large dense layer learns by heart where chests were.
+    widths: of other networks like it, to compare with.
     """
 
-    WIDTHS = (8, 16, 32, 48, 64)
+    WIDTHS = (8, 16, 32, 48, 64, 64)
 
-    def __init__(self) -> None:
+    def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
         super().__init__()
-        inputs = (ORIENTATIONS, *self.WIDTHS[:-1])
-        self.convs = nn.ModuleList(
-            nn.Conv2d(a, b, 3, padding=1) for a, b in zip(inputs, self.WIDTHS, strict=True)
-        )
-        side = SIDE // 2 ** (len(self.WIDTHS) - 1)
-        self.dense1 = nn.Linear(self.WIDTHS[-1] * side**2, 64)
+        inputs = (ORIENTATIONS, *widths[:-1])
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in zip(inputs, widths, strict=True))
+        side = SIDE // 2 ** (len(widths) - 1)
+        self.dense1 = nn.Linear(widths[-1] * side**2, 64)
         self.dense2 = nn.Linear(64, 1)
         for layer in (*self.convs, self.dense1, self.dense2):
             # SELU keeps unit variance under these weights (Klambauer et al. 2017)

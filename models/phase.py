@@ -86,4 +86,4 @@ def _slope(bands: Bands, axis: int) -> Floats:
     step = bands[tuple(last)] * bands[tuple(first)].conj()
     before, after = [(0, 0)] * 3, [(0, 0)] * 3
     before[axis], after[axis] = (1, 0), (0, 1)
-    return np.angle(np.pad(step, before) + np.pad(step, after)).astype(np.float32)
+    return np.asarray(np.angle(np.pad(step, before) + np.pad(step, after)), np.float32)

@@ -115,7 +115,7 @@ class SteerablePyramid:
             self._rest.put(total, torch.fft.fft2(coefficients.low) * self._rest.filters)
         for cut, band in zip(self._cuts, coefficients.bands, strict=True):
             cut.put(total, (torch.fft.fft2(band) * cut.filters).sum(-3))
-        picture = torch.fft.ifft2(total).real
+        picture: torch.Tensor = torch.fft.ifft2(total).real
         if coefficients.high is not None:
             picture = picture + torch.fft.irfft2(torch.fft.rfft2(coefficients.high) * self._high, s=self.size)
         return picture
@@ -132,7 +132,7 @@ class _Cut:
         rows, columns = (min(n, math.ceil(n * scale - 1e-9)) for n in size)
         self.shape = (rows, columns)
         self._from = [_middle(n, m).to(device) for n, m in zip(size, self.shape, strict=True)]
-        self._scale = rows * columns / (size[0] * size[1])
+        self._scale: float = rows * columns / (size[0] * size[1])
 
     def of(self, picture: torch.Tensor) -> torch.Tensor:
         """The cut's part of (height, width)."""
@@ -141,7 +141,8 @@ class _Cut:
 
     def take(self, spectrum: torch.Tensor) -> torch.Tensor:
         """The cut's part of a spectrum, scaled so that amplitudes stay in the picture's units."""
-        return self.of(spectrum) * self._scale
+        part: torch.Tensor = self.of(spectrum) * self._scale
+        return part
 
     def put(self, spectrum: torch.Tensor, part: torch.Tensor) -> None:
         """Add a part to the spectrum it was cut from, in place."""

@@ -31,7 +31,7 @@ Floats = NDArray[np.float32]
 Path = NDArray[np.float64]
 
 BREATHS = (5.0, 45.0)  # per minute
-DEPTHS = (0.01, 1.6)  # px of the reduced picture: the chest's motion, RMS
+DEPTHS = (0.03, 1.6)  # px of the reduced picture: the chest's motion, RMS
 HELD = 0.1  # of all people do not breathe at all
 # The sign of a breath is that of the chest's motion along this direction (down, right): up, or to the right where it
 # moves sideways, is a breath in. People who sit and lie on their back before a camera agree with it.
@@ -195,7 +195,7 @@ def _yaw_field(figure: _Figure, rows: Floats, columns: Floats) -> Floats:
     across = (-figure.up[1], figure.up[0])  # (down, right)
     u = (rows - cy) * across[0] + (columns - cx) * across[1]
     depth = np.sqrt(np.clip(figure.radius**2 - u**2, 0.0, None))
-    return np.stack([across[0] * depth, across[1] * depth]) * figure.head
+    return np.asarray(np.stack([across[0] * depth, across[1] * depth]) * figure.head, np.float32)
 
 
 def _yaw_path(rng: np.random.Generator, t: Path) -> Path:
@@ -226,7 +226,7 @@ def _person(rng: np.random.Generator) -> _Figure:
     )
     let_through = (white - black).mean(0)
     cover = 1 - let_through / max(float(let_through.max()), 1e-6)
-    luma = np.tensordot(LUMA, black, 1)
+    luma = np.asarray(np.tensordot(LUMA, black, 1), np.float32)
     row = np.arange(REDUCED, dtype=np.float32)[:, None] / REDUCED
     chin = framing.y + half
     below = 1 / (1 + np.exp(-(row - (chin + 0.35 * half)) / (0.12 * half)))
@@ -236,17 +236,22 @@ def _person(rng: np.random.Generator) -> _Figure:
     upright = rng.random() < 0.65
     angle = float(rng.normal(0, 6) if upright else rng.uniform(-180, 180))
     middle = 0.5 * (REDUCED - 1)
-    turn = cv2.getRotationMatrix2D((middle, middle), angle, float(rng.uniform(0.85, 1.2)) if upright else 1.0)
-    turn[:, 2] += rng.uniform(-0.2, 0.2, 2) * REDUCED * (1.0, 0.3 if upright else 1.0)
+    size = float(rng.uniform(0.85, 1.2)) if upright else 1.0
+    turn = np.array(cv2.getRotationMatrix2D((middle, middle), angle, size), np.float64)
+    reach = 0.2 * REDUCED * np.array([1.0, 0.3 if upright else 1.0])
+    turn[:, 2] += reach * rng.uniform(-1.0, 1.0, 2)
     layers = [cover, cover * below * fade, cover * above, luma]
     cover, chest, head, luma = (
-        cv2.warpAffine(
-            layer.astype(np.float32), turn, (REDUCED, REDUCED), flags=cv2.INTER_LINEAR, borderMode=border
+        np.asarray(
+            cv2.warpAffine(
+                layer.astype(np.float32), turn, (REDUCED, REDUCED), flags=cv2.INTER_LINEAR, borderMode=border
+            ),
+            np.float32,
         )
         for layer, border in zip(layers, [cv2.BORDER_CONSTANT] * 3 + [cv2.BORDER_REPLICATE], strict=True)
     )
     soft = float(rng.uniform(1.0, 4.0))
-    chest, head = (cv2.GaussianBlur(layer, (0, 0), soft) for layer in (chest, head))
+    chest, head = (np.asarray(cv2.GaussianBlur(layer, (0, 0), soft), np.float32) for layer in (chest, head))
     a = np.deg2rad(angle)
     return _Figure(cover, chest, head, luma, (-float(np.cos(a)), -float(np.sin(a))), half * REDUCED * 0.8)
 
@@ -263,8 +268,8 @@ def _blanket(rng: np.random.Generator) -> _Figure:
     w = u - rng.uniform(-0.4, 0.6) * long
     chest = cover * np.exp(-0.5 * ((w / (0.6 * long)) ** 2 + (v / (0.9 * short)) ** 2))
     head = np.exp(-0.5 * (((u + 1.25 * long) / (0.35 * short)) ** 2 + (v / (0.35 * short)) ** 2))
-    layers = (layer.astype(np.float32) for layer in (cover, chest, head))
-    return _Figure(*layers, None, (-float(np.cos(a)), -float(np.sin(a))), 0.0)
+    cover, chest, head = (layer.astype(np.float32) for layer in (cover, chest, head))
+    return _Figure(cover, chest, head, None, (-float(np.cos(a)), -float(np.sin(a))), 0.0)
 
 
 def _texture(rng: np.random.Generator, pictures: Sequence[torch.Tensor]) -> Floats:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from deepmag.models.synthetic.assets import Assets, load_assets
+from deepmag.models.training.supply import Supply, worker_pool
 
 AVERAGED = 10  # the weights are averaged over about the last tenth of the steps
 HELD_OUT = 24  # takes that are never trained on
@@ -26,7 +28,8 @@ class Lesson(Generic[Take]):
 
     name: of the weights' file. network: a new one; called with (B, ...) it returns (B,). take(rng, assets, device):
     draws a sequence. present(take, rng, generator): the network's input (P, ...) of a freshly disturbed take, and its
-    target (P,). floor: of a target's standard deviation; below it there is no signal.
+    target (P,). floor: of a target's standard deviation; below it there is no signal. unit: of the distance between
+    output and target where the target's standard deviation is smaller; None is the floor.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Lesson(Generic[Take]):
     take: Callable[[np.random.Generator, Assets | None, str], Take]
     present: Callable[[Take, np.random.Generator, torch.Generator], tuple[torch.Tensor, torch.Tensor]]
     floor: float
+    unit: float | None = None
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Recipe:
     store of ``store`` takes, disturbed anew: faster, but from about 1500 steps on the network learns the stored people
     by heart (of the pulse, held-out r fell from 0.33 to 0.24). rate: learning rate at its peak. seed: of everything.
     start: weights to start from instead of random ones. assets: folder of recordings, meshes and pictures from which
-    some of it is then made.
+    some of it is then made. workers: processes that make the sequences; 0 makes them in between.
     """
 
     steps: int = 4000
@@ -55,14 +59,17 @@ class Recipe:
     seed: int = 1
     start: Path | None = None
     assets: Path | None = None
+    workers: int = 0
 
 
-def sequence_loss(y: torch.Tensor, target: torch.Tensor, floor: float) -> torch.Tensor:
+def sequence_loss(
+    y: torch.Tensor, target: torch.Tensor, floor: float, unit: float | None = None
+) -> torch.Tensor:
     """1 - Pearson r, plus smooth L1 in units of the target's standard deviation. y, target: (B, T). Returns a scalar.
 
-    A sequence without a signal, below ``floor``, has only the second term, which asks for silence.
+    A sequence without a signal, below ``floor``, has only the second term, which asks for silence. unit: see `Lesson`.
     """
-    scale = target.std(1, keepdim=True).clamp(min=floor)
+    scale = target.std(1, keepdim=True).clamp(min=floor if unit is None else unit)
     alive = (target.std(1) > floor / 4).float()
     a, b = y - y.mean(1, keepdim=True), target - target.mean(1, keepdim=True)
     r = (a * b).sum(1) / (a.square().sum(1) * b.square().sum(1)).clamp(min=1e-12).sqrt()
@@ -80,8 +87,73 @@ def correlation_of(
         for take in takes:
             x, target = lesson.present(take, rng, generator)
             if target.std() > lesson.floor / 4:
-                values.append(float(torch.corrcoef(torch.stack([net(x.to(device)).cpu(), target]))[0, 1]))
+                y = net(x.to(device).float()).cpu()
+                values.append(float(torch.corrcoef(torch.stack([y, target]))[0, 1]))
     return float(np.median(values))
+
+
+class Pupil:
+    """A network that learns: its weights, their average over the last steps, its optimiser, and where it saves them.
+
+    Goes on from ``folder``/checkpoint.pt where there is one.
+    """
+
+    def __init__(
+        self, folder: Path, name: str, network: Callable[[], torch.nn.Module], recipe: Recipe, device: str
+    ):
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._name, self._steps = folder, name, recipe.steps
+        torch.manual_seed(recipe.seed)
+        self.net, self.average = network().to(device), network().to(device)
+        self._optimiser = torch.optim.AdamW(self.net.parameters(), lr=recipe.rate, weight_decay=1e-4)
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self._optimiser, recipe.rate, total_steps=recipe.steps + 1, pct_start=0.08
+        )
+        self.step = 0
+        checkpoint = folder / "checkpoint.pt"
+        if checkpoint.exists():
+            state: dict[str, Any] = torch.load(checkpoint, map_location=device, weights_only=True)
+            self.net.load_state_dict(state["net"])
+            self.average.load_state_dict(state["average"])
+            self._optimiser.load_state_dict(state["optimiser"])
+            self._schedule.load_state_dict(state["schedule"])
+            self.step = int(state["step"])
+        else:
+            if recipe.start is not None:
+                self.net.load_state_dict(load_file(str(recipe.start), device=device))
+            self.average.load_state_dict(self.net.state_dict())
+
+    def learn(self, loss: torch.Tensor) -> None:
+        """One step down the gradient of a loss."""
+        self._optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        self._optimiser.step()
+        self._schedule.step()
+        self.step += 1
+        decay = min(1 - AVERAGED / self._steps, self.step / (self.step + 20))
+        with torch.no_grad():
+            for mean, new in zip(self.average.parameters(), self.net.parameters(), strict=True):
+                mean.lerp_(new, 1 - decay)
+
+    def save(self) -> Path:
+        """Write the checkpoint, and the averaged weights, whose path is returned."""
+        checkpoint = self._folder / "checkpoint.pt"
+        torch.save(
+            {
+                "net": self.net.state_dict(),
+                "average": self.average.state_dict(),
+                "optimiser": self._optimiser.state_dict(),
+                "schedule": self._schedule.state_dict(),
+                "step": self.step,
+            },
+            checkpoint.with_suffix(".tmp"),
+        )
+        checkpoint.with_suffix(".tmp").replace(checkpoint)
+        weights = self._folder / f"{self._name}.safetensors"
+        state = {k: v.detach().cpu().contiguous() for k, v in self.average.state_dict().items()}
+        save_file(state, str(weights))
+        return weights
 
 
 def train(
@@ -98,86 +170,66 @@ def train(
     report(step, loss, held-out r, takes per second) is called every 50 steps. keep_going() False ends it early, with
     a checkpoint and weights written. The weights are an exponential average over the last steps.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = folder / "checkpoint.pt"
-    torch.manual_seed(recipe.seed)
-    net, average = lesson.network().to(device), lesson.network().to(device)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=recipe.rate, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, recipe.rate, total_steps=recipe.steps + 1, pct_start=0.08
-    )
-    if recipe.start is not None and not checkpoint.exists():
-        net.load_state_dict(load_file(str(recipe.start), device=device))
-    average.load_state_dict(net.state_dict())
-    step = 0
-    if checkpoint.exists():
-        state: dict[str, Any] = torch.load(checkpoint, map_location=device, weights_only=True)
-        net.load_state_dict(state["net"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
-        schedule.load_state_dict(state["schedule"])
-        step = int(state["step"])
-    # A resumed run draws other people than the first part did, but the same ones whenever it is repeated.
+    pupil = Pupil(folder, lesson.name, lesson.network, recipe, device)
+
+    def tell(step: int, losses: list[float], rs: list[float], speed: float) -> None:
+        report(step, losses[0], rs[0], speed)
+
+    return train_together([pupil], lesson, recipe, device=device, report=tell, keep_going=keep_going)[0]
+
+
+def train_together(
+    pupils: Sequence[Pupil],
+    lesson: Lesson[Take],
+    recipe: Recipe,
+    *,
+    device: str = "cpu",
+    report: Callable[[int, list[float], list[float], float], None] = lambda *_: None,
+    keep_going: Callable[[], bool] = lambda: True,
+) -> list[Path]:
+    """Train several networks on the same sequences, which are what costs time; see `train`. All at the same step."""
+    first = step = pupils[0].step
     assets = load_assets(recipe.assets) if recipe.assets is not None else None
+    # the store of a resumed run fills anew, so what is drawn from it differs from a run in one piece
     rng = np.random.default_rng([recipe.seed, step])
     generator = torch.Generator().manual_seed(recipe.seed + step)
-    held_out_rng = np.random.default_rng(recipe.seed + 10_000)
-    held_out = [lesson.take(held_out_rng, None, device) for _ in range(HELD_OUT)]
     store: list[Take] = []
-    began, losses, r = time.monotonic(), [], 0.0
-
-    def save() -> Path:
-        torch.save(
-            {
-                "net": net.state_dict(),
-                "average": average.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "schedule": schedule.state_dict(),
-                "step": step,
-            },
-            checkpoint.with_suffix(".tmp"),
-        )
-        checkpoint.with_suffix(".tmp").replace(checkpoint)
-        weights = folder / f"{lesson.name}.safetensors"
-        save_file({k: v.detach().cpu().contiguous() for k, v in average.state_dict().items()}, str(weights))
-        return weights
-
-    first = step
-    while step < recipe.steps and keep_going():
-        takes = [lesson.take(rng, assets, device) for _ in range(recipe.fresh)]
-        for take in takes:
-            if len(store) < recipe.store:
-                store.append(take)
-            else:
-                store[int(rng.integers(recipe.store))] = take
-        takes += [store[int(rng.integers(len(store)))] for _ in range(recipe.batch - recipe.fresh)]
-        shown = [lesson.present(take, rng, generator) for take in takes]
-        x = torch.cat([one for one, _ in shown]).to(device)
-        target = torch.stack([one for _, one in shown]).to(device)
-        # What falls is what rises, negated: half of the sequences are shown so.
-        sign = torch.from_numpy(rng.choice([-1.0, 1.0], len(takes)).astype(np.float32)).to(device)
-        signs = sign.repeat_interleave(target.shape[1]).reshape(-1, *[1] * (x.dim() - 1))
-        x, target = x * signs, target * sign[:, None]
-        loss = sequence_loss(net(x).view(len(takes), -1), target, lesson.floor)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        step += 1
-        with torch.no_grad():
-            decay = min(1 - AVERAGED / recipe.steps, step / (step + 20))
-            for mean, new in zip(average.parameters(), net.parameters(), strict=True):
-                mean.lerp_(new, 1 - decay)
-        losses.append(float(loss.detach()))
-        if step % 50 == 0:
-            if step % 100 == 0:
-                r = correlation_of(average, lesson, held_out, recipe.seed, device)
-                save()
-            report(
-                step,
-                float(np.mean(losses[-50:])),
-                r,
-                (step - first) * recipe.batch / (time.monotonic() - began),
-            )
-    return save()
+    losses: list[list[float]] = []
+    rs = [0.0] * len(pupils)
+    with worker_pool(recipe.workers, recipe.assets) as pool:
+        draw = partial(Supply, lesson.take, device=device, pool=pool, workers=recipe.workers)
+        held_out_supply = draw(recipe.seed + 10_000)
+        held_out = [held_out_supply.take() for _ in range(HELD_OUT)]
+        supply = draw(recipe.seed, step * recipe.fresh, assets=assets)
+        began = time.monotonic()
+        while step < recipe.steps and keep_going():
+            takes = [supply.take() for _ in range(recipe.fresh)]
+            for take in takes:
+                if len(store) < recipe.store:
+                    store.append(take)
+                else:
+                    store[int(rng.integers(recipe.store))] = take
+            takes += [store[int(rng.integers(len(store)))] for _ in range(recipe.batch - recipe.fresh)]
+            shown = [lesson.present(take, rng, generator) for take in takes]
+            x = torch.cat([one for one, _ in shown]).to(device).float()
+            target = torch.stack([one for _, one in shown]).to(device)
+            # What falls is what rises, negated: half of the sequences are shown so.
+            sign = torch.from_numpy(rng.choice([-1.0, 1.0], len(takes)).astype(np.float32)).to(device)
+            signs = sign.repeat_interleave(target.shape[1]).reshape(-1, *[1] * (x.dim() - 1))
+            x, target = x * signs, target * sign[:, None]
+            now = []
+            for pupil in pupils:
+                y = pupil.net(x).view(len(takes), -1)
+                loss = sequence_loss(y, target, lesson.floor, lesson.unit)
+                pupil.learn(loss)
+                now.append(float(loss.detach()))
+            losses.append(now)
+            step += 1
+            if step % 50 == 0:
+                if step % 100 == 0:
+                    rs = [correlation_of(p.average, lesson, held_out, recipe.seed, device) for p in pupils]
+                    for pupil in pupils:
+                        pupil.save()
+                speed = (step - first) * recipe.batch / (time.monotonic() - began)
+                report(step, [float(x) for x in np.mean(losses[-50:], 0)], rs, speed)
+    return [pupil.save() for pupil in pupils]

@@ -51,6 +51,13 @@ def train(
         ),
     ] = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to train.")] = "auto",
+    workers: Annotated[
+        int,
+        typer.Option(
+            help="Processes that make the sequences. Default: none, they are made in between.", min=0
+        ),
+    ] = 0,
+    store: Annotated[int, typer.Option(help="Sequences that are kept to be seen again.", min=1)] = 1500,
 ) -> None:
     """Train on synthetic people. Ctrl-C keeps a checkpoint; the same command goes on from it."""
     import torch
@@ -92,7 +99,7 @@ def train(
         try:
             weights = train_target(
                 out,
-                Recipe(steps, batch, min(fresh, batch), rate=rate, seed=seed, start=start, assets=assets),
+                Recipe(steps, batch, min(fresh, batch), store, rate, seed, start, assets, workers),
                 device=where,
                 report=report,
                 keep_going=lambda: not stop.is_set(),
