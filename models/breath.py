@@ -1,0 +1,169 @@
+"""The `steady` magnification of respiration: what in the picture moves with the breath that the network sees.
+
+The network says how the chest moves, one number for each pair, and its gradient says where it looks. Neither is a
+motion of the picture: the gradient of one pair is mostly noise, and a step along it moves pixels at random, as with
+the pulse. But over the last twenty seconds every part of the picture can be asked how it moves when the network's
+output does. That regression is the direction; it is kept where the network looks, and where the breath explains how
+the part moves. Along it, the phases of all those cells together measure the breath better than the network's single
+number does, and that measure, band-passed without drift, says how far along it each frame is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from deepmag.models.local_motion import GRID, LocalMotion, solve_motion
+from deepmag.models.phase import Floats
+from deepmag.models.respiration import ASCENT_RATE
+from deepmag.models.temporal import Band
+from deepmag.models.window import causal_kernel, zero_phase_kernel
+
+BREATH_BAND: Band = (0.1, 0.8)  # Hz: 6 to 48 breaths a minute; the network tells what in it is breath
+WINDOW = 20.0  # s
+SETTLE = 1.0  # s over which the direction takes up a new estimate
+SPREAD = 2.5  # grid cells, over which it is asked whether the network looks here, and whether the breath explains it
+# Of the RMS over the picture: the network's attention from which a place counts as breathing, half and half.
+EVEN = 1.2
+# Share of a part's motion in the band that the breath explains, from which it is magnified a little, and in full.
+EXPLAINED = (0.3, 0.6)
+ROUNDS = 2  # of measuring the breath along the direction, and the direction by that breath
+
+
+@dataclass(frozen=True)
+class Breath:
+    """How the picture breathes.
+
+    pattern: (2, GRID, GRID) motion down and right for a unit of breath, cells of the bands. wave: (n,) the breath over
+    the window, band-passed, the newest last, units of the pattern; its ends know little of what lies beyond. explained:
+    share of the region's motion in the band that goes with the breath, in [0, 1]. unit: how far the region moves for a
+    unit of breath, cells.
+    """
+
+    pattern: Floats
+    wave: NDArray[np.float64]
+    explained: float
+    unit: float
+
+    @property
+    def size(self) -> float:
+        """RMS over the window of the region's motion with the breath, cells."""
+        return float(self.unit * self.wave.std())
+
+
+class BreathWindow:
+    """The last WINDOW seconds of pairs, and the breath in them. Ticks are of ASCENT_RATE."""
+
+    def __init__(self) -> None:
+        self._length = round(WINDOW * ASCENT_RATE)
+        self._pull = np.zeros((self._length, 2 * GRID * GRID), np.float32)
+        self._attention = np.zeros((self._length, GRID * GRID), np.float32)
+        self._y = np.zeros(self._length, np.float32)
+        self._stiffness = np.zeros((3, GRID, GRID), np.float32)
+        self._pattern = np.zeros((2, GRID, GRID), np.float32)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all pairs."""
+        self._count = self._estimates = 0
+        self._pattern[:] = 0.0
+        self._source = np.zeros(0, np.float32)
+
+    @property
+    def seconds(self) -> float:
+        """How much of the window is filled, s."""
+        return self._count / ASCENT_RATE
+
+    def push(self, motion: LocalMotion, attention: Floats, y: float, ticks: int = 1) -> None:
+        """Take a pair, spread evenly over its ticks.
+
+        attention: (GRID, GRID), what each part of the picture contributed to the network's output. y: that output.
+        """
+        for _ in range(min(ticks, self._length)):
+            for kept, new in (
+                (self._pull, motion.pull.ravel()),
+                (self._attention, attention.ravel()),
+                (self._y, y),
+            ):
+                kept[:-1] = kept[1:]
+                kept[-1] = new / np.float32(ticks)
+            self._count = min(self._count + 1, self._length)
+            self._stiffness += (motion.stiffness - self._stiffness) / np.float32(self._count)
+
+    def estimate(self) -> Breath | None:
+        """The breath as of the newest pair; None before there are two seconds of it."""
+        if self.seconds < 2.0:
+            return None
+        first = self._length - self._count
+        band = _band_pass(self._length)[first:, first:]
+        pull, y = self._pull[first:], self._y[first:]
+        moved = band @ pull  # (T, 2 GRID GRID)
+        energy = (moved**2).sum(0).reshape(2, GRID, GRID).sum(0)
+        wave = band @ y
+        looks = self._looks(band.T @ wave, float(wave @ wave), first)
+        freedom = max(2.0 * (BREATH_BAND[1] - BREATH_BAND[0]) * self.seconds, 1.5)
+        for round_ in range(ROUNDS + 1):
+            power = float(wave @ wave) + 1e-12
+            pulled = np.asarray((wave @ moved).reshape(2, GRID, GRID) / power, np.float32)
+            share = _blur((pulled**2).sum(0)) * np.float32(power) / (_blur(energy) + 1e-9)
+            # by chance alone, one wave explains one part in so many as there are independent ones
+            share = share - (1.0 - share) / np.float32(freedom - 0.5)
+            low, high = EXPLAINED
+            region = looks * np.clip((share - low) / (high - low), 0.0, 1.0)
+            pattern = np.asarray(solve_motion(self._stiffness, pulled) * region, np.float32)
+            strength = float((pattern * pulled).sum())
+            if round_ == ROUNDS or strength <= 1e-12:
+                break
+            y = np.asarray((pull @ pattern.ravel()) / strength, np.float32)
+            wave = band @ y
+        self._estimates += 1
+        settle = max(1.0 / (SETTLE * ASCENT_RATE), 1.0 / self._estimates)
+        self._pattern += np.float32(settle) * (pattern - self._pattern)
+        self._source = y
+        weight = region * energy
+        explained = float((weight * share).sum() / max(float(weight.sum()), 1e-12))
+        unit = float(np.sqrt((region * (self._pattern**2).sum(0)).sum() / max(float(region.sum()), 1e-9)))
+        found = explained if strength > 1e-12 else 0.0
+        return Breath(self._pattern.copy(), wave.astype(np.float64), found, unit)
+
+    def amplitude(self, age: int) -> float:
+        """The breath ``age`` ticks before the newest pair's end, from the last `estimate`.
+
+        Causal: by a kernel made for what is known at that age, so that the newest is not the worst.
+        """
+        if self._source.size == 0:
+            return 0.0
+        return float(_causal(self._length, min(age, self._length // 2))[-len(self._source) :] @ self._source)
+
+    def _looks(self, reference: NDArray[np.float32], power: float, first: int) -> Floats:
+        """Where the network looks, (GRID, GRID) in [0, 1): what moves its output as a breath."""
+        attention = (reference @ self._attention[first:]).reshape(GRID, GRID) / np.float32(power + 1e-12)
+        attention = np.maximum(_blur(attention), 0.0)
+        level = EVEN**2 * float(np.mean(attention**2)) + 1e-20
+        return np.asarray(attention**2 / (attention**2 + np.float32(level)), np.float32)
+
+
+def _blur(picture: Floats) -> Floats:
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), SPREAD), np.float32)
+
+
+# The kernels are those of the pulse, whose factor of two belongs to its logarithms (Eq. 16).
+@lru_cache(maxsize=4)
+def _band_pass(length: int) -> Floats:
+    """Matrix from steps to band-passed positions, both (length,), without delay."""
+    kernel = 0.5 * zero_phase_kernel(BREATH_BAND, ASCENT_RATE, length / ASCENT_RATE)
+    ages = np.subtract.outer(np.arange(length), np.arange(length))
+    return np.ascontiguousarray(kernel[kernel.size // 2 + ages], np.float32)
+
+
+@lru_cache(maxsize=64)
+def _causal(length: int, age: int) -> Floats:
+    """Kernel (length,), oldest step first, for the position ``age`` ticks before the newest step."""
+    seconds = length / ASCENT_RATE
+    ideal = zero_phase_kernel(BREATH_BAND, ASCENT_RATE, 2.0 * seconds)
+    kernel = causal_kernel(ideal, BREATH_BAND, ASCENT_RATE, seconds, age / ASCENT_RATE)
+    return (0.5 * kernel).astype(np.float32)

@@ -1,0 +1,175 @@
+"""The respiration rate, or the reason why there is none. Time is an argument; there is no clock in here."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.signal import sosfiltfilt
+
+from deepmag.models.breath import BREATH_BAND, WINDOW
+from deepmag.models.respiration import ASCENT_RATE
+from deepmag.models.temporal import butterworth
+from deepmag.stream.frames import Reading
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from deepmag.models.breath import Breath
+
+RATES = (4.0, 40.0)  # breaths a minute that are shown
+FIRST = 8.0  # s before the first look
+CYCLES = 2.0  # breaths that have to be in the window
+STALE = 1.0  # s without a frame after which no rate is shown
+SHOW, KEEP = 0.45, 0.35  # quality from which a rate may appear, and below which it is withdrawn
+HOLD = 1.5  # s that the quality has to last before a rate appears
+STEADY = 3.0  # breaths a minute that the rate may move in a second while it is to be trusted
+EXPLAINED = (0.3, 0.7)  # share of the region's motion that goes with the breath: no quality, full quality
+REGULAR = (0.35, 0.75)  # how like itself the wave is one breath later: no quality, full quality
+FAINT = 0.003  # cells, RMS: less motion than this is noise whatever it looks like
+VIOLENT = 1.0  # cells, RMS: more is no breath
+CAMERA = 0.7  # correlation with the camera's own motion from which the camera is what breathes
+SMOOTHING = 0.3  # share of a new look in the rate shown
+
+
+@dataclass(frozen=True, slots=True)
+class BreathEvidence:
+    """What a look found. rate: per minute. explained, regular: in [0, 1]. size: cells. camera: correlation with it."""
+
+    rate: float
+    explained: float
+    regular: float
+    size: float
+    camera: float
+    objection: str
+
+    @property
+    def quality(self) -> float:
+        """In [0, 1]; 0 where there is an objection."""
+        if self.objection:
+            return 0.0
+        return _ramp(self.explained, EXPLAINED) * _ramp(self.regular, REGULAR)
+
+
+NOTHING = BreathEvidence(0.0, 0.0, 0.0, 0.0, 0.0, "measuring")
+
+
+class BreathRate:
+    """Weighs what is known of the breath at every tick, and lets a rate be shown only while it can be trusted."""
+
+    def __init__(self) -> None:
+        self._camera: deque[NDArray[np.float64]] = deque(maxlen=round(WINDOW * ASCENT_RATE))
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: a new session."""
+        self._camera.clear()
+        self._last: float | None = None
+        self._evidence = NOTHING
+        self._trusted_since: float | None = None
+        self._rate: float | None = None
+        self._reason = "measuring"
+
+    @property
+    def evidence(self) -> BreathEvidence:
+        """What the last look found."""
+        return self._evidence
+
+    def update(self, t: float, breath: Breath | None, camera: NDArray[np.float64], ticks: int = 1) -> None:
+        """Take a tick's estimate at t, s, and the camera's motion over it (4,), see `camera_motion`."""
+        for _ in range(ticks):
+            self._camera.append(camera[:2] / ticks)
+        self._last = t
+        if breath is None or len(self._camera) < FIRST * ASCENT_RATE:
+            return
+        before = self._evidence
+        self._evidence = found = weigh(breath, np.array(self._camera))
+        steady = abs(found.rate - before.rate) <= STEADY
+        if found.quality < (SHOW if self._rate is None else KEEP) or not steady:
+            self._rate = self._trusted_since = None
+            self._reason = found.objection or "breathing too faint or irregular"
+        elif self._rate is not None:
+            self._rate += SMOOTHING * (found.rate - self._rate)
+        else:
+            self._trusted_since = t if self._trusted_since is None else self._trusted_since
+            self._reason = "measuring"
+            if t - self._trusted_since >= HOLD:
+                self._rate, self._reason = found.rate, ""
+
+    def reading(self, t: float) -> Reading:
+        """Tell the rate as of t, s, on the same clock as ``update``'s."""
+        if self._last is None:
+            return Reading(None, 0.0, "measuring")
+        if t - self._last > STALE:
+            return Reading(None, 0.0, "no new frames")
+        if self._rate is None:
+            return Reading(None, self._evidence.quality, self._reason)
+        return Reading(self._rate, self._evidence.quality, "")
+
+
+def weigh(breath: Breath, camera: NDArray[np.float64]) -> BreathEvidence:
+    """Find the rate of a breath, and what speaks for and against it. camera: (n, 2) its steps over the same ticks."""
+    wave = breath.wave
+    rate, regular = _period(wave)
+    path = np.cumsum(camera[-len(wave) :], axis=0)
+    swing = 0.0
+    if len(path) == len(wave):
+        flat = sosfiltfilt(butterworth(BREATH_BAND, ASCENT_RATE), path, axis=0)
+        # a camera that moves less than the chest cannot be what moves it
+        swings = [_best_correlation(axis, wave) for axis in flat.T if axis.std() > breath.size]
+        swing = max(swings, default=0.0)
+    objection = ""
+    if breath.size < FAINT:
+        objection = "breathing too faint"
+    elif breath.size > VIOLENT:
+        objection = "too much motion"
+    elif swing > CAMERA:
+        objection = "the camera moves"
+    elif rate * len(wave) / ASCENT_RATE / 60 < CYCLES:
+        objection = "measuring"
+    elif not RATES[0] <= rate <= RATES[1]:
+        objection = "no breathing rate"
+    return BreathEvidence(rate, breath.explained, regular, breath.size, swing, objection)
+
+
+def _period(wave: NDArray[np.float64]) -> tuple[float, float]:
+    """Breaths a minute from the peak of the autocorrelation, and how high it is."""
+    x = wave - wave.mean()
+    n = len(x)
+    power = np.abs(np.fft.rfft(x, 4 * n)) ** 2
+    # of pairs that are there, not of the window's length: a slow breath must not look irregular
+    ages = np.arange(n)
+    auto = np.fft.irfft(power)[:n] / np.maximum(n - ages, 1)
+    energy = np.array([np.sqrt(np.mean(x[a:] ** 2) * np.mean(x[: n - a] ** 2)) for a in ages[: 3 * n // 4]])
+    auto = auto[: len(energy)] / np.maximum(energy, 1e-12)
+    shortest, longest = ASCENT_RATE / BREATH_BAND[1], min(ASCENT_RATE * 60 / RATES[0], 0.6 * n)
+    peaks = [
+        a
+        for a in range(max(int(shortest), 1), int(longest))
+        if auto[a] >= auto[a - 1] and auto[a] >= auto[a + 1]
+    ]
+    highest = max((auto[a] for a in peaks), default=0.0)
+    if highest <= 0:
+        return 0.0, 0.0
+    # the first of those that are nearly the highest: two breaths later it is like itself, too
+    a = next(a for a in peaks if auto[a] >= 0.85 * highest)
+    left, middle, right = auto[a - 1 : a + 2]
+    bend = left - 2 * middle + right
+    exact = a + (0.5 * (left - right) / bend if bend < 0 else 0.0)
+    return 60 * ASCENT_RATE / exact, float(np.clip(auto[a], 0.0, 1.0))
+
+
+def _best_correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Largest magnitude of the correlation within a third of a second either way."""
+    reach, n = 2, len(a)
+    return max(
+        abs(float(np.corrcoef(a[reach : n - reach], b[reach + k : n - reach + k])[0, 1]))
+        for k in range(-reach, reach + 1)
+    )
+
+
+def _ramp(value: float, limits: tuple[float, float]) -> float:
+    low, high = limits
+    return float(np.clip((value - low) / (high - low), 0.0, 1.0))
