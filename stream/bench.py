@@ -198,7 +198,7 @@ def run_live(
         sent = [seen.latency for seen in list(client.pictures) if seen.seq > first] if client else []
         engine, latency = pipeline.engine.work.values(now), pipeline.engine.latency.values(now)
         taken = pipeline.engine.frames - frames
-        reading = pipeline.reading
+        pulse = (pipeline.readings or {}).get("pulse")
         return Live(
             seconds=now - began,
             frames=taken,
@@ -212,7 +212,7 @@ def run_live(
             sent_beyond_lag=Quantiles.of(sent, lag),
             rss_start=rss,
             rss_end=_rss(),
-            rate=reading.rate if reading else None,
+            rate=pulse.rate if pulse else None,
         )
     finally:
         if client is not None:

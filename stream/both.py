@@ -8,6 +8,7 @@ change that is smooth over many.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -74,7 +75,8 @@ class BothMagnifier:
         """
         if isinstance(settings.roi, tuple):
             height, width = frame.image.shape[:2]
-            clamp_box(settings.roi, (width, height))
+            # cut here: a box that one of them takes and the other refuses would part them
+            settings = replace(settings, roi=clamp_box(settings.roi, (width, height)))
         self._coloured += self._pulse.push(frame, settings, faces)
         self._moved += self._respiration.push(frame, settings, faces)
         done = list(self._pairs())

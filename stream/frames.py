@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SourceState = Literal["connecting", "live", "stale", "lost", "ended"]
-"""connecting: not yet a frame. live. stale: no frame for 1 s. lost: waiting to reconnect. ended: for good."""
+"""connecting: not yet a picture. live. stale: no frame for 1 s. lost: waiting to reconnect. ended: for good."""
+
+SignalName = Literal["pulse", "respiration"]
+UNITS: dict[SignalName, str] = {"pulse": "bpm", "respiration": "breaths/min"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +61,6 @@ class Signal:
     reading: Reading
 
 
-def reading_of(signal: Signal | None) -> Reading | None:
-    """The signal's reading; None where it is not measured."""
-    return signal.reading if signal is not None else None
-
-
 @dataclass(frozen=True, slots=True)
 class MagnifiedFrame:
     """A frame and its magnification, published as one object so that they cannot fall apart.
@@ -80,3 +78,16 @@ class MagnifiedFrame:
     respiration: Signal | None
     roi: tuple[int, int, int, int]
     ready: float
+
+    @property
+    def signals(self) -> dict[SignalName, Signal]:
+        """What is measured at this frame, by name, in the order in which it is shown."""
+        named: tuple[tuple[SignalName, Signal | None], ...] = (
+            ("pulse", self.pulse), ("respiration", self.respiration),
+        )  # fmt: skip
+        return {name: signal for name, signal in named if signal is not None}
+
+    @property
+    def readings(self) -> dict[SignalName, Reading]:
+        """The readings of the signals."""
+        return {name: signal.reading for name, signal in self.signals.items()}

@@ -1,9 +1,10 @@
-"""Which live magnifier a method's name stands for."""
+"""Which live magnifier a method's and a target's name stand for."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from deepmag.stream.both import BothMagnifier
 from deepmag.stream.magnifier import PulseMagnifier
 from deepmag.stream.roi import RoiTracker
 from deepmag.stream.vitals import PulseRate
@@ -13,31 +14,58 @@ if TYPE_CHECKING:
 
     from deepmag.export.runtime import Ascender
     from deepmag.stream.magnifier import Magnifier
-    from deepmag.stream.settings import Method
+    from deepmag.stream.respiration import GradientAscender
+    from deepmag.stream.settings import Method, Target
 
 
 def open_magnifier(
     method: Method,
     ascender: Ascender | None,
     *,
+    target: Target = "pulse",
+    respiration: GradientAscender | None = None,
     clock: Callable[[], float],
     nominal_rate: Callable[[], float | None],
     lag: float,
 ) -> tuple[Magnifier, str]:
-    """The magnifier of a method, and what runs it, in words.
+    """The magnifier of a method and a target, and what runs it, in words.
 
-    ascender: None where the method is a linear one, which needs no network. clock, nominal_rate, lag: as for
-    ``PulseMagnifier``. Raises ValueError where the network is missing.
+    ascender: the pulse's network, respiration: that of respiration; None where the run needs none. clock,
+    nominal_rate, lag: as for ``PulseMagnifier``. Raises ValueError where a network is missing.
     """
-    tracker, meter = RoiTracker(), PulseRate()
-    if method == "deepmag":
-        if ascender is None:
-            raise ValueError("the method deepmag needs a network")
-        magnifier = PulseMagnifier(ascender, tracker, meter, clock=clock, nominal_rate=nominal_rate, lag=lag)
-        return magnifier, ascender.description
-    # only here: the network's start need not wait for them
-    from deepmag.models.baselines.methods import METHODS
-    from deepmag.stream.linear_magnifier import LinearMagnifier
+    if method != "deepmag":
+        # only here: the network's start need not wait for them
+        from deepmag.models.baselines.methods import METHODS
+        from deepmag.stream.linear_magnifier import LinearMagnifier
 
-    linear = LinearMagnifier(METHODS[method], tracker, meter, clock=clock, nominal_rate=nominal_rate, lag=lag)
-    return linear, f"{method} on the CPU"
+        linear = LinearMagnifier(
+            METHODS[method], RoiTracker(), PulseRate(), clock=clock, nominal_rate=nominal_rate, lag=lag
+        )
+        return linear, f"{method} on the CPU"
+    if target == "respiration":
+        return _of_respiration(respiration, clock=clock, nominal_rate=nominal_rate, lag=lag)
+    if ascender is None:
+        raise ValueError("the method deepmag needs the pulse's network")
+    pulse = PulseMagnifier(
+        ascender, RoiTracker(), PulseRate(), clock=clock, nominal_rate=nominal_rate, lag=lag
+    )
+    if target == "pulse":
+        return pulse, ascender.description
+    breath, runs_breath = _of_respiration(respiration, clock=clock, nominal_rate=nominal_rate, lag=lag)
+    return BothMagnifier(pulse, breath), f"pulse: {ascender.description}; respiration: {runs_breath}"
+
+
+def _of_respiration(
+    ascender: GradientAscender | None,
+    *,
+    clock: Callable[[], float],
+    nominal_rate: Callable[[], float | None],
+    lag: float,
+) -> tuple[Magnifier, str]:
+    if ascender is None:
+        raise ValueError("the target respiration needs its network")
+    # only here: it imports torch, for which the pulse need not wait
+    from deepmag.stream.respiration import RespirationMagnifier
+
+    magnifier = RespirationMagnifier(ascender, clock=clock, nominal_rate=nominal_rate, lag=lag)
+    return magnifier, ascender.description

@@ -98,7 +98,9 @@ class PageClient:
                     if isinstance(message, bytes):
                         header = picture_header(message)
                         socket.send(json.dumps({"type": "drawn", "number": header["number"]}))
-                        seen = SeenPicture(self._clock(), header["seq"], header["latency"], header["rate"])
+                        pulse = header["signals"].get("pulse")
+                        rate = pulse["rate"] if pulse is not None else None
+                        seen = SeenPicture(self._clock(), header["seq"], header["latency"], rate)
                         with self._changed:
                             self.pictures.append(seen)
                             self._changed.notify_all()

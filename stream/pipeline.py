@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from deepmag.stream.capture.thread import CaptureThread
+from deepmag.stream.delayed import ASSUMED_RATE
 from deepmag.stream.engine import Engine, FaceFinder
-from deepmag.stream.frames import reading_of
 from deepmag.stream.methods import open_magnifier
 from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.render.thread import RenderThread
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from deepmag.export.runtime import Ascender
     from deepmag.stream.capture.source import Source
     from deepmag.stream.face import FaceDetector
-    from deepmag.stream.frames import MagnifiedFrame, Reading
+    from deepmag.stream.frames import MagnifiedFrame, Reading, SignalName
     from deepmag.stream.render.renderer import Renderer
     from deepmag.stream.render.thread import Policy
+    from deepmag.stream.respiration import GradientAscender
 
 Pace = Literal["file", "max"]
 
@@ -45,7 +46,8 @@ class Pipeline:
 
     pace: "file": as a camera would deliver, late frames are dropped and counted; "max": as fast as possible, nothing
     is dropped, one frame out for each frame in. slow: s by which each frame is held up on purpose (benchmarks).
-    ascender: None where ``settings.method`` is a linear one, which needs no network.
+    ascender: the pulse's network, respiration: that of respiration; None where the settings' method and target need
+    none (see `networks.open_networks`).
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Pipeline:
         detector: FaceDetector | None,
         settings: Settings,
         *,
+        respiration: GradientAscender | None = None,
         pace: Pace = "file",
         clock: Callable[[], float] = time.monotonic,
         slow: float = 0.0,
@@ -71,6 +74,8 @@ class Pipeline:
         self.magnifier, self._backend = open_magnifier(
             settings.method,
             ascender,
+            target=settings.target,
+            respiration=respiration,
             clock=clock,
             nominal_rate=lambda: self.nominal_rate,
             lag=settings.lag,
@@ -84,7 +89,7 @@ class Pipeline:
         self._lock = threading.Lock()  # of the two above: the engine only ever reads a tuple
         self._errors: list[str] = []
         self._size = (0, 0)
-        self._reading: Reading | None = None
+        self._readings: dict[SignalName, Reading] | None = None
         self._first_picture: float | None = None
         self._started = False
 
@@ -114,9 +119,9 @@ class Pipeline:
         return self._first_picture
 
     @property
-    def reading(self) -> Reading | None:
-        """The newest reading, or None before the first picture."""
-        return self._reading
+    def readings(self) -> dict[SignalName, Reading] | None:
+        """The newest readings, or None before the first picture."""
+        return self._readings
 
     def change(self, **changes: Any) -> Settings:
         """Replace settings; ValueError, and nothing changed, where one is out of range or outside the picture."""
@@ -166,6 +171,9 @@ class Pipeline:
         """The state of everything, now."""
         now = self._clock()
         state, detail, age = self.capture.state(now)
+        if state == "live" and self._first_picture is None:
+            # frames come, and none is out of the filter yet: not stale, as a picture that stood still would be
+            state, detail = "connecting", f"the lag of {self.settings.lag:g} s must pass first"
         p50, p95 = self.engine.latency.percentiles(now, 50, 95)
         dropped = {"engine": self.ring.dropped}
         for thread in self._renderers:
@@ -211,6 +219,9 @@ class Pipeline:
     @property
     def rate(self) -> float:
         """Frames per second that the source says or that its timestamps show."""
+        if self.settings.target == "respiration" and not self.nominal_rate:
+            # its magnifier's clock ticks five times a second, whatever the frames do
+            return self.engine.latency.rate(self._clock()) or ASSUMED_RATE
         return self.nominal_rate or self.magnifier.rate
 
     def _publish(self, frame: MagnifiedFrame) -> None:
@@ -219,6 +230,6 @@ class Pipeline:
             self._first_picture = frame.ready
         height, width = frame.image.shape[:2]
         self._size = (width, height)
-        self._reading = reading_of(frame.pulse)
+        self._readings = frame.readings
         for thread in self._renderers:
             thread.push(frame)

@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+if TYPE_CHECKING:
+    from deepmag.stream.frames import SignalName
 
 Mode = Literal["steady", "paper"]
 Method = Literal["deepmag", "evm", "evm-motion", "vam"]
+Target = Literal["pulse", "respiration", "both"]
 Region = Literal["auto", "full"] | tuple[int, int, int, int]
 
 GAIN_RANGE = (1.0, 100.0)  # times
 LAG_RANGE = (0.0, 2.0)  # s
+# s. A breath lasts ten times as long as a heartbeat: what it is at a frame shows only in what follows.
+DEFAULT_LAG: dict[Target, float] = {"pulse": 0.25, "respiration": 2.0, "both": 2.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """gain: times. mode: ascent mode. lag: s. roi: "auto", "full" or (x, y, w, h) in px of the source.
 
-    method: "deepmag", the network, or a linear baseline; it is fixed when a pipeline starts.
+    method: "deepmag", the networks, or a linear baseline. target: what the networks look for. Both are fixed when a
+    pipeline starts.
     Raises ValueError, in words for the person who typed it, where a value is out of range.
     """
 
     gain: float = 15.0
     mode: Mode = "steady"
-    lag: float = 0.25
+    lag: float = DEFAULT_LAG["pulse"]
     roi: Region = "auto"
     method: Method = "deepmag"
+    target: Target = "pulse"
 
     def __post_init__(self) -> None:
         if not GAIN_RANGE[0] <= self.gain <= GAIN_RANGE[1]:
@@ -39,11 +47,27 @@ class Settings:
             raise ValueError(f"mode must be one of {', '.join(get_args(Mode))}, not {self.mode}")
         if self.method not in get_args(Method):
             raise ValueError(f"method must be one of {', '.join(get_args(Method))}, not {self.method}")
+        if self.target not in get_args(Target):
+            raise ValueError(f"target must be one of {', '.join(get_args(Target))}, not {self.target}")
+        if self.target != "pulse" and self.method != "deepmag":
+            raise ValueError(
+                f"the method {self.method} has no target: it magnifies whatever changes in its band; give a target "
+                "to the method deepmag only"
+            )
+        if self.target != "pulse" and self.mode == "paper":
+            raise ValueError(
+                "respiration is magnified in steady mode only; the mode paper wants the target pulse"
+            )
         if isinstance(self.roi, tuple):
             if len(self.roi) != 4 or min(self.roi) < 0 or min(self.roi[2:]) < 36:
                 raise ValueError("roi must be X,Y,W,H with at least 36 pixels on each side")
         elif self.roi not in ("auto", "full"):
             raise ValueError(f"roi must be auto, full or X,Y,W,H, not {self.roi}")
+
+    @property
+    def signals(self) -> tuple[SignalName, ...]:
+        """What is measured with this target, in the order in which it is shown."""
+        return ("pulse", "respiration") if self.target == "both" else (self.target,)
 
 
 class LiveSettings:

@@ -141,8 +141,8 @@ def test_a_picture_message_holds_header_samples_and_both_pictures() -> None:
     assert data[4 + length :] == b"onethree"
     assert header["jpeg"] == [3, 5]
     assert header["latency"] == pytest.approx(0.25)
-    assert header["rate"] == 72.4
-    assert header["samples"] == [[0.0, 0.0]]
+    assert header["signals"] == {"pulse": {"rate": 72.4, "quality": 0.86, "reason": ""}}
+    assert header["samples"] == [[0.0, 0.0, None]]
     assert header["roi"] == [200, 120, 240, 240]
 
 
@@ -150,18 +150,19 @@ def test_a_value_that_is_no_number_becomes_null() -> None:
     feed = Feed()
     published = feed.publish(replace(magnified(0), pulse=Signal(math.nan, GOOD)), now=0.0)
     data = picture_message(published, [], feed.samples(0, 1), shown=(1, 1), state="live", now=0.0)
-    assert json.loads(data[4:])["pulse"] is None
+    assert json.loads(data[4:])["samples"] == [[0.0, None, None]]
 
 
 def test_a_state_message_reports_settings_drops_and_the_withdrawn_rate() -> None:
     status = Status("stale", "camera", dropped={"ring": 3}, lag=0.5)
     text = state_message(
-        status, Settings(gain=20), GOOD, silence=0.1, sent=(0.26, 0.28), dropped=2, clients=1
+        status, Settings(gain=20), {"pulse": GOOD}, silence=0.1, sent=(0.26, 0.28), dropped=2, clients=1
     )
     message = json.loads(text)
     assert message["settings"]["gain"] == 20
     assert message["dropped"] == {"page": 2, "ring": 3}
-    assert message["rate"] is None
+    assert list(message["signals"]) == ["pulse"]
+    assert message["signals"]["pulse"]["rate"] is None
     assert message["sent"] == [0.26, 0.28]
     assert message["lag"] == 0.5
 

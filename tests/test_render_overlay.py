@@ -20,7 +20,7 @@ def panel(**status: object) -> Status:
 
 @pytest.mark.parametrize("state", STATES)
 def test_every_state_has_its_own_colour_on_the_picture(state: str) -> None:
-    drawn = draw_overlay(GREY, panel(state=state), READING)
+    drawn = draw_overlay(GREY, panel(state=state), {"pulse": READING})
     present = {other for other in STATES if (drawn == STATE_COLOURS[other]).all(axis=2).sum() > 100}
     assert present == {state}
 
@@ -47,8 +47,8 @@ def test_a_rate_is_shown_only_while_live() -> None:
 def test_the_numbers_vanish_from_a_stale_picture() -> None:
     status = panel()
     with_rate, other_rate = READING, Reading(55.0, 0.9, "")
-    live = [draw_overlay(GREY, status, r) for r in (with_rate, other_rate)]
-    stale = [draw_overlay(GREY, status, r, picture_age=2.0) for r in (with_rate, other_rate)]
+    live = [draw_overlay(GREY, status, {"pulse": r}) for r in (with_rate, other_rate)]
+    stale = [draw_overlay(GREY, status, {"pulse": r}, picture_age=2.0) for r in (with_rate, other_rate)]
     assert not np.array_equal(*live)
     np.testing.assert_array_equal(*stale)
     assert stale[0][200:210, 20:40].mean() < GREY.mean() / 2  # and the picture is dimmed
@@ -65,12 +65,12 @@ def test_the_numbers_vanish_from_a_stale_picture() -> None:
     ],
 )
 def test_a_figure_that_changes_changes_the_picture(one: dict[str, object], other: dict[str, object]) -> None:
-    first, second = (draw_overlay(GREY, panel(**status), READING) for status in (one, other))
+    first, second = (draw_overlay(GREY, panel(**status), {"pulse": READING}) for status in (one, other))
     assert not np.array_equal(first, second)
 
 
 def test_the_reason_stands_where_there_is_no_rate() -> None:
-    drawn = [draw_overlay(GREY, panel(), Reading(None, 0.1, why)) for why in ("motion", "too dark")]
+    drawn = [draw_overlay(GREY, panel(), {"pulse": Reading(None, 0.1, why)}) for why in ("motion", "too dark")]
     assert not np.array_equal(*drawn)
 
 
@@ -80,7 +80,7 @@ def test_any_size_can_be_drawn_on_and_the_picture_given_stays_untouched(shape: t
     before = image.copy()
     image.setflags(write=False)
     reading = Reading(None, 0.0, "a long reason, longer than a small picture is wide \N{EM DASH} by far")
-    drawn = draw_overlay(image, panel(), reading, notes=("one", "two"))
+    drawn = draw_overlay(image, panel(), {"pulse": reading}, notes=("one", "two"))
     np.testing.assert_array_equal(image, before)
     assert drawn.dtype == np.uint8
     assert drawn.shape[1] >= 480
@@ -88,6 +88,6 @@ def test_any_size_can_be_drawn_on_and_the_picture_given_stays_untouched(shape: t
 
 
 def test_most_of_a_live_picture_is_left_as_it_is() -> None:
-    drawn = draw_overlay(GREY, panel(), READING)
+    drawn = draw_overlay(GREY, panel(), {"pulse": READING})
     assert (drawn == GREY).all(axis=2).mean() > 0.9
     np.testing.assert_array_equal(drawn[80:440], GREY[80:440])

@@ -66,6 +66,10 @@ def test_one_row_for_each_second_of_the_source(bench: Bench) -> None:
         "rate": "72.4",
         "quality": "0.90",
         "reason": "",
+        "breaths": "",
+        "breath_quality": "0.00",
+        "breath_reason": "not measured",
+        "breath_wave": "",
     }
     bench.csv.close()
 

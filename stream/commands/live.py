@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from deepmag.stream.cli import fail, set_up_logging
-from deepmag.stream.settings import Method, Region, Settings
+from deepmag.stream.frames import UNITS
+from deepmag.stream.settings import DEFAULT_LAG, Method, Region, Settings, Target
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -81,29 +82,45 @@ def live(
     ] = None,
     gain: Annotated[
         float,
-        typer.Option(help="How many times larger the pulse becomes, 1 to 100; on the page by a slider."),
+        typer.Option(
+            help="How many times larger the pulse or the breathing becomes, 1 to 100; on the page by a slider."
+        ),
     ] = Settings().gain,
+    target: Annotated[
+        Target,
+        typer.Option(
+            help="What is magnified and measured. pulse: the colour of the skin. respiration: the movement of the "
+            "chest, of a sleeping baby as of somebody at a desk. both: the two in one picture."
+        ),
+    ] = "pulse",
     mode: Annotated[
         Literal["steady", "paper"],
         typer.Option(
-            help="steady: along a smoothed direction, clean. paper: Eq. 4 of the paper to the letter."
+            help="steady: along a smoothed direction, clean. paper: Eq. 4 of the paper to the letter, for the pulse."
         ),
     ] = "steady",
     method: Annotated[
         Method,
         typer.Option(
             help="deepmag: the network, which follows the pulse. Linear baselines, which magnify all that changes in "
-            "the band: evm and evm-motion (Eulerian), vam (acceleration). --mode matters for deepmag only."
+            "the band: evm and evm-motion (Eulerian), vam (acceleration). --mode and --target are for deepmag only."
         ),
     ] = "deepmag",
     lag: Annotated[
-        float,
+        float | None,
         typer.Option(
-            help="Seconds by which picture and magnification are late together, 0 to 2. 0 is noisier."
+            help="Seconds by which picture and magnification are late together, 0 to 2; with less it is less exact. "
+            f"Default: {DEFAULT_LAG['pulse']:g} for the pulse, {DEFAULT_LAG['respiration']:g} where respiration is "
+            "magnified, since a breath is slow.",
+            show_default=False,
         ),
-    ] = Settings().lag,
+    ] = None,
     roi: Annotated[
-        str, typer.Option(help="auto: follow a face. full: the whole picture. X,Y,W,H: a box in pixels.")
+        str,
+        typer.Option(
+            help="Where to look. auto: for the pulse a face, which is followed; for respiration the whole picture. "
+            "full: the whole picture. X,Y,W,H: a box in pixels."
+        ),
     ] = "auto",
     show: Annotated[
         list[Show] | None,
@@ -120,7 +137,9 @@ def live(
     ] = False,
     vitals: Annotated[
         Path | None,
-        typer.Option(help="Write one row a second to a CSV file: time, rate or empty, quality, reason."),
+        typer.Option(
+            help="Write one row a second to a CSV file: time, rates or empty, their quality, the reason."
+        ),
     ] = None,
     push: Annotated[
         str | None, typer.Option(help="Send the magnified video to an RTSP server, rtsp://HOST/PATH.")
@@ -132,10 +151,13 @@ def live(
     loop: Annotated[bool, typer.Option("--loop", help="Start a file again at its end.")] = False,
     duration: Annotated[float | None, typer.Option(help="End after this many seconds.")] = None,
     transport: Annotated[Literal["tcp", "udp"], typer.Option(help="Of RTSP.")] = "tcp",
-    runtime: Annotated[Literal["auto", "ort", "torch"], typer.Option(help="What runs the network.")] = "auto",
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where it runs.")] = "auto",
+    runtime: Annotated[
+        Literal["auto", "ort", "torch"],
+        typer.Option(help="What runs the pulse's network; respiration's runs in torch."),
+    ] = "auto",
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the networks run.")] = "auto",
     threads: Annotated[
-        int | None, typer.Option(help="CPU threads of the network. Default: one a core, at most 4.")
+        int | None, typer.Option(help="CPU threads of a network. Default: one a core, at most 4.")
     ] = None,
     host: Annotated[
         str, typer.Option(help="Address of the page; any but 127.0.0.1 asks for a token.")
@@ -154,7 +176,14 @@ def live(
     """Magnify while it plays. Ctrl-C ends it; recordings are complete."""
     set_up_logging(log_level)
     try:
-        settings = Settings(gain=gain, mode=mode, lag=lag, roi=parse_region(roi), method=method)
+        settings = Settings(
+            gain=gain,
+            mode=mode,
+            lag=DEFAULT_LAG[target] if lag is None else lag,
+            roi=parse_region(roi),
+            method=method,
+            target=target,
+        )
     except ValueError as error:
         fail(str(error), 2)
     shown = tuple(show) if show else ((Show.NONE,) if pace == "max" else (Show.PAGE,))
@@ -219,29 +248,30 @@ def _build(
     device: Literal["auto", "cpu", "cuda"],
     threads: int | None,
 ) -> Pipeline:
-    from deepmag.export.runtime import AscenderUnavailableError, open_ascender
+    from deepmag.export.runtime import AscenderUnavailableError
     from deepmag.models.reconstruction import warm_up
-    from deepmag.models.weights import PULSE
     from deepmag.stream.capture.address import default_address, parse_address
     from deepmag.stream.capture.open import open_source
     from deepmag.stream.face import load_face_detector
+    from deepmag.stream.networks import open_networks
     from deepmag.stream.pipeline import Pipeline
 
     try:
         address = parse_address(source) if source is not None else default_address()
         opened = open_source(address, transport=transport, pace=pace, loop=loop)
-        needed = settings.method == "deepmag"
-        ascender = open_ascender(PULSE, runtime, device, threads) if needed else None
+        networks = open_networks(settings, runtime, device, threads)
     except (ValueError, AscenderUnavailableError) as error:
         fail(str(error))
     log.info("source: %s", address.name)
-    detector = load_face_detector()
+    needs_face = "pulse" in settings.signals
+    detector = load_face_detector() if needs_face else None
     warm_up()
     return Pipeline(
         opened,
-        ascender,
+        networks.pulse,
         detector,
         settings,
+        respiration=networks.respiration,
         pace=pace,
     )
 
@@ -294,16 +324,18 @@ def _open_browser(url: str) -> None:
 
 
 def describe(pipeline: Pipeline) -> str:
-    """One line: state, rate or the reason for none, frames per second, latency, drops."""
+    """One line: state, rates or the reason for none, frames per second, latency, drops."""
     status: Status = pipeline.status()
-    reading = pipeline.reading
     words = [status.state + (f" ({status.detail})" if status.detail else "")]
-    if status.state != "live" or reading is None:
-        words.append("-- bpm")
-    elif reading.rate is None:
-        words.append(f"-- bpm ({reading.reason})")
-    else:
-        words.append(f"{reading.rate:.0f} bpm (quality {reading.quality:.2f})")
+    readings = pipeline.readings if status.state == "live" else None
+    for name in pipeline.settings.signals:
+        reading = readings.get(name) if readings else None
+        if reading is None:
+            words.append(f"-- {UNITS[name]}")
+        elif reading.rate is None:
+            words.append(f"-- {UNITS[name]} ({reading.reason})")
+        else:
+            words.append(f"{reading.rate:.0f} {UNITS[name]} (quality {reading.quality:.2f})")
     words.append(f"{status.fps:.1f} fps")
     if status.latency_p50 is not None and status.latency_p95 is not None:
         p50, p95, lag = 1e3 * status.latency_p50, 1e3 * status.latency_p95, 1e3 * status.lag

@@ -1,4 +1,4 @@
-"""Where the pipeline's frames wait for the browsers: the newest one, and the waveform of the last seconds.
+"""Where the pipeline's frames wait for the browsers: the newest one, and the waveforms of the last seconds.
 
 Pictures may be passed over, the waveform may not: a browser that draws 10 pictures a second still shows every
 sample.
@@ -6,7 +6,6 @@ sample.
 
 from __future__ import annotations
 
-import math
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from deepmag.stream.frames import Frame, MagnifiedFrame
 
-HISTORY = 1200  # samples: 10 s at 120 fps, 40 s at 30 fps
+HISTORY = 3600  # samples: 30 s, a sweep of respiration, at 120 fps
 MIN_STEP = 1e-3  # s: a new session's first sample comes after the old one's last
 
 
@@ -30,11 +29,15 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One point of the waveform. number: its frame's. t: s, see Timeline. pulse: see Signal."""
+    """One point of the waveforms. number: its frame's. t: s, see Timeline. pulse, respiration: waves, see Signal.
+
+    A wave is None where it is not measured.
+    """
 
     number: int
     t: float
-    pulse: float
+    pulse: float | None
+    respiration: float | None
 
 
 class Timeline:
@@ -80,9 +83,9 @@ class Feed:
         """Replace the newest frame and remember its sample. now: s (monotonic)."""
         with self._lock:
             number = self._newest.number + 1 if self._newest else 1
-            wave = frame.pulse.wave if frame.pulse is not None else 0.0
-            pulse = wave if math.isfinite(wave) else 0.0
-            self._samples.append(Sample(number, self._timeline.place(frame.frame), pulse))
+            waves = {name: signal.wave for name, signal in frame.signals.items()}
+            t = self._timeline.place(frame.frame)
+            self._samples.append(Sample(number, t, waves.get("pulse"), waves.get("respiration")))
             self._newest = Published(number, now, frame)
             return self._newest
 

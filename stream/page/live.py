@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from deepmag.stream.frames import Reading, reading_of
+from deepmag.stream.frames import Reading
 from deepmag.stream.page.messages import (
     notice_message,
     parse_changes,
@@ -105,11 +105,11 @@ class LiveEndpoint:
             return
         status, now = self._control.status(), self._clock()
         self._state = status.state
-        newest = self._feed.newest
+        newest, settings = self._feed.newest, self._control.settings
         text = state_message(
             status,
-            self._control.settings,
-            (reading_of(newest.frame.pulse) if newest else None) or _NO_READING,
+            settings,
+            newest.frame.readings if newest else dict.fromkeys(settings.signals, _NO_READING),
             silence=now - (newest.at if newest else self._opened),
             sent=self._sent_latency(),
             dropped=self.dropped,

@@ -13,13 +13,13 @@ import struct
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from deepmag.stream.frames import Reading, Signal
+from deepmag.stream.frames import Reading
 from deepmag.stream.settings import GAIN_RANGE, LAG_RANGE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from deepmag.stream.frames import SourceState
+    from deepmag.stream.frames import SignalName, SourceState
     from deepmag.stream.page.feed import Published, Sample
     from deepmag.stream.settings import Settings
     from deepmag.stream.status import Status
@@ -54,10 +54,12 @@ def picture_message(
     state: SourceState,
     now: float,
 ) -> bytes:
-    """Pack the binary message of one frame. shown: (width, height) of the JPEGs, px. now: s (monotonic)."""
+    """Pack the binary message of one frame. shown: (width, height) of the JPEGs, px. now: s (monotonic).
+
+    A sample is [t, pulse, respiration], a wave null where it is not measured.
+    """
     frame = published.frame
     height, width = frame.image.shape[:2]
-    pulse = frame.pulse or Signal(math.nan, Reading(None, 0.0, "not measured"))
     header = {
         "number": published.number,
         "seq": frame.frame.seq,
@@ -65,15 +67,14 @@ def picture_message(
         "pts": round(frame.frame.pts, 6),
         "size": [width, height],
         "shown": list(shown),
-        "pulse": _number(pulse.wave),
-        "rate": _number(pulse.reading.rate),
-        "quality": _number(pulse.reading.quality),
-        "reason": pulse.reading.reason,
+        "signals": {name: _reading(reading) for name, reading in frame.readings.items()},
         "roi": [int(side) for side in frame.roi],
         "latency": round(now - frame.frame.arrived, 6),
         "state": state,
         "t": round(samples[-1].t, 4) if samples else None,
-        "samples": [[round(sample.t, 4), _number(sample.pulse)] for sample in samples],
+        "samples": [
+            [round(sample.t, 4), _number(sample.pulse), _number(sample.respiration)] for sample in samples
+        ],
         "jpeg": [len(data) for data in jpegs],
     }
     text = json.dumps(header, separators=(",", ":")).encode()
@@ -83,15 +84,17 @@ def picture_message(
 def state_message(
     status: Status,
     settings: Settings,
-    reading: Reading,
+    readings: Mapping[SignalName, Reading],
     *,
     silence: float,
     sent: tuple[float, float] | None,
     dropped: int,
     clients: int,
 ) -> str:
-    """Write the text message of how everything is. silence, sent (p50, p95): s. dropped: by the page."""
-    shown = shown_reading(reading, status.state, silence)
+    """Write the text message of how everything is. silence, sent (p50, p95): s. dropped: by the page.
+
+    readings: of all that is measured, in the order in which they are shown.
+    """
     return json.dumps(
         {
             "type": "state",
@@ -106,9 +109,10 @@ def state_message(
             "clients": clients,
             "settings": asdict(settings),
             "ranges": {"gain": GAIN_RANGE, "lag": LAG_RANGE},
-            "rate": _number(shown.rate),
-            "quality": _number(shown.quality),
-            "reason": shown.reason,
+            "signals": {
+                name: _reading(shown_reading(reading, status.state, silence))
+                for name, reading in readings.items()
+            },
         },
         separators=(",", ":"),
     )
@@ -154,6 +158,10 @@ def _parse_number(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"{name} must be a number")
     return float(value)
+
+
+def _reading(reading: Reading) -> dict[str, Any]:
+    return {"rate": _number(reading.rate), "quality": _number(reading.quality), "reason": reading.reason}
 
 
 def _number(value: float | None) -> float | None:

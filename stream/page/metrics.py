@@ -15,11 +15,15 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from deepmag.stream.frames import Reading
+    from deepmag.stream.frames import Reading, SignalName
     from deepmag.stream.status import Status
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0, 2.0, 4.0)  # s
+RATES: dict[SignalName, tuple[str, str]] = {
+    "pulse": ("deepmag_pulse_rate_bpm", "Pulse rate"),
+    "respiration": ("deepmag_respiration_rate_per_minute", "Breaths per minute"),
+}
 
 
 class _Snapshot(Collector):
@@ -28,17 +32,16 @@ class _Snapshot(Collector):
     def __init__(
         self,
         status: Callable[[], Status],
-        reading: Callable[[Status], Reading],
+        readings: Callable[[Status], dict[SignalName, Reading]],
         counts: Callable[[], dict[str, int]],
     ) -> None:
         self._status = status
-        self._reading = reading
+        self._readings = readings
         self._counts = counts
 
     def collect(self) -> Iterator[Metric]:
         """Every metric, now."""
         status, counts = self._status(), self._counts()
-        reading = self._reading(status)
         yield CounterMetricFamily("deepmag_frames", "Magnified frames", value=counts["frames"])
         yield CounterMetricFamily("deepmag_page_pictures", "Pictures sent to browsers", value=counts["sent"])
         dropped = CounterMetricFamily("deepmag_dropped_frames", "Frames dropped, by stage", labels=["stage"])
@@ -65,29 +68,29 @@ class _Snapshot(Collector):
         yield latency
         yield GaugeMetricFamily("deepmag_recording", "1 while recording", value=float(bool(status.recording)))
         yield GaugeMetricFamily("deepmag_page_clients", "Browsers that watch", value=counts["clients"])
-        yield GaugeMetricFamily(
-            "deepmag_pulse_quality", "Signal quality index, 0 to 1", value=reading.quality
-        )
-        # Absent, not 0 and not frozen, where it cannot be trusted.
-        rate = GaugeMetricFamily(
-            "deepmag_pulse_rate_bpm", "Pulse rate, only while it can be trusted", labels=[]
-        )
-        if reading.rate is not None:
-            rate.add_metric([], reading.rate)
-        yield rate
+        for name, reading in self._readings(status).items():
+            metric, help_text = RATES[name]
+            yield GaugeMetricFamily(
+                f"deepmag_{name}_quality", "Signal quality index, 0 to 1", value=reading.quality
+            )
+            # Absent, not 0 and not frozen, where it cannot be trusted.
+            rate = GaugeMetricFamily(metric, f"{help_text}, only while it can be trusted", labels=[])
+            if reading.rate is not None:
+                rate.add_metric([], reading.rate)
+            yield rate
 
 
 class PageMetrics:
-    """The registry and its histogram. status, reading and counts are called at every scrape."""
+    """The registry and its histogram. status, readings and counts are called at every scrape."""
 
     def __init__(
         self,
         status: Callable[[], Status],
-        reading: Callable[[Status], Reading],
+        readings: Callable[[Status], dict[SignalName, Reading]],
         counts: Callable[[], dict[str, int]],
     ) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Snapshot(status, reading, counts))
+        self._registry.register(_Snapshot(status, readings, counts))
         self._sent = Histogram(
             "deepmag_sent_latency_seconds",
             "Arrival of a frame to its picture handed to a browser's socket, lag included",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deepmag.stream.control import Control
-    from deepmag.stream.frames import MagnifiedFrame
+    from deepmag.stream.frames import MagnifiedFrame, SignalName
     from deepmag.stream.status import Status
 
 START_TIMEOUT = 10.0  # s
@@ -69,7 +69,7 @@ class PageRenderer:
         self._access = allow(host, token, names)
         self._feed = Feed()
         self._latency = LatencyWindow()
-        self._metrics = PageMetrics(control.status, self._shown_reading, self._counts)
+        self._metrics = PageMetrics(control.status, self._shown_readings, self._counts)
         self._encoder: SharedEncoder | None = None
         self._live: LiveEndpoint | None = None
         self._server: _Server | None = None
@@ -187,11 +187,15 @@ class PageRenderer:
         self._latency.add(now, latency)
         self._metrics.observe_sent(latency)
 
-    def _shown_reading(self, status: Status) -> Reading:
+    def _shown_readings(self, status: Status) -> dict[SignalName, Reading]:
         newest = self._feed.newest
-        if newest is None or newest.frame.pulse is None:
-            return Reading(None, 0.0, "")
-        return shown_reading(newest.frame.pulse.reading, status.state, self._clock() - newest.at)
+        if newest is None:
+            return dict.fromkeys(self._control.settings.signals, Reading(None, 0.0, ""))
+        silence = self._clock() - newest.at
+        return {
+            name: shown_reading(reading, status.state, silence)
+            for name, reading in newest.frame.readings.items()
+        }
 
     def _counts(self) -> dict[str, int]:
         newest, live = self._feed.newest, self._live

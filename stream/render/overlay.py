@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from deepmag.stream.frames import Reading
+from deepmag.stream.frames import UNITS, Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from deepmag.stream.frames import SourceState
+    from deepmag.stream.frames import SignalName, SourceState
     from deepmag.stream.status import Status
 
 STALE_AFTER = 1.0  # s without a new picture
 DISCLAIMER = "not a medical device"
+READING_HEIGHT = 68  # of a picture 640 wide: a rate and the line below it
 SMALLEST_WIDTH = 480  # px; a smaller picture is enlarged first, or its text could not be read
 
 Colour = tuple[int, int, int]
@@ -60,18 +61,18 @@ def shown_reading(reading: Reading | None, state: SourceState) -> Reading:
 def draw_overlay(
     image: NDArray[np.uint8],
     status: Status,
-    reading: Reading | None,
+    readings: Mapping[SignalName, Reading | None],
     *,
     picture_age: float = 0.0,
     notes: Sequence[str] = (),
 ) -> NDArray[np.uint8]:
-    """Copy the picture, with state, rate, quality, latency and drops on it.
+    """Copy the picture, with state, rates, quality, latency and drops on it.
 
-    image: (H, W, 3) uint8 RGB, enlarged where it is less than 480 px wide. picture_age: s since the picture
-    was new. notes: further lines, for example help. Returns (H', W', 3) uint8 RGB.
+    image: (H, W, 3) uint8 RGB, enlarged where it is less than 480 px wide. readings: of all that is measured, one below
+    the other. picture_age: s since the picture was new. notes: further lines, for example help. Returns (H', W', 3)
+    uint8 RGB.
     """
     state = shown_state(status, picture_age)
-    reading = shown_reading(reading, state)
     canvas = _enlarged(image)
     if state != "live":
         canvas = (canvas // 3).astype(np.uint8)
@@ -80,10 +81,12 @@ def draw_overlay(
 
     badge = state.upper() if not status.recording else f"{state.upper()}  REC"
     pen.badge(badge, STATE_COLOURS[state] if not status.recording or state != "live" else RED)
-    rate = "--" if reading.rate is None else f"{reading.rate:.0f}"
-    pen.right(f"{rate} bpm", 34, 1.0, WHITE, thickness=2)
-    below = reading.reason if reading.rate is None else f"quality {reading.quality:.2f}"
-    pen.right(below, 62, 0.5, GREY)
+    for row, (name, reading) in enumerate(readings.items()):
+        shown = shown_reading(reading, state)
+        rate = "--" if shown.rate is None else f"{shown.rate:.0f}"
+        pen.right(f"{rate} {UNITS[name]}", 34 + READING_HEIGHT * row, 1.0, WHITE, thickness=2)
+        below = shown.reason if shown.rate is None else f"quality {shown.quality:.2f}"
+        pen.right(below, 62 + READING_HEIGHT * row, 0.5, GREY)
     if state != "live":
         pen.centre(_absence(status, state, picture_age), 0.65)
     for row, note in enumerate(notes):

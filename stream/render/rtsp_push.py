@@ -16,7 +16,6 @@ import av
 from av.video.codeccontext import VideoCodecContext
 
 from deepmag.stream.capture.backoff import Backoff
-from deepmag.stream.frames import reading_of
 from deepmag.stream.render.h264 import LIVE_OPTIONS, Converter, as_rate, configure, keyframe_interval
 from deepmag.stream.render.overlay import STALE_AFTER, draw_overlay
 from deepmag.stream.render.renderer import RendererError
@@ -148,7 +147,7 @@ class RtspPush:
     def _drawn(self, frame: MagnifiedFrame, age: float) -> NDArray[np.uint8]:
         if self._overlay is None:
             return frame.image
-        return draw_overlay(frame.image, self._overlay.status(), reading_of(frame.pulse), picture_age=age)
+        return draw_overlay(frame.image, self._overlay.status(), frame.readings, picture_age=age)
 
     def _push(self, image: NDArray[np.uint8], ticks: int, now: float) -> bool:
         """Send a picture, connecting first where it is due; False where there is no connection."""

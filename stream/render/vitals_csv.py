@@ -1,4 +1,4 @@
-"""The pulse rate as one row a second, for a spreadsheet or a monitor's log."""
+"""The rates as one row a second, for a spreadsheet or a monitor's log."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepmag.stream.frames import Reading, reading_of
+from deepmag.stream.frames import Reading, Signal
 from deepmag.stream.render.renderer import RendererError
 
 if TYPE_CHECKING:
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from deepmag.stream.frames import MagnifiedFrame, SourceState
 
-COLUMNS = ("time", "session", "pts", "rate", "quality", "reason")
+COLUMNS = (
+    "time", "session", "pts", "rate", "quality", "reason",
+    "breaths", "breath_quality", "breath_reason", "breath_wave",
+)  # fmt: skip
 ROW_PERIOD = 1.0  # s
 
 
@@ -29,10 +32,12 @@ def local_now() -> datetime:
 
 
 class VitalsCsv:
-    """A renderer that writes ``time, session, pts, rate, quality, reason``; every row is flushed at once.
+    """A renderer that writes ``COLUMNS``; every row is flushed at once.
 
     time: wall clock, ISO 8601 with offset. session, pts: the frame's (s); empty without a frame.
     rate: beats per minute, or empty where it cannot be trusted. quality: 0 to 1. reason: why it is empty.
+    breaths, breath_quality, breath_reason: the same in breaths per minute. breath_wave: px, up for breathing in.
+    What this run does not measure is empty, with that as the reason.
     With frames, a row for each second of the source's own clock, which is right at any pace; without, a row
     for each second of waiting, with the source's state as the reason, and a single one once it has ended.
     An existing file is replaced. state: the source's state now.
@@ -78,9 +83,9 @@ class VitalsCsv:
         # The next second after the due one, not after this frame: else 30.1 fps would make rows of 1.03 s.
         self._next_pts = due + ROW_PERIOD if pts < due + ROW_PERIOD else pts + ROW_PERIOD
         self._session = session
-        reading = reading_of(frame.pulse) or Reading(None, 0.0, "not measured")
-        rate = "" if reading.rate is None else f"{reading.rate:.1f}"
-        self._write((self._stamp(), session, f"{pts:.3f}", rate, f"{reading.quality:.2f}", reading.reason))
+        breath = frame.respiration
+        wave = "" if breath is None else f"{breath.wave:.4f}"
+        self._write((self._stamp(), session, f"{pts:.3f}", *_cells(frame.pulse), *_cells(breath), wave))
 
     def idle(self) -> None:
         """Write a row without a rate for each second without a frame."""
@@ -91,7 +96,8 @@ class VitalsCsv:
         state = self._state()
         self._ended = state == "ended"
         # "live" and no frame: the source delivers, and nothing comes out of the engine.
-        self._write((self._stamp(), "", "", "", "0.00", "stale" if state == "live" else state))
+        silent = Signal(0.0, Reading(None, 0.0, "stale" if state == "live" else state))
+        self._write((self._stamp(), "", "", *_cells(silent), *_cells(silent), ""))
 
     def close(self) -> None:
         """Close the file."""
@@ -110,3 +116,10 @@ class VitalsCsv:
             self._file.flush()
         except OSError as error:
             raise RendererError(f"cannot write the vitals to {self.path}: {error.strerror}") from None
+
+
+def _cells(signal: Signal | None) -> tuple[str, str, str]:
+    """Rate, quality and reason as they are written."""
+    reading = signal.reading if signal is not None else Reading(None, 0.0, "not measured")
+    rate = "" if reading.rate is None else f"{reading.rate:.1f}"
+    return rate, f"{reading.quality:.2f}", reading.reason

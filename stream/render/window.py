@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from deepmag.stream.frames import reading_of
 from deepmag.stream.render.compose import picture
 from deepmag.stream.render.display import display_problem
 from deepmag.stream.render.overlay import STALE_AFTER, draw_overlay
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepmag.stream.control import Control
-    from deepmag.stream.frames import MagnifiedFrame
+    from deepmag.stream.frames import MagnifiedFrame, Reading, SignalName
 
 GAIN_STEP = 1.25  # times, for each press of + or -
 NOTICE_TIME = 3.0  # s
@@ -135,8 +134,10 @@ class Window:
         else:
             image = picture(frame, original_beside=self.view.original_beside)
         age = now - self._frame_at
-        reading = reading_of(frame.pulse) if frame is not None and age <= STALE_AFTER else None
-        return draw_overlay(image, status, reading, picture_age=age, notes=notes)
+        readings: dict[SignalName, Reading | None] = dict.fromkeys(settings.signals)
+        if frame is not None and age <= STALE_AFTER:
+            readings |= frame.readings
+        return draw_overlay(image, status, readings, picture_age=age, notes=notes)
 
     def press(self, key: str) -> None:
         """Act on one key; a key without a meaning does nothing."""

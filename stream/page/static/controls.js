@@ -15,6 +15,7 @@ export class Controls {
     this.region = region;
     this.ranges = { gain: [1, 100], lag: [0, 2] };
     this.settings = { gain: 10, mode: "steady", lag: 0.25, roi: "auto" };
+    this.target = "pulse"; // fixed when the server started
     this.touched = {}; // when each was set here
     this.waiting = null;
     this.timer = 0;
@@ -61,6 +62,7 @@ export class Controls {
   }
 
   toggleMode() {
+    if (this.target !== "pulse") return;
     this.set("mode", this.settings.mode === "steady" ? "paper" : "steady");
   }
 
@@ -70,8 +72,9 @@ export class Controls {
     const next = { ...this.settings };
     for (const name of Object.keys(next))
       if (now - (this.touched[name] ?? -Infinity) > HOLD) next[name] = settings[name];
-    if (JSON.stringify(next) === JSON.stringify(this.settings)) return;
+    if (settings.target === this.target && JSON.stringify(next) === JSON.stringify(this.settings)) return;
     this.settings = next;
+    this.target = settings.target;
     this.render();
   }
 
@@ -89,9 +92,13 @@ export class Controls {
     $("lag").ariaValueText = `${lag.toFixed(2)} seconds`;
     write($("lag-value"), `${lag.toFixed(2)} s`);
     for (const radio of document.querySelectorAll("[name=mode]")) radio.checked = radio.value === mode;
+    // respiration has one mode, and no face to find
+    $("mode").hidden = this.target !== "pulse";
+    $("roi-auto").hidden = this.target === "respiration";
     const boxed = Array.isArray(roi);
     $("roi-auto").ariaPressed = String(roi === "auto" && !this.region.armed);
-    $("roi-full").ariaPressed = String(roi === "full" && !this.region.armed);
+    const whole = roi === "full" || (roi === "auto" && this.target === "respiration");
+    $("roi-full").ariaPressed = String(whole && !this.region.armed);
     $("roi-box").ariaPressed = String(boxed || this.region.armed);
     write($("region-text"), this.region.armed ? "drag a box on the picture" : boxed ? `${roi[2]}×${roi[3]} at ${roi[0]}, ${roi[1]}` : "");
   }

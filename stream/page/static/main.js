@@ -19,9 +19,20 @@ const $ = (id) => document.getElementById(id);
 const token = takeToken();
 const readout = new Readout();
 const scans = [new ScanLine($("scan")), new ScanLine($("scan-original"))];
-const sweep = new Sweep($("wave"), (scale) => {
-  $("wave-scale").textContent = `± ${Number((scale * 100).toPrecision(2))} %`;
-});
+const sweeps = {
+  pulse: new Sweep($("wave"), {
+    span: 10,
+    floor: 2e-4, // of the skin's green
+    colour: "#4ade9b",
+    onScale: (scale) => ($("wave-scale").textContent = `10 s, ± ${Number((scale * 100).toPrecision(2))} %`),
+  }),
+  respiration: new Sweep($("breath-wave"), {
+    span: 30, // as bedside monitors do: a quarter of the pulse's speed
+    floor: 0.02, // px
+    colour: "#b9a5ff",
+    onScale: (scale) => ($("breath-wave-scale").textContent = `30 s, ± ${Number(scale.toPrecision(2))} px, up: in`),
+  }),
+};
 let beside = false;
 let column = 0.5; // of the picture's width
 let columnChosen = false;
@@ -38,11 +49,17 @@ const stage = new Stage($("magnified"), $("original"), drawn);
 const link = new Link(token, () => ({ original: beside, visible: !document.hidden }), {
   picture(header, jpegs) {
     readout.hearPicture(header, performance.now());
-    sweep.add(header.samples, header.rate !== null);
+    Object.entries(sweeps).forEach(([name, sweep], index) => {
+      const signal = header.signals[name];
+      if (signal) sweep.add(header.samples.map((sample) => [sample[0], sample[index + 1]]), signal.rate !== null);
+    });
     stage.show(header, jpegs).catch(() => link.send({ type: "drawn", number: header.number })); // undecodable: the next
   },
   state(message) {
     readout.hearState(message, performance.now());
+    const span = message.settings.target === "respiration" ? 30 : 10;
+    for (const scan of scans) scan.spread(span);
+    for (const caption of document.querySelectorAll(".scan-span")) caption.textContent = `${span} s`;
     controls.reflect(message.settings, message.ranges, performance.now());
     $("record").ariaPressed = String(Boolean(message.recording));
     $("record").lastElementChild.textContent = message.recording ? "Stop" : "Record";

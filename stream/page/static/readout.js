@@ -13,27 +13,75 @@ export function write(element, text) {
 
 const milliseconds = (seconds) => (seconds === null || seconds === undefined ? "–" : String(Math.round(seconds * MS)));
 
+const WORDS = {
+  pulse: { unit: "bpm", rate: "Pulse", unitSpoken: "beats per minute", none: "No pulse rate", untrusted: "no trusted pulse" },
+  respiration: {
+    unit: "breaths/min",
+    rate: "Respiration",
+    unitSpoken: "breaths per minute",
+    none: "No respiration rate",
+    untrusted: "no trusted breathing",
+  },
+};
+
+/** One signal's rate, quality and reason; and, now and then, read aloud. */
+class SignalPanel {
+  constructor(section) {
+    this.name = section.dataset.signal;
+    this.section = section;
+    const find = (selector) => section.querySelector(selector);
+    this.parts = { rate: find(".number b"), quality: find(".quality"), bar: find(".quality i") };
+    this.texts = { quality: find(".quality-text"), reason: find(".reason"), spoken: find(".spoken") };
+    this.spokenAt = -Infinity;
+    this.spokenTrust = null;
+  }
+
+  /** Shows a reading. Returns its rate in words, "" where there is none. */
+  update({ rate, quality, reason }, now) {
+    const words = WORDS[this.name];
+    const trusted = rate !== null;
+    const number = trusted ? String(Math.round(rate)) : "--";
+    this.section.dataset.trusted = String(trusted);
+    write(this.parts.rate, number);
+    write(this.texts.reason, trusted ? "" : reason || words.untrusted);
+    const percent = Math.round((quality ?? 0) * 100);
+    write(this.texts.quality, quality === null ? "quality –" : `quality ${percent} %`);
+    if (this.parts.quality.ariaValueNow !== String(percent)) {
+      this.parts.quality.ariaValueNow = String(percent);
+      this.parts.bar.style.transform = `scaleX(${quality ?? 0})`;
+    }
+    if (trusted !== this.spokenTrust || (trusted && now - this.spokenAt > SPEAK)) {
+      this.spokenAt = now;
+      this.spokenTrust = trusted;
+      write(this.texts.spoken, trusted ? `${words.rate} ${number} ${words.unitSpoken}` : `${words.none}: ${reason}`);
+    }
+    return trusted ? `${number} ${words.unit}` : "";
+  }
+}
+
 export class Readout {
   constructor() {
     this.state = null; // the newest state message
     this.stateAt = 0;
-    this.reading = null; // {rate, quality, reason} of whichever message came last
+    this.signals = {}; // {rate, quality, reason} by the signal's name, of whichever message came last
     this.pictureAt = -Infinity;
     this.dropped = 0;
     this.droppedAt = -Infinity;
-    this.spokenAt = -Infinity;
-    this.spokenTrust = null;
+    this.panels = [...document.querySelectorAll(".rate")].map((section) => new SignalPanel(section));
   }
 
   hearState(message, now) {
     this.state = message;
     this.stateAt = now;
-    this.reading = message;
+    this.signals = message.signals;
+    for (const section of document.querySelectorAll("[data-signal]"))
+      section.hidden = !(section.dataset.signal in message.signals);
+    $("main").dataset.signals = String(Object.keys(message.signals).length);
   }
 
   hearPicture(header, now) {
     this.pictureAt = now;
-    this.reading = header;
+    this.signals = header.signals;
   }
 
   /** ms since a new frame reached either the page or this browser. */
@@ -42,24 +90,25 @@ export class Readout {
     return Math.min(told, now - this.pictureAt);
   }
 
-  /** What may be shown now: {rate, quality, reason, state, word}. */
+  /** What may be shown now: {state, word, reason, signals}; without signals there is a reason. */
   current(now, link) {
-    const none = { rate: null, quality: null };
     if (!link.open) {
       const first = this.state === null && !link.refusal;
       const reason = link.refusal || (first ? "connecting to deepmag" : "connection lost; reconnecting");
-      return { ...none, reason, state: first ? "connecting" : "offline", word: first ? "connecting" : "connection lost" };
+      return { reason, state: first ? "connecting" : "offline", word: first ? "connecting" : "connection lost" };
     }
     const state = this.state?.state ?? "connecting";
-    if (state !== "live") return { ...none, reason: this.state?.reason || state, state, word: state };
+    if (state !== "live") {
+      const reason = Object.values(this.state?.signals ?? {})[0]?.reason || state;
+      return { reason, state, word: state };
+    }
     if (this.silence(now) > SILENCE)
-      return { ...none, reason: "no new picture for over a second", state: "stale", word: "stale" };
-    return { ...this.reading, state, word: state };
+      return { reason: "no new picture for over a second", state: "stale", word: "stale" };
+    return { state, word: state, signals: this.signals };
   }
 
   update(now, link) {
     const shown = this.current(now, link);
-    const trusted = shown.rate !== null && shown.rate !== undefined;
     const badge = $("state");
     badge.dataset.state = shown.state;
     write(badge, shown.word);
@@ -69,33 +118,17 @@ export class Readout {
     $("veil").hidden = live;
     if (!live) write($("veil"), this.veil(shown, now));
 
-    document.querySelector(".rate").dataset.trusted = String(trusted);
-    write($("rate"), trusted ? String(Math.round(shown.rate)) : "--");
-    write($("reason"), trusted ? "" : shown.reason || "no trusted pulse");
-    const quality = shown.quality ?? 0;
-    const percent = Math.round(quality * 100);
-    write($("quality-text"), shown.quality === null ? "quality –" : `quality ${percent} %`);
-    if ($("quality").ariaValueNow !== String(percent)) {
-      $("quality").ariaValueNow = String(percent);
-      $("quality-bar").style.transform = `scaleX(${quality})`;
-    }
-    this.speak(shown, trusted, now);
+    const withdrawn = { rate: null, quality: null, reason: shown.reason };
+    const rates = this.panels.map((panel) => panel.update(shown.signals?.[panel.name] ?? withdrawn, now));
     if (this.state) this.figures(this.state, live, now);
-    write(document.querySelector("title"), trusted ? `${Math.round(shown.rate)} bpm – deepmag` : "deepmag");
+    const title = [...rates.filter((rate) => rate), "deepmag"].join(" – ");
+    write(document.querySelector("title"), title);
   }
 
   veil(shown, now) {
     const detail = shown.state !== "offline" && this.state?.detail ? ` – ${this.state.detail}` : "";
     const age = shown.state === "stale" ? ` (${(this.silence(now) / MS).toFixed(0)} s)` : "";
     return shown.reason + age + detail;
-  }
-
-  speak(shown, trusted, now) {
-    if (trusted === this.spokenTrust && !(trusted && now - this.spokenAt > SPEAK)) return;
-    this.spokenAt = now;
-    this.spokenTrust = trusted;
-    const words = trusted ? `Pulse ${Math.round(shown.rate)} beats per minute` : `No pulse rate: ${shown.reason}`;
-    write($("spoken"), words);
   }
 
   figures(state, live, now) {

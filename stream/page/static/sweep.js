@@ -1,25 +1,30 @@
 // The waveform, as a bedside monitor draws it: a pen that runs from left to right over the old trace, a gap before it.
 // Only the new piece is drawn; everything is drawn again when the size or the scale changes.
 
-const SPAN = 10; // s across
-const GAP = 0.45; // s erased ahead of the pen
+const GAP = 0.045; // of the width, erased ahead of the pen
 const BREAK = 0.5; // s between samples over which no line is drawn
-const FLOOR = 2e-4; // half height at least, so that silence does not fill the screen with noise
+const MARKS = 10; // stretches that the paper is marked into
 const FILL = 0.4; // of the height that the scale's value takes, up and down
-const COLOURS = { trusted: "#4ade9b", doubtful: "#7b8d90", grid: "#142024", paper: "#05080a" };
+const COLOURS = { doubtful: "#7b8d90", grid: "#142024", paper: "#05080a" };
 
 /** Half the height's worth of a trace: the 97th percentile of its size, with some air, in 1-2-5 steps. */
-export function scaleFor(values) {
+export function scaleFor(values, floor) {
   const sizes = values.map(Math.abs).sort((a, b) => a - b);
-  const wanted = Math.max((sizes[Math.floor(sizes.length * 0.97)] ?? 0) * 1.05, FLOOR);
+  const wanted = Math.max((sizes[Math.floor(sizes.length * 0.97)] ?? 0) * 1.05, floor);
   const decade = 10 ** Math.floor(Math.log10(wanted));
   return [1, 1.5, 2, 3, 5, 7, 10].find((step) => step * decade >= wanted * 0.999) * decade;
 }
 
 export class Sweep {
-  /** onScale(value): the trace's half height stands for ±value. */
-  constructor(canvas, onScale) {
+  /**
+   * span: s across. floor: half the height stands for this at least, so that silence does not fill it with noise.
+   * colour: of what is trusted. onScale(value): the trace's half height stands for ±value.
+   */
+  constructor(canvas, { span, floor, colour, onScale }) {
     this.canvas = canvas;
+    this.span = span;
+    this.floor = floor;
+    this.colour = colour;
     this.context = canvas.getContext("2d", { alpha: false });
     this.onScale = onScale;
     this.points = [];
@@ -38,7 +43,7 @@ export class Sweep {
   }
 
   x(t) {
-    return ((t % SPAN) / SPAN) * this.canvas.width;
+    return ((t % this.span) / this.span) * this.canvas.width;
   }
 
   y(value) {
@@ -46,20 +51,24 @@ export class Sweep {
     return this.canvas.height * (0.5 - FILL * reach);
   }
 
-  /** samples: [[t, pulse]...] in order of time, s; pulse null where it is not known. */
+  /** s: what is older was erased by the pen, or will be. */
+  get oldest() {
+    return (this.points.at(-1)?.t ?? 0) - this.span * (1 - GAP);
+  }
+
+  /** samples: [[t, value]...] in order of time, s; value null where it is not known. */
   add(samples, trusted) {
     for (const [t, value] of samples) {
       if (t < this.points.at(-1)?.t) this.restart(); // another server, or this one tells its history again
       const last = this.points.at(-1);
       const point = { t, value: value ?? 0, trusted };
-      const turned = !last || Math.floor(t / SPAN) !== Math.floor(last.t / SPAN);
+      const turned = !last || Math.floor(t / this.span) !== Math.floor(last.t / this.span);
       this.points.push(point);
       if (turned || Math.abs(point.value) > this.scale * 1.2) this.rescale();
       else this.draw(this.points.at(-2), point);
     }
-    const oldest = (this.points.at(-1)?.t ?? 0) - SPAN + GAP;
     let stale = 0;
-    while (this.points[stale] && this.points[stale].t < oldest) stale += 1;
+    while (this.points[stale] && this.points[stale].t < this.oldest) stale += 1;
     if (stale > 60) this.points.splice(0, stale);
   }
 
@@ -69,7 +78,8 @@ export class Sweep {
   }
 
   rescale() {
-    const scale = scaleFor(this.points.slice(-300).map((point) => point.value));
+    const shown = this.points.filter((point) => point.t >= this.oldest);
+    const scale = scaleFor(shown.map((point) => point.value), this.floor);
     const changed = scale !== this.scale;
     this.scale = scale;
     if (!changed && this.points.length > 1) {
@@ -82,12 +92,11 @@ export class Sweep {
 
   redraw() {
     this.paper(0, this.canvas.width);
-    const oldest = (this.points.at(-1)?.t ?? 0) - SPAN + GAP;
-    const shown = this.points.filter((point) => point.t > oldest);
+    const shown = this.points.filter((point) => point.t > this.oldest);
     for (let i = 1; i < shown.length; i += 1) this.line(shown[i - 1], shown[i]);
   }
 
-  /** Erases a stretch, wrapped around the edge, and puts the second marks back. */
+  /** Erases a stretch, wrapped around the edge, and puts the marks of time back. */
   paper(from, to) {
     const { context, canvas } = this;
     const { width, height } = canvas;
@@ -99,14 +108,14 @@ export class Sweep {
     context.fillRect(from, 0, to - from, height);
     context.fillStyle = COLOURS.grid;
     context.fillRect(from, Math.round(height / 2), to - from, 1);
-    for (let second = 1; second < SPAN; second += 1) {
-      const mark = Math.round((second / SPAN) * width);
-      if (mark >= from && mark < to) context.fillRect(mark, 0, 1, height);
+    for (let mark = 1; mark < MARKS; mark += 1) {
+      const at = Math.round((mark / MARKS) * width);
+      if (at >= from && at < to) context.fillRect(at, 0, 1, height);
     }
   }
 
   draw(before, after) {
-    const gap = (GAP / SPAN) * this.canvas.width;
+    const gap = GAP * this.canvas.width;
     const from = Math.floor(this.x(before.t) + gap);
     let to = Math.ceil(this.x(after.t) + gap);
     if (to < from) to += this.canvas.width;
@@ -121,7 +130,7 @@ export class Sweep {
     const { context } = this;
     const [x0, y0, x1, y1] = [this.x(before.t), this.y(before.value), this.x(after.t), this.y(after.value)];
     const width = this.canvas.width;
-    context.strokeStyle = after.trusted ? COLOURS.trusted : COLOURS.doubtful;
+    context.strokeStyle = after.trusted ? this.colour : COLOURS.doubtful;
     context.lineWidth = 2 * this.density;
     context.lineCap = "round";
     context.beginPath();

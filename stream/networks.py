@@ -1,0 +1,59 @@
+"""The networks that a run needs, opened; and nothing imported for those that it does not need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepmag.export.runtime import AscenderUnavailableError, open_ascender
+from deepmag.models.weights import PULSE, RESPIRATION
+
+if TYPE_CHECKING:
+    from deepmag.export.runtime import Ascender, Device, Runtime
+    from deepmag.stream.respiration import GradientAscender
+    from deepmag.stream.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """None where a run does not need it."""
+
+    pulse: Ascender | None
+    respiration: GradientAscender | None
+
+
+def open_networks(
+    settings: Settings, runtime: Runtime = "auto", device: Device = "auto", threads: int | None = None
+) -> Networks:
+    """Open what the settings' method and target ask for.
+
+    runtime: of the pulse's network; that of respiration always runs in torch. device, threads: of both. Raises
+    AscenderUnavailableError where one cannot run.
+    """
+    signals = settings.signals if settings.method == "deepmag" else ()
+    return Networks(
+        open_ascender(PULSE, runtime, device, threads) if "pulse" in signals else None,
+        _open_respiration(device, threads) if "respiration" in signals else None,
+    )
+
+
+def _open_respiration(device: Device, threads: int | None) -> GradientAscender:
+    try:
+        import torch
+
+        from deepmag.export.respiration import open_respiration_ascender
+        from deepmag.models.phase import SIDE
+        from deepmag.models.pyramid import ORIENTATIONS
+    except ImportError as error:
+        raise AscenderUnavailableError(
+            f"respiration needs torch, which cannot be imported: {error}"
+        ) from error
+    if threads is not None:
+        torch.set_num_threads(threads)
+    ascender = open_respiration_ascender(RESPIRATION, device)
+    # torch's first call takes a second: better now than in front of a camera
+    nothing = np.zeros((1, ORIENTATIONS, SIDE, SIDE), np.float32)
+    ascender.gradient(nothing, nothing)
+    return ascender
