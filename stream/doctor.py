@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from deepmag.stream.frames import SignalName
+
 Level = Literal["ok", "note", "problem"]
 """note: something optional is missing. problem: ``deepmag live demo`` cannot run."""
 
@@ -144,22 +146,23 @@ def cuda(count: int) -> Finding:
 
 
 def weights() -> list[Finding]:
-    """The shipped network."""
-    from deepmag.models.weights import PULSE
+    """The shipped networks."""
+    from deepmag.models.weights import PULSE, RESPIRATION
 
-    return [weights_file(PULSE)]
+    return [weights_file(PULSE, "pulse"), weights_file(RESPIRATION, "respiration")]
 
 
-def weights_file(path: Path) -> Finding:
-    """Checksum and size of a weights file."""
+def weights_file(path: Path, target: SignalName) -> Finding:
+    """Checksum and size of a weights file; the demo needs the pulse's only."""
     try:
         data = path.read_bytes()
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        return Finding("ascent", "pulse network", f"{path.name}: {reason}", "problem",
-                       "install deepmag again, or make it with `deepmag train pulse`")  # fmt: skip
+        level: Level = "problem" if target == "pulse" else "note"
+        return Finding("ascent", f"{target} network", f"{path.name}: {reason}", level,
+                       f"install deepmag again, or make it with `deepmag train {target}`")  # fmt: skip
     digest = hashlib.sha256(data).hexdigest()
-    return Finding("ascent", "pulse network", f"{path.name}, {len(data) / 1e6:.1f} MB, sha256 {digest}")
+    return Finding("ascent", f"{target} network", f"{path.name}, {len(data) / 1e6:.1f} MB, sha256 {digest}")
 
 
 def ascent() -> list[Finding]:

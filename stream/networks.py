@@ -33,10 +33,10 @@ def open_networks(
     AscenderUnavailableError where one cannot run.
     """
     signals = settings.signals if settings.method == "deepmag" else ()
-    return Networks(
-        open_ascender(PULSE, runtime, device, threads) if "pulse" in signals else None,
-        _open_respiration(device, threads) if "respiration" in signals else None,
-    )
+    # first: where torch runs the pulse's network too, its number of threads is to hold
+    respiration = _open_respiration(device, threads) if "respiration" in signals else None
+    pulse = open_ascender(PULSE, runtime, device, threads) if "pulse" in signals else None
+    return Networks(pulse, respiration)
 
 
 def _open_respiration(device: Device, threads: int | None) -> GradientAscender:
@@ -50,8 +50,9 @@ def _open_respiration(device: Device, threads: int | None) -> GradientAscender:
         raise AscenderUnavailableError(
             f"respiration needs torch, which cannot be imported: {error}"
         ) from error
-    if threads is not None:
-        torch.set_num_threads(threads)
+    # One by default: it runs five times a second, and threads that wait for each other take the time of capture,
+    # encoder and page. On two cores with other work, a tick took 50 ms with one and 300 ms with two (p95).
+    torch.set_num_threads(threads or 1)
     ascender = open_respiration_ascender(RESPIRATION, device)
     # torch's first call takes a second: better now than in front of a camera
     nothing = np.zeros((1, ORIENTATIONS, SIDE, SIDE), np.float32)

@@ -35,6 +35,9 @@ Pace = Literal["file", "max"]
 RING_CAPACITY = 8  # frames
 # s that a frame may have waited for the engine: an older one is dropped, and the clock goes on
 MAX_AGE = 0.05
+# The same where respiration is magnified: what it does five times a second takes longer than a frame's time, and
+# beside its lag a frame that waited so long is not late.
+MAX_AGE_OF_TICKS = 0.2
 OPEN_TIMEOUT = 15.0  # s for a renderer to open
 CLOSE_TIMEOUT = 20.0  # s for a renderer to finish what waits
 
@@ -66,9 +69,13 @@ class Pipeline:
         self._clock = clock
         self._pace = pace
         self._live = LiveSettings(settings)
-        ring_age = MAX_AGE if pace == "file" else None
+        max_age = MAX_AGE_OF_TICKS if "respiration" in settings.signals else MAX_AGE
+        live = pace == "file"
         self.ring = FrameRing(
-            RING_CAPACITY, policy="drop_oldest" if pace == "file" else "wait", max_age=ring_age, clock=clock
+            RING_CAPACITY,
+            policy="drop_oldest" if live else "wait",
+            max_age=max_age if live else None,
+            clock=clock,
         )
         self.capture = CaptureThread(source, self.ring, clock=clock)
         self.magnifier, self._backend = open_magnifier(

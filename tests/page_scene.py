@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepmag.stream.page import PageRenderer
+    from deepmag.stream.settings import Target
 
 BITS = 16
 BLOCK = 16  # px
@@ -53,6 +54,7 @@ READ_NUMBER = """(id) => {
 
 GOOD = Reading(72.4, 0.86, "")
 POOR = Reading(None, 0.12, "the signal is too weak")
+CALM = Reading(14.6, 0.7, "")
 
 
 def magnified(
@@ -61,21 +63,23 @@ def magnified(
     arrived: float = 0.0,
     session: int = 0,
     pts: float | None = None,
-    reading: Reading = GOOD,
+    reading: Reading | None = GOOD,
+    breath: Reading | None = None,
     size: tuple[int, int] = (640, 480),
 ) -> MagnifiedFrame:
-    """One frame at 30 fps: reddish where magnified, bluish as captured."""
+    """One frame at 30 fps: reddish where magnified, bluish as captured. reading, breath: None is not measured."""
     pts = seq / FPS if pts is None else pts
     frame = Frame(session, seq, pts, arrived, paint(seq, (40, 60, 160), size))
-    pulse = 1e-3 * math.sin(2 * math.pi * 1.2 * pts)
-    return MagnifiedFrame(frame, paint(seq, (160, 60, 40), size), Signal(pulse, reading), None, ROI, arrived)
+    pulse = Signal(1e-3 * math.sin(2 * math.pi * 1.2 * pts), reading) if reading else None
+    respiration = Signal(0.1 * math.sin(2 * math.pi * 0.25 * pts), breath) if breath else None
+    return MagnifiedFrame(frame, paint(seq, (160, 60, 40), size), pulse, respiration, ROI, arrived)
 
 
 class FakeControl:
     """A pipeline's controls without a pipeline."""
 
-    def __init__(self) -> None:
-        self._live = LiveSettings(Settings(gain=10))
+    def __init__(self, target: Target = "pulse") -> None:
+        self._live = LiveSettings(Settings(gain=10, target=target))
         self.changed = threading.Condition()
         self.state = Status("live", "test scene", size=(640, 480), fps=FPS, lag=0.25, backend="no engine")
         self.hang = threading.Event()  # cleared: status() waits, as a pipeline that hangs
@@ -117,8 +121,15 @@ class FakeControl:
 class Camera:
     """Feeds a page in real time from a thread of its own, until it is stopped."""
 
-    def __init__(self, page: PageRenderer, reading: Reading = GOOD, fps: float = FPS) -> None:
+    def __init__(
+        self,
+        page: PageRenderer,
+        reading: Reading | None = GOOD,
+        fps: float = FPS,
+        breath: Reading | None = None,
+    ) -> None:
         self.reading = reading
+        self.breath = breath
         self.session = 0
         self.seq = 0
         self._page = page
@@ -141,7 +152,13 @@ class Camera:
         start = time.monotonic()
         while not self._stop.is_set():
             self._page.render(
-                magnified(self.seq, arrived=time.monotonic(), session=self.session, reading=self.reading)
+                magnified(
+                    self.seq,
+                    arrived=time.monotonic(),
+                    session=self.session,
+                    reading=self.reading,
+                    breath=self.breath,
+                )
             )
             self.seq += 1
             self._stop.wait(max(0.0, start + self.seq / self._fps - time.monotonic()))

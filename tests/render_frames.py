@@ -38,13 +38,14 @@ def magnified(
     pts: float | None = None,
     image: NDArray[np.uint8] | None = None,
     reading: Reading = READING,
+    breath: Signal | None = None,
 ) -> MagnifiedFrame:
-    """Frame ``number`` at 30 fps; the original is the same picture, darker."""
+    """Frame ``number`` at 30 fps; the original is the same picture, darker. breath: the signal of respiration."""
     image = numbered(number) if image is None else image
     original = (image // 2).astype(np.uint8)
     time = number / 30 if pts is None else pts
     frame = Frame(session=session, seq=number, pts=time, arrived=time, image=original)
-    return MagnifiedFrame(frame, image, Signal(0.0, reading), None, (0, 0, 36, 36), time)
+    return MagnifiedFrame(frame, image, Signal(0.0, reading), breath, (0, 0, 36, 36), time)
 
 
 class Panel:

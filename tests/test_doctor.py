@@ -42,9 +42,15 @@ def test_whatever_is_missing_comes_with_what_to_do(findings: dict[str, Finding])
 
 
 def test_a_missing_network_is_a_problem(tmp_path: Path) -> None:
-    finding = doctor.weights_file(tmp_path / "none.safetensors")
+    finding = doctor.weights_file(tmp_path / "none.safetensors", "pulse")
     assert finding.level == "problem"
     assert "deepmag train pulse" in finding.advice
+
+
+def test_without_the_network_of_respiration_the_demo_still_runs(tmp_path: Path) -> None:
+    finding = doctor.weights_file(tmp_path / "none.safetensors", "respiration")
+    assert (finding.name, finding.level) == ("respiration network", "note")
+    assert "deepmag train respiration" in finding.advice
 
 
 def test_a_package_that_is_not_installed_is_named_with_its_command() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,17 @@ from chromium import (
     wait_for,
     wait_text,
 )
-from page_scene import POOR, READ_NUMBER, Camera, FakeControl, magnified
+from page_scene import CALM, POOR, READ_NUMBER, Camera, FakeControl, magnified
 
+from deepmag.stream.frames import Reading
 from deepmag.stream.page import PageRenderer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+    from deepmag.stream.settings import Target
 
 pytestmark = needs_chromium
 
@@ -29,6 +35,32 @@ DRAWN = f"""() => {{
     const header = document.getElementById("magnified").header;
     return header && {{ seq: header.seq, magnified: read("magnified"), original: read("original") }};
 }}"""
+
+
+# How much of a waveform's canvas, by its id, has a bright line on it: [of the width, of the height].
+INK = """(id) => {
+    const canvas = document.getElementById(id);
+    const { width, height } = canvas;
+    const data = canvas.getContext("2d").getImageData(0, 0, width, height).data;
+    let columns = 0, top = height, bottom = 0;
+    for (let x = 0; x < width; x += 1) {
+        let ink = false;
+        for (let y = 0; y < height; y += 1) {
+            if (data[4 * (y * width + x) + 1] < 150) continue;
+            ink = true; top = Math.min(top, y); bottom = Math.max(bottom, y);
+        }
+        columns += ink;
+    }
+    return [columns / width, (bottom - top) / height];
+}"""
+
+
+@contextmanager
+def served(target: Target) -> Iterator[PageRenderer]:
+    page = PageRenderer(FakeControl(target), port=0)
+    page.open()
+    yield page
+    page.close()
 
 
 def test_frames_advance_and_their_header_is_their_own(browser: Browser, server: PageRenderer) -> None:
@@ -150,23 +182,62 @@ def test_the_waveform_is_drawn_with_every_sample(browser: Browser, server: PageR
         for seq in range(240):  # 8 s at once: no more than a few of these pictures are drawn
             server.render(magnified(seq))
         wait_drawn(tab, 238)
-        inked = tab.evaluate("""() => {
-            const canvas = document.getElementById("wave");
-            const { width, height } = canvas;
-            const data = canvas.getContext("2d").getImageData(0, 0, width, height).data;
-            let columns = 0, top = height, bottom = 0;
-            for (let x = 0; x < width; x += 1) {
-                let ink = false;
-                for (let y = 0; y < height; y += 1) {
-                    if (data[4 * (y * width + x) + 1] < 150) continue;
-                    ink = true; top = Math.min(top, y); bottom = Math.max(bottom, y);
-                }
-                columns += ink;
-            }
-            return [columns / width, (bottom - top) / height];
-        }""")
-    assert inked[0] == pytest.approx(239 / 300, abs=0.03)
-    assert 0.4 < inked[1] < 0.95
+        across, high = tab.evaluate(INK, "wave")
+    assert across == pytest.approx(239 / 300, abs=0.03)
+    assert 0.4 < high < 0.95
+
+
+def test_pulse_and_respiration_have_a_readout_and_a_sweep_each(browser: Browser) -> None:
+    with served("both") as server, opened(browser, server.url) as tab:
+        wait_connected(tab, server)
+        for seq in range(240):
+            server.render(magnified(seq, breath=CALM))
+        wait_drawn(tab, 238)
+        wait_text(tab, "#rate", "72")
+        wait_text(tab, "#breaths", "15")
+        wait_text(tab, "#breath-quality-text", "quality 70 %")
+        wait_text(tab, "#breath-spoken", "Respiration 15 breaths per minute")
+        pulse, breath = (tab.evaluate(INK, name) for name in ("wave", "breath-wave"))
+        # the same eight seconds, of ten across and of thirty
+        assert pulse[0] == pytest.approx(239 / 300, abs=0.03)
+        assert breath[0] == pytest.approx(239 / 900, abs=0.03)
+        assert 0.4 < breath[1] < 0.95
+        assert tab.title() == "72 bpm \N{EN DASH} 15 breaths/min \N{EN DASH} deepmag"
+
+
+def test_each_rate_has_its_own_trust_and_both_are_withdrawn_when_frames_stop(browser: Browser) -> None:
+    faint = Reading(None, 0.2, "breathing too faint")
+    with served("both") as server, opened(browser, server.url) as tab:
+        with Camera(server, breath=faint):
+            wait_text(tab, "#rate", "72")
+            wait_text(tab, "#breaths", "--")
+            wait_text(tab, "#breath-reason", "breathing too faint")
+        with Camera(server, reading=POOR, breath=CALM):
+            wait_text(tab, "#rate", "--")
+            wait_text(tab, "#breaths", "15")
+        wait_text(tab, "#breaths", "--")
+        wait_text(tab, "#breath-reason", "no new picture for over a second")
+
+
+def test_only_what_is_measured_is_shown(browser: Browser, server: PageRenderer) -> None:
+    def shown(tab: Page) -> list[bool]:
+        return [tab.locator(f"#{name}").is_visible() for name in ("rate", "wave", "breaths", "breath-wave")]
+
+    with Camera(server), opened(browser, server.url) as tab:
+        wait_text(tab, "#rate", "72")
+        assert shown(tab) == [True, True, False, False]
+        assert tab.locator("#mode").is_visible()
+    with (
+        served("respiration") as breathing,
+        Camera(breathing, reading=None, breath=CALM),
+        opened(browser, breathing.url) as tab,
+    ):
+        wait_text(tab, "#breaths", "15")
+        assert shown(tab) == [False, False, True, True]
+        # it has one mode, no face to find, and a scan line as slow as its sweep
+        assert tab.locator("#mode").is_hidden()
+        assert tab.locator("#roi-auto").is_hidden()
+        wait_text(tab, "#magnified-strip .scan-span", "30 s")
 
 
 def test_a_hidden_tab_is_sent_no_pictures(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
-from page_scene import GOOD, magnified
+from page_scene import CALM, GOOD, magnified
 
 from deepmag.stream.frames import Reading, Signal
 from deepmag.stream.page.feed import HISTORY, Feed, Timeline
@@ -23,6 +23,7 @@ from deepmag.stream.page.messages import (
     shown_reading,
     state_message,
 )
+from deepmag.stream.page.metrics import PageMetrics
 from deepmag.stream.page.picture import jpeg, png, shown_size
 from deepmag.stream.page.viewer import Viewer
 from deepmag.stream.settings import Settings
@@ -30,6 +31,8 @@ from deepmag.stream.status import Status
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from deepmag.stream.frames import SignalName
 
 # ---- the credit ----
 
@@ -144,6 +147,52 @@ def test_a_picture_message_holds_header_samples_and_both_pictures() -> None:
     assert header["signals"] == {"pulse": {"rate": 72.4, "quality": 0.86, "reason": ""}}
     assert header["samples"] == [[0.0, 0.0, None]]
     assert header["roi"] == [200, 120, 240, 240]
+
+
+def test_the_signals_of_a_frame_are_named_with_a_wave_and_a_reading_each() -> None:
+    feed = Feed()
+    published = feed.publish(magnified(30, breath=CALM), now=0.0)
+    data = picture_message(published, [], feed.samples(0, 1), shown=(1, 1), state="live", now=0.0)
+    (length,) = struct.unpack_from("<I", data)
+    header = json.loads(data[4 : 4 + length])
+    assert list(header["signals"]) == ["pulse", "respiration"]
+    assert header["signals"]["respiration"] == {"rate": 14.6, "quality": 0.7, "reason": ""}
+    ((_, pulse, breath),) = header["samples"]
+    assert pulse == pytest.approx(published.frame.pulse.wave, rel=1e-5)
+    assert breath == pytest.approx(published.frame.respiration.wave, rel=1e-5)
+
+
+def test_both_rates_are_withdrawn_from_the_state_of_a_source_that_is_lost() -> None:
+    text = state_message(
+        Status("lost", "camera"),
+        Settings(target="both"),
+        {"pulse": GOOD, "respiration": CALM},
+        silence=0.1,
+        sent=None,
+        dropped=0,
+        clients=1,
+    )
+    signals = json.loads(text)["signals"]
+    assert [signals[name]["rate"] for name in ("pulse", "respiration")] == [None, None]
+    assert all(signal["reason"] and signal["quality"] == 0 for signal in signals.values())
+
+
+def test_the_metrics_of_respiration_are_there_where_it_is_measured_and_its_rate_where_it_is_trusted() -> None:
+    def text(readings: dict[SignalName, Reading]) -> str:
+        counts = {"frames": 1, "sent": 1, "dropped": 0, "clients": 1}
+        return (
+            PageMetrics(lambda: Status("live", "camera"), lambda _: readings, lambda: counts).text().decode()
+        )
+
+    both = text({"pulse": GOOD, "respiration": CALM})
+    assert "deepmag_respiration_rate_per_minute 14.6\n" in both
+    assert "deepmag_respiration_quality 0.7\n" in both
+    assert "deepmag_pulse_rate_bpm 72.4\n" in both
+    faint = text({"respiration": Reading(None, 0.2, "breathing too faint")})
+    assert "\ndeepmag_respiration_rate_per_minute" not in faint
+    assert "deepmag_respiration_quality 0.2\n" in faint
+    assert "deepmag_pulse" not in faint
+    assert "deepmag_respiration" not in text({"pulse": GOOD})
 
 
 def test_a_value_that_is_no_number_becomes_null() -> None:

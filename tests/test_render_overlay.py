@@ -69,8 +69,31 @@ def test_a_figure_that_changes_changes_the_picture(one: dict[str, object], other
     assert not np.array_equal(first, second)
 
 
+def test_two_signals_stand_one_below_the_other_and_both_are_withdrawn() -> None:
+    breath = Reading(14.6, 0.7, "")
+    pulse_only, both, other = (
+        draw_overlay(GREY, panel(), readings)
+        for readings in (
+            {"pulse": READING},
+            {"pulse": READING, "respiration": breath},
+            {"pulse": READING, "respiration": Reading(31.0, 0.7, "")},
+        )
+    )
+    np.testing.assert_array_equal(pulse_only[:68], both[:68])
+    changed = np.argwhere((both != other).any(axis=2))
+    assert 68 < changed[:, 0].min() < changed[:, 0].max() < 140
+    assert changed[:, 1].min() > 320
+    stale = [
+        draw_overlay(GREY, panel(), {"pulse": READING, "respiration": reading}, picture_age=2.0)
+        for reading in (breath, Reading(31.0, 0.7, ""))
+    ]
+    np.testing.assert_array_equal(*stale)
+
+
 def test_the_reason_stands_where_there_is_no_rate() -> None:
-    drawn = [draw_overlay(GREY, panel(), {"pulse": Reading(None, 0.1, why)}) for why in ("motion", "too dark")]
+    drawn = [
+        draw_overlay(GREY, panel(), {"pulse": Reading(None, 0.1, why)}) for why in ("motion", "too dark")
+    ]
     assert not np.array_equal(*drawn)
 
 

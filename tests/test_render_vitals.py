@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from render_frames import magnified
 
-from deepmag.stream.frames import Reading
+from deepmag.stream.frames import Reading, Signal
 from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.render.thread import RenderThread
 from deepmag.stream.render.vitals_csv import VitalsCsv
@@ -88,6 +89,26 @@ def test_a_rate_that_is_not_trusted_is_empty_with_its_reason(bench: Bench) -> No
     bench.csv.close()
 
 
+def test_respiration_has_columns_of_its_own_after_those_of_the_pulse(bench: Bench) -> None:
+    bench.csv.render(magnified(0, breath=Signal(0.12345, Reading(14.62, 0.7, ""))))
+    bench.csv.render(magnified(30, breath=Signal(-0.1, Reading(None, 0.2, "breathing too faint"))))
+    heading = bench.path.read_text().splitlines()[0]
+    assert heading.startswith("time,session,pts,rate,quality,reason,breaths,")
+    breaths = [[value for name, value in row.items() if "breath" in name] for row in bench.rows()]
+    assert breaths == [["14.6", "0.70", "", "0.1235"], ["", "0.20", "breathing too faint", "-0.1000"]]
+    assert [row["rate"] for row in bench.rows()] == ["72.4", "72.4"]
+    bench.csv.close()
+
+
+def test_what_this_run_does_not_measure_is_empty_and_says_so(bench: Bench) -> None:
+    breath = Signal(0.1, Reading(14.6, 0.7, ""))
+    bench.csv.render(replace(magnified(0, breath=breath), pulse=None))
+    (row,) = bench.rows()
+    assert (row["rate"], row["quality"], row["reason"]) == ("", "0.00", "not measured")
+    assert row["breaths"] == "14.6"
+    bench.csv.close()
+
+
 def test_rows_go_on_without_a_rate_while_no_frame_comes(bench: Bench) -> None:
     bench.csv.render(magnified(0))
     bench.state = "stale"
@@ -99,6 +120,7 @@ def test_rows_go_on_without_a_rate_while_no_frame_comes(bench: Bench) -> None:
     rows = bench.rows()
     assert [row["reason"] for row in rows] == ["", "stale", "stale", "lost", "lost", ""]
     assert [row["rate"] for row in rows] == ["72.4", "", "", "", "", "72.4"]
+    assert [row["breath_reason"] for row in rows[1:5]] == ["stale", "stale", "lost", "lost"]
     assert [row["session"] for row in rows] == ["0", "", "", "", "", "1"]
     bench.csv.close()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from deepmag.stream.cli import fail, set_up_logging
+from deepmag.stream.settings import DEFAULT_LAG, Settings, Target
 
 if TYPE_CHECKING:
     from deepmag.export.speed import Row
@@ -31,6 +32,7 @@ class Report:
     backend: str
     size: tuple[int, int]
     mode: str
+    target: str
     page: bool
     live: Live
     stages: dict[str, Quantiles]
@@ -54,6 +56,9 @@ def bench(
     size: Annotated[str, typer.Option(help="Of the demo's picture, WIDTHxHEIGHT in pixels.")] = "640x480",
     fps: Annotated[float, typer.Option(help="Of the demo, frames per second.", min=5, max=120)] = 30.0,
     mode: Annotated[Literal["steady", "paper"], typer.Option(help="Of the ascent.")] = "steady",
+    target: Annotated[
+        Target, typer.Option(help="As of `deepmag live`. Stages and ascents are timed of the pulse only.")
+    ] = "pulse",
     page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the page to one viewer.")] = True,
     runtime: Annotated[Literal["auto", "ort", "torch"], typer.Option(help="What runs the network.")] = "auto",
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where it runs.")] = "auto",
@@ -64,9 +69,10 @@ def bench(
     set_up_logging("warning")
     try:
         picture = parse_size(size)
+        settings = Settings(mode=mode, target=target, lag=DEFAULT_LAG[target])
     except ValueError as error:
         fail(str(error), 2)
-    report = _measure(seconds, picture, fps, mode, page, runtime, device, threads)
+    report = _measure(seconds, picture, fps, settings, page, runtime, device, threads)
     if as_json:
         typer.echo(json.dumps(to_json(report), indent=2))
     else:
@@ -77,7 +83,7 @@ def _measure(
     seconds: float,
     size: tuple[int, int],
     fps: float,
-    mode: Literal["steady", "paper"],
+    settings: Settings,
     page: bool,
     runtime: Literal["auto", "ort", "torch"],
     device: Literal["auto", "cpu", "cuda"],
@@ -88,39 +94,44 @@ def _measure(
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-    from deepmag.export.runtime import AscenderUnavailableError, default_threads, open_ascender
+    from deepmag.export.runtime import AscenderUnavailableError, default_threads
     from deepmag.models.reconstruction import warm_up
-    from deepmag.models.weights import PULSE
     from deepmag.stream.bench import run_live, time_ascents, time_stages
     from deepmag.stream.capture.demo import DemoSource
     from deepmag.stream.face import load_face_detector
+    from deepmag.stream.networks import open_networks
     from deepmag.stream.pipeline import Pipeline
     from deepmag.stream.render.renderer import RendererError
-    from deepmag.stream.settings import Settings
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     try:
-        ascender = open_ascender(PULSE, runtime, device, threads)
+        networks = open_networks(settings, runtime, device, threads)
         warm_up()
-        pipeline = Pipeline(
-            DemoSource(size=size, rate=fps), ascender, load_face_detector(), Settings(mode=mode)
-        )
+        detector = load_face_detector() if "pulse" in settings.signals else None
+        source, ascender = DemoSource(size=size, rate=fps), networks.pulse
+        pipeline = Pipeline(source, ascender, detector, settings, respiration=networks.respiration)
+        backend = pipeline.status().backend
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             bar = progress.add_task("starting", total=1.0)
             live = run_live(
                 pipeline, seconds, page=page,
                 report=lambda stage, share: progress.update(bar, description=stage, completed=share),
             )  # fmt: skip
-            progress.update(bar, description="stages", completed=1.0)
-            stages = time_stages(ascender, size, mode)
-            progress.update(bar, description="ascent")
-            cpu = "CPU" in ascender.description
-            rounds = round(min(40, max(10, 2 * seconds)))
-            ascents = time_ascents(ascender, (threads or default_threads()) if cpu else 0, rounds)
+            stages: dict[str, Quantiles] = {}
+            ascents: list[Row] = []
+            if ascender is not None:
+                progress.update(bar, description="stages", completed=1.0)
+                stages = time_stages(ascender, size, settings.mode)
+                progress.update(bar, description="ascent")
+                cpu = "CPU" in ascender.description
+                rounds = round(min(40, max(10, 2 * seconds)))
+                ascents = time_ascents(ascender, (threads or default_threads()) if cpu else 0, rounds)
     except (AscenderUnavailableError, RendererError, RuntimeError) as error:
         fail(str(error))
     cores = default_threads()
-    return Report(version("deepmag"), cores, ascender.description, size, mode, page, live, stages, ascents)
+    return Report(
+        version("deepmag"), cores, backend, size, settings.mode, settings.target, page, live, stages, ascents
+    )
 
 
 def to_json(report: Report) -> dict[str, Any]:
@@ -138,7 +149,8 @@ def _print(report: Report) -> None:
     viewer = "page open to one viewer" if report.page else "no page"
     console = Console()
     table = Table(
-        title=f"deepmag {report.version}, {report.backend}, {report.mode}, {viewer}", title_justify="left"
+        title=f"deepmag {report.version}, {report.target}: {report.backend}, {report.mode}, {viewer}",
+        title_justify="left",
     )
     table.add_column("ms")
     for name in ("p50", "p95", "p99"):

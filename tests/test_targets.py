@@ -1,0 +1,167 @@
+"""What is magnified: the pulse, respiration, or both in one picture."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import pytest
+from live_run import as_frames, shipped
+
+from deepmag.export.respiration import open_respiration_ascender
+from deepmag.models.weights import RESPIRATION
+from deepmag.stream.both import BothMagnifier, combine
+from deepmag.stream.frames import Frame, MagnifiedFrame
+from deepmag.stream.magnifier import PulseMagnifier
+from deepmag.stream.methods import open_magnifier
+from deepmag.stream.respiration import RespirationMagnifier
+from deepmag.stream.settings import DEFAULT_LAG, LiveSettings, Settings, Target
+
+RATE = 15.0  # Hz
+SIZE = (240, 200)  # px, width and height
+LAG = 0.6  # s
+
+
+@lru_cache(maxsize=1)
+def sleeper() -> list[Frame]:
+    """9 s of a blurred random texture whose lower half moves up and down by 0.6 px, 24 times a minute."""
+    rng = np.random.default_rng(4)
+    still = cv2.GaussianBlur(rng.uniform(0, 255, (*SIZE[::-1], 3)).astype(np.float32), None, 2.5)
+    still = np.clip(128 + 4 * (still - 127), 20, 235).astype(np.float32)
+    t = np.arange(round(9 * RATE)) / RATE
+    share = np.clip((np.arange(SIZE[1]) - 90) / 30, 0, 1).astype(np.float32)[:, None]
+    x, y = np.meshgrid(np.arange(SIZE[0], dtype=np.float32), np.arange(SIZE[1], dtype=np.float32))
+    images = [
+        cv2.remap(
+            still, x, y - share * np.float32(0.6 * np.sin(2 * np.pi * 0.4 * now)), cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        ).round().astype(np.uint8)
+        for now in t
+    ]  # fmt: skip
+    return as_frames(images, t)
+
+
+@lru_cache(maxsize=3)
+def magnified(target: Target, roi: tuple[int, int, int, int] | None = None) -> list[MagnifiedFrame]:
+    settings = Settings(target=target, lag=LAG, gain=30.0, roi=roi or "full")
+    magnifier, _ = open_magnifier(
+        "deepmag",
+        shipped(),
+        target=target,
+        respiration=open_respiration_ascender(RESPIRATION, "cpu"),
+        clock=lambda: 0.0,
+        nominal_rate=lambda: RATE,
+        lag=LAG,
+    )
+    done = []
+    for frame in sleeper():
+        done += magnifier.push(frame, settings)
+    return done + magnifier.flush()
+
+
+@pytest.mark.parametrize(
+    ("target", "signals"),
+    [("pulse", ("pulse",)), ("respiration", ("respiration",)), ("both", ("pulse", "respiration"))],
+)
+def test_a_target_says_what_is_measured(target: Target, signals: tuple[str, ...]) -> None:
+    assert Settings(target=target).signals == signals
+
+
+def test_the_pulse_is_the_default_with_a_lag_of_its_own() -> None:
+    assert Settings().target == "pulse"
+    assert Settings().lag == DEFAULT_LAG["pulse"] == 0.25
+    assert DEFAULT_LAG["respiration"] == DEFAULT_LAG["both"] == 2.0
+
+
+@pytest.mark.parametrize("target", ["respiration", "both"])
+def test_respiration_has_neither_paper_mode_nor_a_linear_method(target: Target) -> None:
+    with pytest.raises(ValueError, match="steady mode only"):
+        Settings(target=target, mode="paper")
+    with pytest.raises(ValueError, match="the method evm has no target"):
+        Settings(target=target, method="evm")
+    live = LiveSettings(Settings(target=target))
+    with pytest.raises(ValueError, match="steady mode only"):
+        live.change(mode="paper")
+    assert live.current.mode == "steady"
+
+
+def test_an_unknown_target_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(ValueError, match="target must be one of pulse, respiration, both, not sleep"):
+        Settings(target="sleep")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("target", "kind", "runs"),
+    [
+        ("pulse", PulseMagnifier, "onnxruntime CPU, 1 thread"),
+        ("respiration", RespirationMagnifier, "torch CPU"),
+        ("both", BothMagnifier, "pulse: onnxruntime CPU, 1 thread; respiration: torch CPU"),
+    ],
+)
+def test_a_target_opens_its_magnifier(target: Target, kind: type, runs: str) -> None:
+    ascender = open_respiration_ascender(RESPIRATION, "cpu")
+    opened, described = open_magnifier(
+        "deepmag",
+        shipped(),
+        target=target,
+        respiration=ascender,
+        clock=lambda: 0.0,
+        nominal_rate=lambda: 30.0,
+        lag=0.25,
+    )
+    assert isinstance(opened, kind)
+    assert described == runs
+
+
+@pytest.mark.parametrize(("target", "missing"), [("pulse", "pulse"), ("respiration", "respiration")])
+def test_a_missing_network_is_named(target: Target, missing: str) -> None:
+    with pytest.raises(ValueError, match=missing):
+        open_magnifier("deepmag", None, target=target, clock=lambda: 0.0, nominal_rate=lambda: None, lag=0.25)
+
+
+def test_the_pulse_alone_does_not_wait_for_torch_to_be_imported() -> None:
+    code = (
+        "import sys; from deepmag.stream.networks import open_networks; from deepmag.stream.settings import Settings\n"
+        "networks = open_networks(Settings(), 'ort', 'cpu', 1)\n"
+        "assert networks.pulse is not None and networks.respiration is None\n"
+        "assert 'torch' not in sys.modules\n"
+        "import deepmag.stream.pipeline\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_both_give_each_frame_once_in_order_with_both_signals() -> None:
+    done = magnified("both")
+    assert [item.frame.seq for item in done] == [frame.seq for frame in sleeper()]
+    alone = magnified("pulse"), magnified("respiration")
+    assert [item.pulse for item in done] == [item.pulse for item in alone[0]]
+    assert [item.respiration for item in done] == [item.respiration for item in alone[1]]
+    assert {tuple(item.signals) for item in done} == {("pulse", "respiration")}
+
+
+def test_what_the_pulse_adds_is_added_to_the_picture_that_respiration_moved() -> None:
+    coloured, moved = magnified("pulse"), magnified("respiration")
+    breathes = [not np.array_equal(item.image, item.frame.image) for item in moved]
+    assert sum(breathes) > len(breathes) / 2
+    for both, colour, move in zip(magnified("both"), coloured, moved, strict=True):
+        original = both.frame.image.astype(int)
+        expected = np.clip(move.image + (colour.image - original), 0, 255)
+        np.testing.assert_array_equal(both.image, expected)
+
+
+def test_colours_that_leave_the_range_are_cut_not_wrapped() -> None:
+    original, moved, coloured = (
+        np.full((2, 2, 3), value, np.uint8) for value in ((100, 100, 100), (250, 2, 50), (120, 80, 90))
+    )
+    np.testing.assert_array_equal(combine(original, moved, coloured), np.full((2, 2, 3), (255, 0, 40)))
+
+
+def test_a_box_that_reaches_out_of_the_picture_is_cut_alike_for_both() -> None:
+    outside = (100, 60, SIZE[0], SIZE[1])
+    done = magnified("both", outside)
+    assert [item.frame.seq for item in done] == [frame.seq for frame in sleeper()]
+    assert {item.roi for item in done} == {(100, 60, SIZE[0] - 100, SIZE[1] - 60)}
