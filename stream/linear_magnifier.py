@@ -8,7 +8,7 @@ only where the pulse rate is measured, so that the rate stays as trustworthy as 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -59,7 +59,7 @@ class LinearMagnifier(DelayedMagnifier):
         self._method = method
         window = self._window_of((0,), nominal_rate() or ASSUMED_RATE, lag)
         super().__init__(window, tracker, meter, clock=clock, nominal_rate=nominal_rate)
-        self._coefficients = np.zeros(0, np.float32)
+        self._analysed: Any = None
         self._gain = 1.0
 
     def _window_of(self, shape: tuple[int, ...], rate: float, lag: float) -> SlidingWindow:
@@ -71,15 +71,14 @@ class LinearMagnifier(DelayedMagnifier):
         self._gain = settings.gain
 
     def _begin(self, frame: Frame) -> None:
-        self._coefficients = self._method.analyse(frame.image)
-        if (
-            self._coefficients.shape != self._window.shape
-        ):  # a picture of another size, and all frames are out
-            self._window = self._window_of(self._coefficients.shape, self.rate, self._window.lag)
+        self._analysed = self._method.analyse(frame.image)
+        shape = self._method.step(self._analysed, self._analysed).shape
+        if shape != self._window.shape:  # a picture of another size, and all frames are out
+            self._window = self._window_of(shape, self.rate, self._window.lag)
 
     def _measure(self, pair: Pair, settings: Settings) -> tuple[NDArray[np.float32], float, float | None]:
-        before, self._coefficients = self._coefficients, self._method.analyse(pair.frame.image)
-        return self._coefficients - before, _rise_of_blood(pair), None
+        before, self._analysed = self._analysed, self._method.analyse(pair.frame.image)
+        return self._method.step(before, self._analysed), _rise_of_blood(pair), None
 
     def _magnify(self, waiting: Waiting) -> NDArray[np.uint8]:
         return self._method.synthesise(waiting.frame.image, self._window.filtered(), self._gain)

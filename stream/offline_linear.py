@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepmag.models.baselines.linear import filter_stretch
+from deepmag.models.baselines.linear import Track, filter_stretch
 from deepmag.models.magnify import stretches
 from deepmag.models.representation import reduce_frame
 from deepmag.stream.clip_file import Timeline, read_frames, stated_length
@@ -37,8 +37,9 @@ def analyse_file(
     """First pass: each picture's coefficients, (T, ...), in the file ``store``, and when each was taken."""
     length = stated_length(source)
     shape: tuple[int, ...] = (0,)
+    track = Track(method)
     for frame in read_frames(source, stop, clip):
-        coefficients = method.analyse(frame.image)
+        coefficients = track(frame.image)
         shape = coefficients.shape
         clip.add(frame, reduce_frame(frame.image))
         store.write(coefficients.tobytes())

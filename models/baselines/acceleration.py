@@ -58,6 +58,10 @@ class ColourAcceleration:
         """Level ``level`` of the frame's Gaussian pyramid, (3, h, w), grey levels."""
         return analyse_colour(image, self.level)
 
+    def step(self, before: Floats, after: Floats) -> Floats:
+        """See `linear.LinearMethod`."""
+        return after - before
+
     def temporal_kernel(self, rate: float) -> NDArray[np.float64]:
         """See `acceleration_kernel`."""
         check_band(self.band, rate)

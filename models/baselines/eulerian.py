@@ -45,6 +45,10 @@ class ColourEulerian:
         """Level ``level`` of the frame's Gaussian pyramid, (3, h, w), grey levels."""
         return analyse_colour(image, self.level)
 
+    def step(self, before: Floats, after: Floats) -> Floats:
+        """See `linear.LinearMethod`."""
+        return after - before
+
     def temporal_kernel(self, rate: float) -> NDArray[np.float64]:
         """Response of the sixth-order Butterworth, forward and backward; see `linear.LinearMethod`."""
         return butterworth_kernel(self.band, rate)

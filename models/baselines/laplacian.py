@@ -58,6 +58,10 @@ class MotionEulerian:
             picture = below
         return np.concatenate(levels)
 
+    def step(self, before: Floats, after: Floats) -> Floats:
+        """See `linear.LinearMethod`."""
+        return after - before
+
     def temporal_kernel(self, rate: float) -> NDArray[np.float64]:
         """Response of the sixth-order Butterworth, forward and backward; see `linear.LinearMethod`."""
         return butterworth_kernel(self.band, rate)

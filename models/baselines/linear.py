@@ -1,13 +1,14 @@
 """Linear video magnification: coefficients of each frame, one temporal filter for all of them, and the way back.
 
-A method is three functions without a memory. Whole clips are filtered here, without delay; the live path slides a
-window over the same coefficients, with a kernel designed from the same temporal filter.
+A method is a few functions without a memory. What it filters are coefficients, of which only the steps from frame to
+frame need to be known: a phase has no beginning. Whole clips are filtered here, without delay; the live path slides a
+window over the same steps, with a kernel designed from the same temporal filter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +33,15 @@ class LinearMethod(Protocol):
         """Where the signal is expected, Hz."""
         ...
 
-    def analyse(self, image: NDArray[np.uint8]) -> Floats:
-        """Coefficients of one frame, float32, of a shape that depends on the picture's size only."""
+    def analyse(self, image: NDArray[np.uint8]) -> Any:
+        """What `step` compares of a frame. Raises ValueError for a picture that is too small for the method."""
+        ...
+
+    def step(self, before: Any, after: Any) -> Floats:
+        """How far the coefficients go from one analysed frame to the next, float32.
+
+        Of a shape that depends on the picture's size only; nothing where the frames are alike.
+        """
         ...
 
     def temporal_kernel(self, rate: float) -> NDArray[np.float64]:
@@ -47,6 +55,25 @@ class LinearMethod(Protocol):
     def synthesise(self, image: NDArray[np.uint8], filtered: Floats, gain: float) -> NDArray[np.uint8]:
         """Add ``gain - 1`` times the filtered coefficients of a frame to it. Returns a new picture."""
         ...
+
+
+class Track:
+    """A clip's coefficients, frame by frame: the steps since its first one, added up."""
+
+    def __init__(self, method: LinearMethod) -> None:
+        self._method = method
+        self._before: Any = None
+        self._total = np.zeros(0)
+
+    def __call__(self, image: NDArray[np.uint8]) -> Floats:
+        """Coefficients of the next frame, float32; those of the first are zero."""
+        analysed = self._method.analyse(image)
+        first = self._before is None
+        step = self._method.step(analysed if first else self._before, analysed)
+        # in double precision: an hour of steps is as exact as a second of them
+        self._total = step.astype(np.float64) if first else self._total + step
+        self._before = analysed
+        return self._total.astype(np.float32)
 
 
 def filter_stretch(
@@ -94,7 +121,8 @@ def magnify_linear(
     """
     if len(images) < 2:
         raise ValueError("a clip needs at least two pictures to be magnified")
-    coefficients = np.stack([method.analyse(image) for image in images])
+    track = Track(method)
+    coefficients = np.stack([track(image) for image in images])
     filtered = filter_stretch(method, coefficients, rate, out=coefficients)
     for image, added in zip(images, filtered, strict=True):
         yield method.synthesise(image, added, gain)

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from deepmag.models.baselines.acceleration import ColourAcceleration
 from deepmag.models.baselines.eulerian import ColourEulerian
 from deepmag.models.baselines.laplacian import MotionEulerian
+from deepmag.models.baselines.phase import PhaseEulerian
 
 if TYPE_CHECKING:
     from deepmag.models.baselines.linear import LinearMethod
 
 METHODS: dict[str, LinearMethod] = {
-    method.name: method for method in (ColourEulerian(), MotionEulerian(), ColourAcceleration())
+    method.name: method
+    for method in (ColourEulerian(), MotionEulerian(), ColourAcceleration(), PhaseEulerian())
 }
