@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import os
 import signal
 import subprocess
@@ -84,12 +85,12 @@ def test_help_teaches_every_command() -> None:
     whole = Command("--help")
     parts = {name: Command(name, "--help") for name in ("live", "magnify", "train", "doctor", "bench")}
     taught = {
-        "live": ("SOURCE", "--gain", "--mode", "--method", "--lag", "--roi", "--show",
+        "live": ("SOURCE", "--gain", "--target", "respiration", "--mode", "--method", "--lag", "--roi", "--show",
                  "--record", "--lossless", "--vitals", "--pace", "demo", "rtsp://"),
         "magnify": ("IN", "OUT", "--gain", "--mode", "--method"),
         "train": ("pulse", "--out", "--device"),
         "doctor": ("--json", "missing"),
-        "bench": ("--seconds", "--size", "--fps", "--mode", "--json"),
+        "bench": ("--seconds", "--size", "--fps", "--mode", "--target", "--json"),
     }  # fmt: skip
     with commands(whole, *parts.values()):
         code, out, _ = whole.end()
@@ -132,12 +133,16 @@ def test_bad_options_are_refused_before_anything_starts(tmp_path: Path) -> None:
     lag = Command("live", "demo", "--lag", "9")
     unseen = Command("live", "demo", "--pace", "max")
     size = Command("bench", "--size", "large")
-    with commands(gain, roi, lag, unseen, size):
+    paper = Command("live", "demo", "--target", "respiration", "--mode", "paper")
+    linear = Command("live", "demo", "--target", "both", "--method", "evm")
+    with commands(gain, roi, lag, unseen, size, paper, linear):
         gain.says_one_line("gain must be between 1 and 100")
         roi.says_one_line("X,Y,W,H")
         lag.says_one_line("lag must be between 0 and 2")
         unseen.says_one_line("nobody sees")
         size.says_one_line("WIDTHxHEIGHT")
+        paper.says_one_line("respiration is magnified in steady mode only")
+        linear.says_one_line("evm has no target")
 
 
 def test_the_baselines_run_on_a_file_live_and_offline(tmp_path: Path, clip: Path) -> None:
@@ -153,6 +158,30 @@ def test_the_baselines_run_on_a_file_live_and_offline(tmp_path: Path, clip: Path
         assert code == 2
         assert "magic" in error
     assert pictures_in(tmp_path / "evm.mkv") == pictures_in(tmp_path / "vam.mkv") == 90
+
+
+def test_respiration_and_both_run_on_a_file_and_tell_what_they_measure(tmp_path: Path, clip: Path) -> None:
+    fast = ("--pace", "max", "--threads", "1", "--record")
+    runs = {
+        target: Command(
+            "live", clip, "--target", target, *fast, tmp_path / f"{target}.mkv",
+            "--vitals", tmp_path / f"{target}.csv",
+        )
+        for target in ("respiration", "both")
+    }  # fmt: skip
+    with commands(*runs.values()):
+        for target, command in runs.items():
+            code, _, error = command.end()
+            assert code == 0, error
+            assert "breaths/min" in error  # in the line that says how it ended
+            assert ("bpm" in error) == (target == "both")
+            assert pictures_in(tmp_path / f"{target}.mkv") == 90
+            with (tmp_path / f"{target}.csv").open(newline="") as file:
+                rows = [row for row in csv.DictReader(file) if row["pts"]]
+            assert len(rows) == 3
+            assert {row["breath_reason"] for row in rows} == {"measuring"}
+            assert all(row["breath_wave"] for row in rows)
+            assert ({row["reason"] for row in rows} == {"not measured"}) == (target == "respiration")
 
 
 @pytest.mark.skipif(not available(), reason="GStreamer's RTSP server is not installed")
