@@ -8,11 +8,12 @@ from deepmag.models.baselines.acceleration import ColourAcceleration
 from deepmag.models.baselines.eulerian import ColourEulerian
 from deepmag.models.baselines.laplacian import MotionEulerian
 from deepmag.models.baselines.phase import PhaseEulerian
+from deepmag.models.baselines.riesz import RieszEulerian
 
 if TYPE_CHECKING:
     from deepmag.models.baselines.linear import LinearMethod
 
 METHODS: dict[str, LinearMethod] = {
     method.name: method
-    for method in (ColourEulerian(), MotionEulerian(), ColourAcceleration(), PhaseEulerian())
+    for method in (ColourEulerian(), MotionEulerian(), ColourAcceleration(), PhaseEulerian(), RieszEulerian())
 }

@@ -8,6 +8,7 @@ linear method, and noise is moved, not amplified.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -17,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from deepmag.models.baselines.eulerian import butterworth_kernel
-from deepmag.models.baselines.gaussian import Floats, pad
+from deepmag.models.baselines.gaussian import Floats
 from deepmag.models.pyramid import ORIENTATIONS, SMALLEST, Coefficients, SteerablePyramid
 from deepmag.models.reconstruction import add_difference
 from deepmag.models.temporal import Band, zero_phase
@@ -119,32 +120,22 @@ def pools(bands: Bands) -> list[tuple[int, int]]:
     ]
 
 
-def finest_level(shape: tuple[int, ...], side: int) -> int:
-    """How often a picture of a shape (H, W, ...) is halved until neither of its sides is longer than ``side`` px."""
-    longest, level = max(shape[:2]), 0
-    while longest > side << level:
-        level += 1
-    return level
-
-
 class PictureBands:
-    """The pyramid's bands from a picture's `finest_level` on, and the way back.
+    """The pyramid's bands of a picture whose longest side is cut down to ``side`` px, and the way back.
 
-    They are cut from the spectrum of the full-size luma. The finest bands' filters end at the cut, so this is what
-    the full pyramid has there, without its finer levels ever being made.
+    Cut is the spectrum, so that what remains is exact, and what is put back as sharp as it was; but of a picture larger
+    than twice the cut, which is averaged before and interpolated after: a large transform costs more than all the rest.
     """
 
     def __init__(self, shape: tuple[int, int], side: int) -> None:
-        height, width = shape
-        self._unit = 1 << finest_level(shape, side)
-        least = 2 * SMALLEST * self._unit
-        if min(shape) < least:
+        share = min(1.0, side / max(shape))
+        if min(shape) * share < 2 * SMALLEST:
             raise ValueError(
-                f"a picture of {width}x{height} px is too small to find motion in: each side needs {least} px"
+                f"a picture of {shape[1]}x{shape[0]} px is too small to find motion in: each side needs "
+                f"{math.ceil(2 * SMALLEST / share)} px"
             )
-        # the same number of cells on either way, so that the cut spectrum is that of a picture in step with the frame
-        self._full = (height + -height % self._unit, width + -width % self._unit)
-        self._cut = (self._full[0] // self._unit, self._full[1] // self._unit)
+        self._cut = (round(shape[0] * share), round(shape[1] * share))
+        self._whole = (min(shape[0], 2 * self._cut[0]), min(shape[1], 2 * self._cut[1]))
         self._pyramid = SteerablePyramid(self._cut, orientations=ORIENTATIONS)
 
     @classmethod
@@ -154,20 +145,22 @@ class PictureBands:
 
     def analyse(self, image: NDArray[np.uint8]) -> Bands:
         """Bands of the luma of (H, W, 3), the finest level first, each (orientations, h, w) complex64, grey levels."""
-        colours = pad(image, self._unit).astype(np.float32)
-        luma = torch.from_numpy(np.asarray(cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY), np.float32))
-        if self._unit > 1:
+        # float before the luma: as bytes it would be rounded
+        grey = cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2GRAY)
+        if grey.shape != self._whole:
+            grey = cv2.resize(grey, self._whole[::-1], interpolation=cv2.INTER_AREA)
+        luma = torch.from_numpy(np.asarray(grey))
+        if self._cut != self._whole:
             luma = _resample(luma, self._cut)
         return self._pyramid.analyse(luma, only=range(self._pyramid.levels)).bands
 
     def add(self, image: NDArray[np.uint8], bands: Bands) -> NDArray[np.uint8]:
         """Put a change of the bands together and add it to all three colours of a frame, dithered."""
         luma = self._pyramid.synthesise(Coefficients(None, bands, None))
-        if self._unit > 1:
-            luma = _resample(luma, self._full)
-        height, width = image.shape[:2]
-        difference = np.repeat(luma[None, :height, :width].numpy(), 3, axis=0)
-        return add_difference(image, difference, (0, 0, width, height))
+        if self._cut != self._whole:
+            luma = _resample(luma, self._whole)
+        difference = np.repeat(luma[None].numpy(), 3, axis=0)
+        return add_difference(image, difference, (0, 0, image.shape[1], image.shape[0]))
 
 
 @lru_cache(maxsize=8)
