@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from deepmag.stream.frames import SignalName
 
 Mode = Literal["steady", "paper"]
-Method = Literal["deepmag", "evm", "evm-motion", "vam", "phase", "riesz"]
+Method = Literal["deepmag", "evm", "evm-motion", "vam", "phase", "riesz", "phase-vam"]
 Target = Literal["pulse", "respiration", "both"]
 Region = Literal["auto", "full"] | tuple[int, int, int, int]
 

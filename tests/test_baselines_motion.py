@@ -12,11 +12,13 @@ from swinging import CENTRE, RATE, as_frames, linear_magnifier, phasor, run_live
 from deepmag.models.baselines.linear import magnify_linear
 from deepmag.models.baselines.methods import METHODS
 from deepmag.models.baselines.phase import PhaseEulerian
+from deepmag.models.baselines.phase_acceleration import PhaseAcceleration
 from deepmag.models.baselines.riesz import RieszEulerian
 from deepmag.models.temporal import PULSE_BAND
 from deepmag.stream.settings import Settings
 
-METHODS_OF_MOTION = (PhaseEulerian(band=PULSE_BAND), RieszEulerian(band=PULSE_BAND))
+BAND_PASSES = (PhaseEulerian(band=PULSE_BAND), RieszEulerian(band=PULSE_BAND))
+METHODS_OF_MOTION = (*BAND_PASSES, PhaseAcceleration(band=PULSE_BAND))
 each = pytest.mark.parametrize("method", METHODS_OF_MOTION, ids=lambda method: method.name)
 
 SIZE = (96, 128)  # px, height and width
@@ -95,7 +97,7 @@ def test_a_grating_moves_gain_times_as_far_up_to_a_quarter_of_its_wavelength(met
     assert abs(growth(method, grating(wavelength), amplitude, 9.0)) == pytest.approx(9.0, rel=0.1)
 
 
-@each
+@pytest.mark.parametrize("method", BAND_PASSES, ids=lambda method: method.name)
 @pytest.mark.parametrize("frequency", [0.2, 6.0])
 def test_motion_outside_the_band_stays_as_it_is(method, frequency):
     path = 0.3 * np.sin(2 * np.pi * frequency * np.arange(240) / RATE)
@@ -103,6 +105,16 @@ def test_motion_outside_the_band_stays_as_it_is(method, frequency):
     shown = list(magnify_linear(method, moving(picture, path), RATE, 10.0))
     off = [displacement(picture, shown[i]) - path[i] for i in range(60, 180, 7)]
     assert np.abs(off).max() < 0.1 * 0.3
+
+
+def test_acceleration_magnifies_a_swing_on_a_steady_motion_and_not_the_motion():
+    method, picture = PhaseAcceleration(band=PULSE_BAND), texture(6, 16)
+    steady, swing = 0.02 * np.arange(len(T)), 0.1 * np.sin(2 * np.pi * CENTRE * T)
+    shown = list(magnify_linear(method, moving(picture, steady + swing), RATE, 10.0))
+    chosen = slice(45, 105)
+    off = np.array([displacement(picture, image) for image in shown[chosen]]) - steady[chosen]
+    assert abs(phasor(off, CENTRE) / phasor(swing[chosen], CENTRE)) == pytest.approx(10.0, rel=0.1)
+    assert np.polyfit(T[chosen], off - 10.0 * swing[chosen], 1)[0] == pytest.approx(0.0, abs=0.05)
 
 
 @each

@@ -38,6 +38,21 @@ def acceleration_kernel(frequency: float, rate: float) -> NDArray[np.float64]:
     return kernel
 
 
+def accelerate(coefficients: NDArray[np.float64], kernel: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Convolve along time, (T, ...). The ends are continued by reflection in their point, which keeps a ramp."""
+    half = kernel.size // 2
+    flat = coefficients.reshape(len(coefficients), -1)
+    reach = min(half, len(flat) - 1)
+    start = 2.0 * flat[0] - flat[reach:0:-1]
+    end = 2.0 * flat[-1] - flat[-2 : -reach - 2 : -1]
+    # a clip shorter than the kernel: what lies beyond its reflection is taken as constant
+    continued = np.pad(np.concatenate([start, flat, end]), ((half - reach,) * 2, (0, 0)), mode="edge")
+    # in FFT a large constant leaves its rounding in the small result
+    continued -= flat.mean(axis=0)
+    filtered = fftconvolve(continued, kernel[:, None], mode="valid", axes=0)
+    return np.asarray(filtered, np.float64).reshape(coefficients.shape)
+
+
 @dataclass(frozen=True, slots=True)
 class ColourAcceleration:
     """Accelerating colour changes of the whole picture, at one ``level`` of its Gaussian pyramid.
@@ -68,19 +83,8 @@ class ColourAcceleration:
         return acceleration_kernel(self.frequency, rate)
 
     def filter_clip(self, coefficients: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
-        """Convolve along time, (T, ...). The ends are continued by reflection in their point, which keeps a ramp."""
-        kernel = self.temporal_kernel(rate)
-        half = kernel.size // 2
-        flat = coefficients.reshape(len(coefficients), -1)
-        reach = min(half, len(flat) - 1)
-        start = 2.0 * flat[0] - flat[reach:0:-1]
-        end = 2.0 * flat[-1] - flat[-2 : -reach - 2 : -1]
-        # a clip shorter than the kernel: what lies beyond its reflection is taken as constant
-        continued = np.pad(np.concatenate([start, flat, end]), ((half - reach,) * 2, (0, 0)), mode="edge")
-        # in FFT a large constant leaves its rounding in the small result
-        continued -= flat.mean(axis=0)
-        filtered = fftconvolve(continued, kernel[:, None], mode="valid", axes=0)
-        return np.asarray(filtered, np.float64).reshape(coefficients.shape)
+        """See `accelerate`."""
+        return accelerate(coefficients, self.temporal_kernel(rate))
 
     def synthesise(self, image: NDArray[np.uint8], filtered: Floats, gain: float) -> NDArray[np.uint8]:
         """Add the filtered level, ``gain - 1`` times and upsampled, to the frame."""

@@ -8,6 +8,7 @@ from deepmag.models.baselines.acceleration import ColourAcceleration
 from deepmag.models.baselines.eulerian import ColourEulerian
 from deepmag.models.baselines.laplacian import MotionEulerian
 from deepmag.models.baselines.phase import PhaseEulerian
+from deepmag.models.baselines.phase_acceleration import PhaseAcceleration
 from deepmag.models.baselines.riesz import RieszEulerian
 
 if TYPE_CHECKING:
@@ -15,5 +16,12 @@ if TYPE_CHECKING:
 
 METHODS: dict[str, LinearMethod] = {
     method.name: method
-    for method in (ColourEulerian(), MotionEulerian(), ColourAcceleration(), PhaseEulerian(), RieszEulerian())
+    for method in (
+        ColourEulerian(),
+        MotionEulerian(),
+        ColourAcceleration(),
+        PhaseEulerian(),
+        RieszEulerian(),
+        PhaseAcceleration(),
+    )
 }
