@@ -27,8 +27,7 @@ BREATH_BAND: Band = (0.1, 0.8)  # Hz: 6 to 48 breaths a minute; the network tell
 WINDOW = 20.0  # s
 SETTLE = 1.0  # s over which the direction takes up a new estimate
 SPREAD = 2.5  # grid cells, over which it is asked whether the network looks here, and whether the breath explains it
-# Of the RMS over the picture: the network's attention from which a place counts as breathing, half and half.
-EVEN = 1.2
+EVEN = 0.65  # of the RMS over the picture: attention from which a place is magnified in full
 # Share of a part's motion in the band that the breath explains, from which it is magnified a little, and in full.
 EXPLAINED = (0.3, 0.6)
 ROUNDS = 2  # of measuring the breath along the direction, and the direction by that breath
@@ -140,11 +139,11 @@ class BreathWindow:
         return float(_causal(self._length, min(age, self._length // 2))[-len(self._source) :] @ self._source)
 
     def _looks(self, reference: NDArray[np.float32], power: float, first: int) -> Floats:
-        """Where the network looks, (GRID, GRID) in [0, 1): what moves its output as a breath."""
+        """Where the network looks, (GRID, GRID) in [0, 1]: what moves its output as a breath."""
         attention = (reference @ self._attention[first:]).reshape(GRID, GRID) / np.float32(power + 1e-12)
         attention = np.maximum(_blur(attention), 0.0)
         level = EVEN**2 * float(np.mean(attention**2)) + 1e-20
-        return np.asarray(attention**2 / (attention**2 + np.float32(level)), np.float32)
+        return np.asarray(np.clip(attention**2 / np.float32(level), 0.0, 1.0), np.float32)
 
 
 def _blur(picture: Floats) -> Floats:

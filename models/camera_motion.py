@@ -58,8 +58,9 @@ def without_camera(difference: PhaseDifference, motion: Motion) -> PhaseDifferen
 
 
 def wrapped(phase: Floats) -> Floats:
-    """Into [-pi, pi)."""
-    return np.asarray(np.mod(phase + np.float32(np.pi), np.float32(2 * np.pi)) - np.float32(np.pi))
+    """Into [-pi, pi]."""
+    turn = np.float32(2 * np.pi)
+    return np.asarray(phase - turn * np.rint(phase / turn))
 
 
 def _phase_of(motion: Floats, slope: Floats) -> Floats:

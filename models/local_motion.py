@@ -17,7 +17,7 @@ from deepmag.models.respiration import REACH
 
 GRID = 62  # px, side on which motion is kept: half of the bands'
 NEIGHBOURHOOD = 2.5  # cells of the bands, standard deviation
-RIDGE = 0.05  # added to the stiffness: where there is no pattern there is no motion to be seen
+RIDGE = 0.02  # added to the stiffness: where there is no pattern there is no motion to be seen
 
 
 @dataclass(frozen=True)

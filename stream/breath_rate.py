@@ -20,14 +20,18 @@ if TYPE_CHECKING:
     from deepmag.models.breath import Breath
 
 RATES = (4.0, 40.0)  # breaths a minute that are shown
-FIRST = 8.0  # s before the first look
+FIRST = 7.0  # s before the first look
 CYCLES = 2.0  # breaths that have to be in the window
 STALE = 1.0  # s without a frame after which no rate is shown
-SHOW, KEEP = 0.45, 0.35  # quality from which a rate may appear, and below which it is withdrawn
+SHOW, KEEP = 0.6, 0.4  # quality from which a rate may appear, and below which it is withdrawn
 HOLD = 1.5  # s that the quality has to last before a rate appears
 STEADY = 3.0  # breaths a minute that the rate may move in a second while it is to be trusted
-EXPLAINED = (0.3, 0.7)  # share of the region's motion that goes with the breath: no quality, full quality
-REGULAR = (0.35, 0.75)  # how like itself the wave is one breath later: no quality, full quality
+CLEAN = (0.7, 0.85)  # share of the region's motion, less the noise, that is breath: no quality, full quality
+# Of the highest peak of the autocorrelation: the first that is so high is the period. Breaths are deep and shallow by
+# turns often enough for two of them to be more alike than one and the next.
+ALIKE = 0.75
+NOISE = 0.015  # cells, RMS: motion that a camera's noise may feign in a still picture
+REGULAR = (0.45, 0.8)  # how like itself the wave is one breath later: no quality, full quality
 FAINT = 0.003  # cells, RMS: less motion than this is noise whatever it looks like
 VIOLENT = 1.0  # cells, RMS: more is no breath
 CAMERA = 0.7  # correlation with the camera's own motion from which the camera is what breathes
@@ -36,10 +40,10 @@ SMOOTHING = 0.3  # share of a new look in the rate shown
 
 @dataclass(frozen=True, slots=True)
 class BreathEvidence:
-    """What a look found. rate: per minute. explained, regular: in [0, 1]. size: cells. camera: correlation with it."""
+    """What a look found. rate: per minute. clean, regular: in [0, 1]. size: cells. camera: correlation with it."""
 
     rate: float
-    explained: float
+    clean: float
     regular: float
     size: float
     camera: float
@@ -50,7 +54,7 @@ class BreathEvidence:
         """In [0, 1]; 0 where there is an objection."""
         if self.objection:
             return 0.0
-        return _ramp(self.explained, EXPLAINED) * _ramp(self.regular, REGULAR)
+        return _ramp(self.clean, CLEAN) * _ramp(self.regular, REGULAR)
 
 
 NOTHING = BreathEvidence(0.0, 0.0, 0.0, 0.0, 0.0, "measuring")
@@ -120,6 +124,8 @@ def weigh(breath: Breath, camera: NDArray[np.float64]) -> BreathEvidence:
         # a camera that moves less than the chest cannot be what moves it
         swings = [_best_correlation(axis, wave) for axis in flat.T if axis.std() > breath.size]
         swing = max(swings, default=0.0)
+    other = breath.size**2 * (1.0 / max(breath.explained, 1e-3) - 1.0)
+    clean = breath.size**2 / max(breath.size**2 + max(other - NOISE**2, 0.0), 1e-12)
     objection = ""
     if breath.size < FAINT:
         objection = "breathing too faint"
@@ -127,11 +133,13 @@ def weigh(breath: Breath, camera: NDArray[np.float64]) -> BreathEvidence:
         objection = "too much motion"
     elif swing > CAMERA:
         objection = "the camera moves"
+    elif clean < CLEAN[0]:
+        objection = "other movement"
     elif rate * len(wave) / ASCENT_RATE / 60 < CYCLES:
         objection = "measuring"
     elif not RATES[0] <= rate <= RATES[1]:
         objection = "no breathing rate"
-    return BreathEvidence(rate, breath.explained, regular, breath.size, swing, objection)
+    return BreathEvidence(rate, clean, regular, breath.size, swing, objection)
 
 
 def _period(wave: NDArray[np.float64]) -> tuple[float, float]:
@@ -154,7 +162,7 @@ def _period(wave: NDArray[np.float64]) -> tuple[float, float]:
     if highest <= 0:
         return 0.0, 0.0
     # the first of those that are nearly the highest: two breaths later it is like itself, too
-    a = next(a for a in peaks if auto[a] >= 0.85 * highest)
+    a = next(a for a in peaks if auto[a] >= ALIKE * highest)
     left, middle, right = auto[a - 1 : a + 2]
     bend = left - 2 * middle + right
     exact = a + (0.5 * (left - right) / bend if bend < 0 else 0.0)
