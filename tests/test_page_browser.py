@@ -325,6 +325,23 @@ def test_a_phone_sees_everything_without_scrolling_sideways(browser: Browser, se
             assert tab.get_by_role("button", name=name).is_visible()
 
 
+@pytest.mark.parametrize("width", [390, 1024])
+def test_two_signals_and_a_long_name_do_not_widen_the_page(browser: Browser, width: int) -> None:
+    control = FakeControl("both")
+    control.state = replace(control.state, source="/a/long/way/down/" * 8 + "clip.mp4", lag=2.0)
+    server = PageRenderer(control, port=0)
+    server.open()
+    view = {"viewport": {"width": width, "height": 640}}
+    with Camera(server, breath=CALM), opened(browser, server.url, **view) as tab:
+        wait_text(tab, "#breaths", "15")
+        wait_text(tab, "#lag-figure", "2000 ms")
+        assert tab.evaluate("document.documentElement.scrollWidth") == width
+        if width > 860:  # all of it on one screen
+            assert tab.evaluate("document.documentElement.scrollHeight") == 640
+            assert tab.get_by_role("button", name="Record").is_visible()
+    server.close()
+
+
 def test_the_picture_stays_close_behind_the_camera(browser: Browser, server: PageRenderer) -> None:
     with Camera(server) as camera, opened(browser, server.url) as tab:
         for beyond in (30, 60, 90):  # a backlog would grow from one to the next

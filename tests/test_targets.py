@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from functools import lru_cache
 
 import cv2
@@ -14,9 +15,11 @@ from live_run import as_frames, shipped
 from deepmag.export.respiration import open_respiration_ascender
 from deepmag.models.weights import RESPIRATION
 from deepmag.stream.both import BothMagnifier, combine
+from deepmag.stream.capture.demo import DemoSource
 from deepmag.stream.frames import Frame, MagnifiedFrame
 from deepmag.stream.magnifier import PulseMagnifier
 from deepmag.stream.methods import open_magnifier
+from deepmag.stream.pipeline import Pipeline
 from deepmag.stream.respiration import RespirationMagnifier
 from deepmag.stream.settings import DEFAULT_LAG, LiveSettings, Settings, Target
 
@@ -60,6 +63,10 @@ def magnified(target: Target, roi: tuple[int, int, int, int] | None = None) -> l
     for frame in sleeper():
         done += magnifier.push(frame, settings)
     return done + magnifier.flush()
+
+
+def pipeline_of(source: DemoSource, settings: Settings) -> Pipeline:
+    return Pipeline(source, None, None, settings, respiration=open_respiration_ascender(RESPIRATION, "cpu"))
 
 
 @pytest.mark.parametrize(
@@ -165,3 +172,22 @@ def test_a_box_that_reaches_out_of_the_picture_is_cut_alike_for_both() -> None:
     done = magnified("both", outside)
     assert [item.frame.seq for item in done] == [frame.seq for frame in sleeper()]
     assert {item.roi for item in done} == {(100, 60, SIZE[0] - 100, SIZE[1] - 60)}
+
+
+def test_before_its_first_picture_a_run_connects_and_says_why_it_takes_so_long() -> None:
+    pipeline = pipeline_of(DemoSource(size=(160, 120)), Settings(target="respiration", lag=2.0, roi="full"))
+    pipeline.start()
+    while pipeline.capture.state(time.monotonic())[0] != "live":
+        assert not pipeline.wait(0.02)
+    status = pipeline.status()
+    pipeline.stop()
+    assert (status.state, status.detail) == ("connecting", "the lag of 2 s must pass first")
+
+
+def test_a_recording_of_respiration_is_told_the_frames_rate_not_the_ticks() -> None:
+    camera = DemoSource(size=(160, 120))
+    camera.nominal_rate = None  # type: ignore[assignment]  # as a camera, which does not say
+    pipeline = pipeline_of(camera, Settings(target="respiration"))
+    assert pipeline.magnifier.rate == 5.0
+    assert pipeline.rate == 30.0
+    pipeline.stop()
