@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from deepmag.stream.status import Status
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-BUCKETS = (0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0, 2.0, 2.1, 2.2, 2.5, 4.0)  # s
+BUCKETS = (0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0, 2.0, 2.1, 2.5, 4.0)  # s
 RATES: dict[SignalName, tuple[str, str]] = {
     "pulse": ("deepmag_pulse_rate_bpm", "Pulse rate"),
     "respiration": ("deepmag_respiration_rate_per_minute", "Breaths per minute"),
