@@ -94,10 +94,7 @@ class SteerablePyramid:
         half = torch.fft.rfft2(picture)
         spectrum = _whole(half, self.size[1])
         levels = range(self.levels) if only is None else only
-        bands = tuple(
-            torch.fft.ifft2(self._cuts[level].take(spectrum)[..., None, :, :] * self._cuts[level].filters)
-            for level in levels
-        )
+        bands = tuple(self._cuts[level].bands(spectrum) for level in levels)
         if only is not None:
             return Coefficients(None, bands, None)
         high = torch.fft.irfft2(half * self._high, s=self.size)
@@ -114,7 +111,7 @@ class SteerablePyramid:
         if coefficients.low is not None:
             self._rest.put(total, torch.fft.fft2(coefficients.low) * self._rest.filters)
         for cut, band in zip(self._cuts, coefficients.bands, strict=True):
-            cut.put(total, (torch.fft.fft2(band) * cut.filters).sum(-3))
+            cut.put(total, cut.spectrum(band))
         picture: torch.Tensor = torch.fft.ifft2(total).real
         if coefficients.high is not None:
             picture = picture + torch.fft.irfft2(torch.fft.rfft2(coefficients.high) * self._high, s=self.size)
@@ -136,16 +133,36 @@ class _Cut:
 
     def of(self, picture: torch.Tensor) -> torch.Tensor:
         """The cut's part of (height, width)."""
+        if self.shape == picture.shape[-2:]:
+            return picture
         rows, columns = (index.to(picture.device) for index in self._from)
         return picture.index_select(-2, rows).index_select(-1, columns)
 
     def take(self, spectrum: torch.Tensor) -> torch.Tensor:
         """The cut's part of a spectrum, scaled so that amplitudes stay in the picture's units."""
-        part: torch.Tensor = self.of(spectrum) * self._scale
-        return part
+        part = self.of(spectrum)
+        return part if self._scale == 1.0 else part * self._scale
+
+    def bands(self, spectrum: torch.Tensor) -> torch.Tensor:
+        """The pictures of all filters, (..., n, h, w), one after the other: the memory for all at once costs more."""
+        part = self.take(spectrum)
+        bands = part.new_empty((*part.shape[:-2], len(self.filters), *self.shape))
+        for index, answer in enumerate(self.filters):
+            bands[..., index, :, :] = torch.fft.ifft2(part * answer)
+        return bands
+
+    def spectrum(self, bands: torch.Tensor) -> torch.Tensor:
+        """What pictures of all filters, (..., n, h, w), are in the cut when put together; the adjoint of `bands`."""
+        total = bands.new_zeros((*bands.shape[:-3], *self.shape))
+        for index, answer in enumerate(self.filters):
+            total += torch.fft.fft2(bands[..., index, :, :]).mul_(answer)
+        return total
 
     def put(self, spectrum: torch.Tensor, part: torch.Tensor) -> None:
         """Add a part to the spectrum it was cut from, in place."""
+        if self.shape == spectrum.shape[-2:]:
+            spectrum += part
+            return
         rows, columns = self._from
         spectrum[..., rows[:, None], columns] += part / self._scale
 

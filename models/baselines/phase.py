@@ -24,12 +24,10 @@ from deepmag.models.reconstruction import add_difference
 from deepmag.models.temporal import Band, zero_phase
 
 MOTION_BAND: Band = (0.16, 0.8)  # Hz: a breath, from an adult's at rest to an infant's
-SIDE = (
-    320  # px, the longest side that the finest bands may have: it bounds memory and time at any picture size
-)
-# Cells of a band each way that turn together: about one wavelength, and of the finest level two, since motion does not
-# vary faster there; it halves the live window.
-FINEST_POOL, POOL = 8, 4
+SIDE = 480  # px, the longest side of the finest bands: it bounds memory and time at any picture size
+# Cells of a band each way that turn together, one or two of its wavelengths, and of the finest level four, since motion
+# does not vary faster there. With pools of 4 and 8, textures move 1 % further and the live window is thrice as large.
+FINEST_POOL, POOL = 16, 6
 # Grey levels: a pattern of this amplitude is moved half as far as it should be, and what is weaker is left alone.
 # A camera's noise leaves 0.2 to 1 in a band.
 FAINT = 1.0
@@ -97,18 +95,18 @@ def phase_step(before: torch.Tensor, after: torch.Tensor, size: tuple[int, int])
 
 
 def turn(bands: Bands, angles: Floats) -> Bands:
-    """What turning the bands by pooled angles, (n,) rad in the order of `PhaseEulerian.step`, changes in them."""
+    """Make of bands what turning them by pooled angles changes in them. angles: (n,) rad, as `PhaseEulerian.step`."""
     real, imaginary = np.cos(angles) - np.float32(1.0), np.sin(angles)
-    changed, start = [], 0
+    start = 0
     for band, (height, width) in zip(bands, pools(bands), strict=True):
-        factor = np.empty((*band.shape, 2), np.float32)
-        for plane in factor:
+        factor = np.empty((*band.shape[-2:], 2), np.float32)
+        for plane in band:
             stop = start + height * width
             pooled = np.stack([part[start:stop].reshape(height, width) for part in (real, imaginary)], -1)
-            cv2.resize(pooled, plane.shape[1::-1], dst=plane, interpolation=cv2.INTER_LINEAR)
+            cv2.resize(pooled, factor.shape[1::-1], dst=factor, interpolation=cv2.INTER_LINEAR)
+            plane.mul_(torch.view_as_complex(torch.from_numpy(factor)))
             start = stop
-        changed.append(band * torch.view_as_complex(torch.from_numpy(factor)))
-    return tuple(changed)
+    return bands
 
 
 def pools(bands: Bands) -> list[tuple[int, int]]:

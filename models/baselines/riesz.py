@@ -24,7 +24,7 @@ from deepmag.models.baselines.gaussian import Floats, add_upsampled, expand, pad
 from deepmag.models.baselines.phase import MOTION_BAND
 from deepmag.models.temporal import Band, zero_phase
 
-SIDE = 640  # px, the longest side that the finest level may have
+SIDE = 1024  # px, the longest side that the finest level may have
 SMALLEST = 8  # px, side of the smallest picture that the pyramid has below its levels
 # Cells of a level each way that move together: about two of its wavelengths, and of the finest level four, since motion
 # does not vary faster there; it makes the live window a third.
