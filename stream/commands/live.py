@@ -90,7 +90,7 @@ def live(
         Target,
         typer.Option(
             help="What is magnified and measured. pulse: the colour of the skin. respiration: the movement of the "
-            "chest, of a sleeping baby as of somebody at a desk. both: the two in one picture."
+            "chest, asleep or at a desk. both: the two in one picture."
         ),
     ] = "pulse",
     mode: Annotated[
@@ -102,8 +102,9 @@ def live(
     method: Annotated[
         Method,
         typer.Option(
-            help="deepmag: the network, which follows the pulse. Linear baselines, which magnify all that changes in "
-            "the band: evm and evm-motion (Eulerian), vam (acceleration). --mode and --target are for deepmag only."
+            help="deepmag: the networks, which follow what --target names. Others, to compare, magnify all that "
+            "changes in a band: evm and vam colour; evm-motion, phase, riesz and phase-vam motion. --mode and "
+            "--target are for deepmag only."
         ),
     ] = "deepmag",
     lag: Annotated[
