@@ -18,6 +18,12 @@ GAIN_RANGE = (1.0, 100.0)  # times
 LAG_RANGE = (0.0, 2.0)  # s
 # s. A breath lasts ten times as long as a heartbeat: what it is at a frame shows only in what follows.
 DEFAULT_LAG: dict[Target, float] = {"pulse": 0.25, "respiration": 2.0, "both": 2.0}
+METHODS_FOR_BREATH: tuple[Method, ...] = ("phase", "riesz", "phase-vam")  # by the band that they filter
+
+
+def default_lag(method: Method, target: Target) -> float:
+    """The lag, s, where nobody asked for another: what a method magnifies says how slow it is."""
+    return DEFAULT_LAG["respiration" if method in METHODS_FOR_BREATH else target]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from deepmag.models.baselines.phase import PhaseEulerian
 from deepmag.models.baselines.phase_acceleration import PhaseAcceleration
 from deepmag.models.baselines.riesz import RieszEulerian
 from deepmag.models.temporal import PULSE_BAND
-from deepmag.stream.settings import Settings
+from deepmag.stream.settings import Settings, default_lag
 
 BAND_PASSES = (PhaseEulerian(band=PULSE_BAND), RieszEulerian(band=PULSE_BAND))
 METHODS_OF_MOTION = (*BAND_PASSES, PhaseAcceleration(band=PULSE_BAND))
@@ -203,3 +203,5 @@ def test_by_name_a_method_looks_for_breath(method):
     low, high = METHODS[method.name].band
     assert low == 0.16
     assert high >= 0.5
+    assert default_lag(method.name, "pulse") == default_lag("deepmag", "respiration")
+    assert default_lag("evm", "pulse") == default_lag("deepmag", "pulse")

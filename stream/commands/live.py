@@ -15,7 +15,7 @@ import typer
 
 from deepmag.stream.cli import fail, set_up_logging
 from deepmag.stream.frames import UNITS
-from deepmag.stream.settings import DEFAULT_LAG, Method, Region, Settings, Target
+from deepmag.stream.settings import DEFAULT_LAG, Method, Region, Settings, Target, default_lag
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -180,7 +180,7 @@ def live(
         settings = Settings(
             gain=gain,
             mode=mode,
-            lag=DEFAULT_LAG[target] if lag is None else lag,
+            lag=default_lag(method, target) if lag is None else lag,
             roi=parse_region(roi),
             method=method,
             target=target,

@@ -31,8 +31,8 @@ def magnify(
     method: Annotated[
         Method,
         typer.Option(
-            help="deepmag: the network, which follows the pulse. Linear baselines, which magnify all that changes in "
-            "the band: evm and evm-motion (Eulerian), vam (acceleration). --mode matters for deepmag only."
+            help="deepmag: the network, which follows the pulse. Others, to compare, magnify all that changes in a "
+            "band: evm and vam colour; evm-motion, phase, riesz and phase-vam motion. --mode matters for deepmag only."
         ),
     ] = "deepmag",
     roi: Annotated[
