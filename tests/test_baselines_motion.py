@@ -132,6 +132,15 @@ def test_the_noise_of_a_flat_wall_is_not_magnified(method):
 
 
 @each
+def test_stripes_too_fine_to_move_are_left_alone(method):
+    stripes = np.tile(40.0 * (-1.0) ** np.arange(SIZE[1]), (SIZE[0], 1))
+    images = moving(np.zeros(SIZE), np.zeros(60), noise=1.0)
+    images = [(image + stripes[..., None]).astype(np.uint8) for image in images]
+    shown = list(magnify_linear(method, images, RATE, 20.0))
+    assert np.abs(np.stack(shown).astype(int) - np.stack(images)).max() < 10
+
+
+@each
 def test_light_that_pulses_moves_nothing(method):
     picture = texture(8, 32)
     images = [

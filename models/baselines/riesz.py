@@ -31,6 +31,9 @@ SMALLEST = 8  # px, side of the smallest picture that the pyramid has below its 
 FINEST_POOL, POOL = 16, 8
 # Grey levels: a pattern of this amplitude is moved half as far as it should be, and what is weaker is left alone.
 FAINT = 1.0
+LEAST_GAIN = (
+    0.01  # of s^2: a pattern of two cells has no Riesz transform here, and no motion that could be known
+)
 STIFF = 0.01  # of T's trace, added to its diagonal: a lone edge says nothing of a motion along it
 # Levels of an octave and more, whose components turn by their mean, STIFF, and a pyramid that aliases a little:
 # gratings lose 4 % of what is added and textures 10. The mean is given back.
@@ -177,7 +180,8 @@ def tensor_of(level: Level, size: tuple[int, int]) -> Tensor:
     xy = _pooled(cv2.multiply(level.down, level.right), size)
     trace = yy + xx
     # Over less than a few wavelengths I^2 and R^2 depend on the phase; their sum does not, where s is that of more.
-    gain = np.asarray(_blur(trace) / np.maximum(_blur(power), np.float32(1e-9)), np.float32)
+    gain = _blur(trace) / np.maximum(_blur(power), np.float32(1e-9))
+    gain = np.asarray(np.maximum(gain, np.float32(LEAST_GAIN)), np.float32)
     share = 1.0 / np.maximum(trace, np.float32(1e-9))
     return Tensor(gain * power + trace, yy * share, xy * share, xx * share, gain)
 
