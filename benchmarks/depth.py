@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -52,16 +53,36 @@ def main():
     parser.add_argument("--batch", type=int, default=4, help="sequences a step")
     parser.add_argument("--fresh", type=int, default=2, help="of them newly made")
     parser.add_argument("--store", type=int, default=1500, help="sequences kept to be seen again")
+    parser.add_argument("--rate", type=float, default=1e-3, help="learning rate at its peak")
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=1e9, help="after which it ends early")
     parser.add_argument("--workers", type=int, default=0, help="processes that make the sequences")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--assets", type=Path, help="folder of pictures for some backgrounds")
     parser.add_argument("--out", type=Path, default=Path("runs/depth"), help="folder for the weights")
+    parser.add_argument("--only", nargs="+", choices=PANEL, default=list(PANEL), help="of the panel")
+    parser.add_argument("--start", type=Path, help="weights that the shipped widths start from")
     args = parser.parse_args()
-    recipe = Recipe(args.steps, args.batch, args.fresh, args.store, assets=args.assets, workers=args.workers)
+    panel = {name: PANEL[name] for name in args.only}
+    recipe = Recipe(
+        args.steps,
+        args.batch,
+        args.fresh,
+        args.store,
+        args.rate,
+        args.seed,
+        assets=args.assets,
+        workers=args.workers,
+    )
     pupils = [
-        Pupil(args.out / name, "respiration", partial(RespirationNet, widths), recipe, args.device)
-        for name, widths in PANEL.items()
+        Pupil(
+            args.out / name,
+            "respiration",
+            partial(RespirationNet, widths),
+            replace(recipe, start=args.start if widths == RespirationNet.WIDTHS else None),
+            args.device,
+        )
+        for name, widths in panel.items()
     ]
     began = time.monotonic()
     last = [float("nan")] * len(pupils)
@@ -83,7 +104,7 @@ def main():
     torch.set_num_threads(1)
     shipped = milliseconds(RespirationNet.WIDTHS)
     print(f"{'network':16} {'parameters':>10} {'time':>6} {'held-out r':>10}")
-    for pupil, (name, widths), r in zip(pupils, PANEL.items(), last, strict=True):
+    for pupil, (name, widths), r in zip(pupils, panel.items(), last, strict=True):
         count = sum(parameter.numel() for parameter in pupil.net.parameters())
         print(f"{name:16} {count:10,} {milliseconds(widths) / shipped:6.2f} {r:10.3f}")
 
