@@ -76,7 +76,7 @@ class RieszEulerian:
 
     Patterns move ``gain`` times as far, within 10 %, where their wavelength is from 4 cells of the finest level to a
     seventh of the picture's shorter side and what is added is below a quarter of it, of a texture's shortest an eighth;
-    it is held at half. What is coarser than a quarter of that side stays where it is. Between two frames a pattern may
+    it is held at half. What is much coarser stays where it is. Between two frames a pattern may
     move by an eighth of its wavelength. side: px, the longest side of the finest level.
     """
 
@@ -180,8 +180,8 @@ def tensor_of(level: Level, size: tuple[int, int]) -> Tensor:
     xy = _pooled(cv2.multiply(level.down, level.right), size)
     trace = yy + xx
     # Over less than a few wavelengths I^2 and R^2 depend on the phase; their sum does not, where s is that of more.
-    gain = _blur(trace) / np.maximum(_blur(power), np.float32(1e-9))
-    gain = np.asarray(np.maximum(gain, np.float32(LEAST_GAIN)), np.float32)
+    ratio = _blur(trace) / np.maximum(_blur(power), np.float32(1e-9))
+    gain = np.asarray(np.maximum(ratio, np.float32(LEAST_GAIN)), np.float32)
     share = 1.0 / np.maximum(trace, np.float32(1e-9))
     return Tensor(gain * power + trace, yy * share, xy * share, xx * share, gain)
 
