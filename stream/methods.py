@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deepmag.export.runtime import Ascender
+    from deepmag.stream.breath_ticks import GradientAscender
     from deepmag.stream.magnifier import Magnifier
-    from deepmag.stream.respiration import GradientAscender
     from deepmag.stream.settings import Method, Target
 
 

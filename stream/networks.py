@@ -12,7 +12,7 @@ from deepmag.models.weights import PULSE, RESPIRATION
 
 if TYPE_CHECKING:
     from deepmag.export.runtime import Ascender, Device, Runtime
-    from deepmag.stream.respiration import GradientAscender
+    from deepmag.stream.breath_ticks import GradientAscender
     from deepmag.stream.settings import Settings
 
 

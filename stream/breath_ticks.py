@@ -1,0 +1,188 @@
+"""What a fifth of a second tells of the breath: the part of respiration that the live path and the offline one share.
+
+A frame that ends a tick is compared with the one that ended the tick before (phase differences without the camera's
+own motion), the network says how the chest moved, and `BreathWindow` what in the picture moves with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from deepmag.models.breath import Breath, BreathWindow
+from deepmag.models.camera_motion import camera_motion, without_camera
+from deepmag.models.displacement import displace_frame
+from deepmag.models.local_motion import local_motion, on_grid
+from deepmag.models.phase import SIDE, PhaseRepresentation, phase_difference, reduce_luma
+from deepmag.models.pyramid import ORIENTATIONS
+from deepmag.models.respiration import ASCENT_RATE, REACH, TARGET_SCALE
+from deepmag.stream.breath_rate import BreathRate
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from deepmag.models.phase import Bands, Floats, PhaseDifference
+    from deepmag.stream.frames import Reading
+    from deepmag.stream.roi import IntBox
+    from deepmag.stream.settings import Region
+
+TICK = 1.0 / ASCENT_RATE  # s
+EARLY = 0.4  # of a frame's period by which a tick may end before its time
+DARK = 2.0  # grey levels, as in Eq. 14
+SCENE_CUT = 0.2  # mean relative change between two ticks beyond which they show different scenes
+LEARNING = 10.0  # s over which the network's gradient is averaged
+MOST = 12.0  # cells: a larger displacement is no breath but a mistake
+
+
+class GradientAscender(Protocol):
+    """The network of respiration and its gradient; see ``export.respiration.RespirationAscender``."""
+
+    @property
+    def description(self) -> str:
+        """What runs."""
+        ...
+
+    def gradient(
+        self, x: NDArray[np.float32], weight: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """x: (B, 4, SIDE, SIDE) rad. weight: like x. Returns y (B,) and dy/dX like x."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A frame that ended a tick: what the next is compared with."""
+
+    pts: float
+    luma: Floats
+    bands: Bands
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The breath at a time. motion: (2, GRID, GRID) cells. wave: how far the region moves, cells."""
+
+    pts: float
+    motion: Floats
+    wave: float
+
+
+class BreathTicks:
+    """Takes the frames that end a tick, and tells where the breath had the picture at ticks before."""
+
+    def __init__(self, ascender: GradientAscender) -> None:
+        self._ascender = ascender
+        self._representation = PhaseRepresentation()
+        self._window = BreathWindow()
+        self._rate = BreathRate()
+        self._look: _Look | None = None
+        self._breath: Breath | None = None
+        self._gradient = np.zeros((ORIENTATIONS, SIDE, SIDE), np.float32)
+        self._gradient_age = 0
+
+    @property
+    def breath(self) -> Breath | None:
+        """What is known of the breath."""
+        return self._breath
+
+    def reset(self) -> None:
+        """Forget everything: what follows has nothing to do with what came before."""
+        self._look = self._breath = None
+        self._window.reset()
+        self._rate.reset()
+        self._gradient[:] = 0.0
+        self._gradient_age = 0
+
+    def due(self, pts: float, period: float) -> bool:
+        """Whether a frame at pts, s, ends a tick. period: s between frames."""
+        return self._look is None or pts - self._look.pts >= TICK - EARLY * min(period, TICK)
+
+    def take(self, pts: float, picture: NDArray[np.uint8]) -> bool:
+        """Compare a picture (H, W, 3) with the one that ended the tick before, if there is one.
+
+        Returns False, and takes nothing, where it shows another scene: then ``reset``, and it is the first.
+        """
+        luma = reduce_luma(picture)
+        before = self._look
+        if before is not None and _relative_change(before.luma, luma) > SCENE_CUT:
+            return False
+        self._look = look = _Look(pts, luma, self._representation.bands_of(luma))
+        if before is None:
+            return True
+        ticks = max(1, round((look.pts - before.pts) * ASCENT_RATE))
+        difference = phase_difference(before.bands, look.bands)
+        motion = camera_motion(before.luma, luma, difference)
+        self._learn(without_camera(difference, motion), ticks)
+        self._rate.update(look.pts, self._breath, motion, ticks)
+        return True
+
+    def moved(self, age: int) -> Moved | None:
+        """Where the breath had the picture ``age`` ticks ago, as far as is known; None where nothing is."""
+        if self._breath is None or self._look is None:
+            return None
+        amplitude = self._window.amplitude(age)
+        return Moved(
+            self._look.pts - age * TICK, self._breath.pattern * amplitude, amplitude * self._breath.unit
+        )
+
+    def reading(self, pts: float) -> Reading:
+        """Tell the rate as of pts, s."""
+        return self._rate.reading(pts)
+
+    def _learn(self, difference: PhaseDifference, ticks: int) -> None:
+        x = np.clip(difference.x, -REACH, REACH)[None]
+        weight = difference.weight[None]
+        up, gradient = self._ascender.gradient(x, weight)
+        down, opposite = self._ascender.gradient(-x, weight)
+        # a breath out is a breath in, negated: the rest of the output is noise, as for the pulse
+        y = 0.5 * float(up[0] - down[0]) * TARGET_SCALE
+        self._gradient_age += ticks
+        share = max(1.0 / self._gradient_age, 1.0 / (LEARNING * ASCENT_RATE))
+        self._gradient += np.float32(share) * (
+            np.float32(0.5 * TARGET_SCALE) * (gradient[0] + opposite[0]) - self._gradient
+        )
+        attention = on_grid((self._gradient * x[0]).sum(0))
+        self._window.push(local_motion(difference), attention, y, ticks)
+        self._breath = self._window.estimate()
+
+
+def between(first: Moved, then: Moved, pts: float) -> Moved:
+    """The breath at a time between two ticks."""
+    share = np.float32((pts - first.pts) / (then.pts - first.pts))
+    return Moved(
+        pts,
+        first.motion + share * (then.motion - first.motion),
+        first.wave + float(share) * (then.wave - first.wave),
+    )
+
+
+def breath_box(region: Region, shape: tuple[int, ...]) -> IntBox:
+    """The part of the picture that is looked at. Raises ValueError where an explicit one lies outside."""
+    height, width = shape[:2]
+    if not isinstance(region, tuple):
+        return (0, 0, width, height)
+    x, y, w, h = region
+    if x + w > width or y + h > height:
+        raise ValueError(f"the region {x},{y},{w},{h} is not inside the picture of {width}x{height}")
+    return region
+
+
+def displace_box(
+    image: NDArray[np.uint8], box: IntBox, motion: NDArray[np.float32], gain: float
+) -> NDArray[np.uint8]:
+    """Move a picture's box ``gain`` times as far as the breath did. Returns the picture itself where nothing moves."""
+    x, y, w, h = box
+    if w <= 0:
+        return image
+    motion = np.clip(motion * np.float32(gain - 1.0), -MOST, MOST)
+    if (w, h) == image.shape[1::-1]:
+        return displace_frame(image, motion)
+    out = image.copy()
+    out[y : y + h, x : x + w] = displace_frame(np.ascontiguousarray(image[y : y + h, x : x + w]), motion)
+    return out
+
+
+def _relative_change(before: Floats, after: Floats) -> float:
+    return float(np.mean(np.abs(after - before) / (after + before + DARK)))
