@@ -5,6 +5,9 @@ They run here in the pulse's band, where a window is full after six seconds; the
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from swinging import CENTRE, RATE, as_frames, linear_magnifier, phasor, run_live
@@ -214,3 +217,8 @@ def test_by_name_a_method_looks_for_breath(method):
     assert high >= 0.5
     assert default_lag(method.name, "pulse") == default_lag("deepmag", "respiration")
     assert default_lag("evm", "pulse") == default_lag("deepmag", "pulse")
+
+
+def test_a_method_without_phase_does_not_wait_for_torch():
+    code = "import sys, deepmag.models.baselines.methods; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
