@@ -1,0 +1,235 @@
+"""`BreathWindow` against a synthetic breath: where it is found, how large, in phase, and what is not one."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import pytest
+
+from deepmag.models.breath import EXPLAINED, WINDOW, Breath, BreathWindow
+from deepmag.models.local_motion import GRID, LocalMotion
+from deepmag.models.respiration import ASCENT_RATE
+
+ROWS, COLUMNS = np.mgrid[:GRID, :GRID].astype(np.float32)
+STIFFNESS = np.stack([np.ones((GRID, GRID)), np.zeros((GRID, GRID)), np.ones((GRID, GRID))]).astype(
+    np.float32
+)
+
+
+def spot(row: float, column: float):
+    """A round part of the grid, soft-edged, (GRID, GRID) in [0, 1]."""
+    return np.exp(-0.5 * ((ROWS - row) ** 2 + (COLUMNS - column) ** 2) / 7**2).astype(np.float32)
+
+
+CHEST, HEAD = spot(44, 31), spot(14, 31)
+DEPTH = 0.05  # cells, amplitude of the chest's motion: 0.2 px of a picture of 492
+UP = (-1.0, 0.0)
+
+
+def times(count: int):
+    return np.arange(count + 1) / ASCENT_RATE
+
+
+def sine(bpm: float, count: int):
+    return np.sin(2 * np.pi * bpm / 60 * times(count))
+
+
+class Take:
+    """Pairs of a grid whose chest moves with a breath and whose head moves as it likes, pushed one by one.
+
+    breath: (T + 1,) positions in units of DEPTH. After each pair there was an estimate, and an amplitude for each age.
+    """
+
+    def __init__(
+        self,
+        breath,
+        *,
+        noise: float = 0.003,
+        looks=CHEST,
+        head=None,
+        moves=CHEST,
+        ages=(0, 5, 9),
+        window: BreathWindow | None = None,
+        seed: int = 0,
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        self.breath, self.ages = breath, ages
+        if head is None:  # a motion without rhythm, larger than the breath
+            head = 2 * cv2.GaussianBlur(rng.standard_normal((1, len(breath))), None, 3)[0] * np.sqrt(12)
+        self.window = window or BreathWindow()
+        self.estimates: list[Breath | None] = []
+        self.amplitudes = []  # of the chest's middle down, cells
+        for breathed, turned in zip(np.diff(breath), np.diff(head), strict=True):
+            grain = rng.standard_normal((GRID, GRID, 2)).astype(np.float32)
+            motion = noise * 5 * cv2.GaussianBlur(grain, None, 1.5).transpose(2, 0, 1)
+            for axis in (0, 1):
+                motion[axis] += UP[axis] * DEPTH * breathed * moves
+            motion[1] += DEPTH * turned * HEAD
+            y = DEPTH * (breathed + 0.1 * rng.standard_normal())
+            attention = looks * y + 0.01 * DEPTH * rng.standard_normal((GRID, GRID)).astype(np.float32)
+            self.window.push(LocalMotion(STIFFNESS, motion), attention.astype(np.float32), y)
+            self.estimates.append(self.window.estimate())
+            found = self.estimates[-1]
+            self.amplitudes.append(
+                [self.window.amplitude(age) * (found.pattern[0, 44, 31] if found else 0.0) for age in ages]
+            )
+
+    @property
+    def last(self) -> Breath:
+        found = self.estimates[-1]
+        assert found is not None
+        return found
+
+    def path(self, age: int, seconds: float):
+        """What was said of a time ``age`` ticks before, and the truth of it, both cells down, over the last seconds."""
+        count = round(seconds * ASCENT_RATE)
+        said = np.array(self.amplitudes)[-count:, self.ages.index(age)]
+        end = len(self.breath) - age
+        return said, UP[0] * DEPTH * self.breath[end - count : end]
+
+
+@lru_cache(maxsize=4)
+def take(bpm: float = 15.0) -> Take:
+    return Take(sine(bpm, 120))
+
+
+def test_the_pattern_is_where_the_chest_moves_and_as_it_moves() -> None:
+    found = take().last
+    chest = CHEST > 0.6
+    down, right = found.pattern
+    assert right[chest].std() < 0.15 * np.abs(down[chest]).mean()
+    shape = down[chest] / CHEST[chest]
+    assert shape.std() < 0.15 * abs(shape.mean())
+    assert np.abs(found.pattern[:, CHEST < 0.02]).max() < 0.02 * np.abs(down[chest]).mean()
+
+
+def test_another_part_that_moves_more_but_not_with_the_breath_is_left_alone() -> None:
+    found = take().last
+    assert np.abs(found.pattern[:, HEAD > 0.3]).max() < 0.02 * np.abs(found.pattern[0, CHEST > 0.6]).mean()
+
+
+def test_what_moves_with_the_breath_where_the_network_does_not_look_is_left_alone() -> None:
+    corner = spot(12, 10)
+    found = Take(sine(15, 100), moves=CHEST + corner, head=np.zeros(101)).last
+    assert np.abs(found.pattern[:, corner > 0.3]).max() < 0.02 * np.abs(found.pattern[0, CHEST > 0.6]).mean()
+
+
+def test_a_breath_without_noise_explains_all_of_its_region_and_noise_takes_from_that() -> None:
+    assert take().last.explained > 0.9
+    noisy = Take(sine(15, 120), noise=0.015).last.explained
+    assert 0.3 < noisy < take().last.explained - 0.1
+
+
+@pytest.mark.parametrize("bpm", [8.0, 15.0, 30.0])
+def test_the_size_is_how_far_the_region_moves(bpm) -> None:
+    found = take(bpm).last
+    there = np.hypot(*found.pattern) > 0.1 * np.hypot(*found.pattern).max()
+    truth = DEPTH * np.sqrt(0.5) * np.sqrt((CHEST[there] ** 2).mean())
+    assert found.size == pytest.approx(truth, rel=0.3)
+
+
+@pytest.mark.parametrize("bpm", [8.0, 15.0, 30.0])
+@pytest.mark.parametrize(("age", "r"), [(0, 0.8), (5, 0.93), (9, 0.96)])
+def test_the_amplitude_follows_the_chest_in_phase_and_in_full(bpm, age, r) -> None:
+    said, truth = take(bpm).path(age, 10.0)
+    assert np.corrcoef(said, truth)[0, 1] > r
+    assert 0.6 < (said @ truth) / (truth @ truth) < 1.3
+    sixth = round(ASCENT_RATE * 60 / bpm / 6)  # of a breath: neither early nor late by as much
+    middle = truth[sixth:-sixth]
+    likeness = [np.corrcoef(said[start:][: len(middle)], middle)[0, 1] for start in (0, sixth, 2 * sixth)]
+    assert np.argmax(likeness) == 1
+
+
+def test_older_is_known_better() -> None:
+    errors = [np.std(np.subtract(*take().path(age, 10.0))) for age in (0, 9)]
+    assert errors[1] < errors[0]
+
+
+def test_the_wave_of_the_window_is_the_breath() -> None:
+    found, truth = take().last, take().breath
+    n = len(found.wave)
+    assert n == round(WINDOW * ASCENT_RATE)
+    inner = slice(10, -10)
+    r = np.corrcoef(found.wave[inner] * found.pattern[0, 44, 31], UP[0] * truth[-n:][inner])[0, 1]
+    assert r > 0.98
+
+
+def test_a_person_who_slides_down_all_the_time_does_not_make_the_picture_drift() -> None:
+    sliding = Take(sine(15, 120) + 3.0 * times(120))  # three breaths deep in every second
+    said, truth = sliding.path(5, 10.0)
+    assert abs(said.mean()) < 0.15 * DEPTH
+    breath = UP[0] * DEPTH * sine(15, 120)[-5 - len(said) : -5]
+    assert np.corrcoef(said, breath)[0, 1] > 0.95
+    assert truth.std() > 5 * said.std()
+
+
+def test_noise_is_not_a_breath() -> None:
+    still = Take(np.zeros(121), head=np.zeros(121))
+    motion = np.hypot(*still.last.pattern).max() * still.last.wave.std()
+    breathing = np.hypot(*take().last.pattern).max() * take().last.wave.std()
+    assert still.last.explained < EXPLAINED[1]
+    assert motion < 0.1 * breathing
+
+
+def test_there_is_no_estimate_before_two_seconds() -> None:
+    found = take().estimates
+    assert all(one is None for one in found[:9])
+    assert all(one is not None for one in found[9:])
+    assert BreathWindow().estimate() is None
+    assert BreathWindow().amplitude(0) == 0.0
+
+
+def test_the_window_fills_and_grows_no_further() -> None:
+    window = take().window
+    assert window.seconds == WINDOW
+
+    def held() -> int:
+        return sum(value.nbytes for value in vars(window).values() if isinstance(value, np.ndarray))
+
+    before = held()
+    Take(sine(15, 30), window=window)
+    assert held() == before
+    assert window.seconds == WINDOW
+    take.cache_clear()  # that window has seen more than the others' take
+
+
+def test_a_breath_that_was_held_for_longer_than_the_window_is_forgotten() -> None:
+    count = round(WINDOW * ASCENT_RATE)
+    held = np.concatenate([sine(15, 60), np.full(count + 15, sine(15, 60)[-1])])
+    taken = Take(held, head=np.zeros(len(held)))
+    said, _ = taken.path(5, 2.0)
+    assert np.abs(said).max() < 0.05 * DEPTH
+
+
+def test_after_a_reset_it_is_as_new() -> None:
+    window = Take(sine(30, 40)).window
+    window.reset()
+    assert window.seconds == 0.0
+    assert window.estimate() is None
+    assert window.amplitude(3) == 0.0
+    again, fresh = Take(sine(15, 40), window=window), Take(sine(15, 40))
+    assert again.amplitudes == fresh.amplitudes
+    np.testing.assert_array_equal(again.last.pattern, fresh.last.pattern)
+
+
+def test_a_pair_over_two_ticks_is_two_pairs_of_half_of_it() -> None:
+    one, two = BreathWindow(), BreathWindow()
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        pull, attention = rng.standard_normal((2, GRID, GRID)), rng.standard_normal((GRID, GRID))
+        y = float(rng.standard_normal())
+        one.push(LocalMotion(STIFFNESS, pull.astype(np.float32)), attention.astype(np.float32), y, ticks=2)
+        for _ in range(2):
+            two.push(
+                LocalMotion(STIFFNESS, 0.5 * pull.astype(np.float32)),
+                0.5 * attention.astype(np.float32),
+                0.5 * y,
+            )
+    a, b = one.estimate(), two.estimate()
+    assert a is not None
+    assert b is not None
+    assert one.seconds == two.seconds == 24 / ASCENT_RATE
+    assert a.wave == pytest.approx(b.wave, rel=1e-4, abs=1e-6)
+    assert a.pattern == pytest.approx(b.pattern, rel=1e-3, abs=1e-6)
