@@ -1,0 +1,216 @@
+"""The respiration rate and its reasons, from breaths made up. Time is an argument: nothing waits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from deepmag.models.breath import WINDOW, Breath
+from deepmag.models.local_motion import GRID
+from deepmag.models.respiration import ASCENT_RATE
+from deepmag.stream.breath_rate import SHOW, BreathRate, weigh
+
+LENGTH = round(WINDOW * ASCENT_RATE)  # ticks of a full window
+T = np.arange(LENGTH) / ASCENT_RATE
+STILL = np.zeros((LENGTH, 2))
+DEPTH = 0.05  # cells: amplitude of the region's motion
+PATTERN = np.zeros((2, GRID, GRID), np.float32)
+
+
+def breath_of(wave, *, explained: float = 0.97, unit: float = DEPTH) -> Breath:
+    return Breath(PATTERN, np.asarray(wave, np.float64), explained, unit)
+
+
+def sine(bpm: float, t=T, phase: float = 0.4):
+    return np.sin(2 * np.pi * bpm / 60 * t + phase)
+
+
+def noise(seed: int = 0, length: int = LENGTH):
+    """Noise within the band of breaths, SD 1: what is left of a motion without one."""
+    t = np.arange(length) / ASCENT_RATE
+    rng = np.random.default_rng(seed)
+    wave = sum(
+        rng.standard_normal() * np.sin(2 * np.pi * f * t + rng.uniform(0, 2 * np.pi))
+        for f in np.arange(0.1, 0.8, 0.02)
+    )
+    return wave / wave.std()
+
+
+def run(
+    path, seconds: float = 30.0, *, rate: BreathRate | None = None, start: float = 0.0, camera=None, **how
+):
+    """Feed a rate with what a window would say of a path(t), tick by tick. Returns it and the readings."""
+    rate = rate or BreathRate()
+    readings = []
+    for tick in range(1, round(seconds * ASCENT_RATE) + 1):
+        seen = min(tick, LENGTH)
+        t = start + np.arange(tick - seen + 1, tick + 1) / ASCENT_RATE
+        found = breath_of(path(t), **how) if seen >= 2 * ASCENT_RATE else None
+        rate.update(t[-1], found, np.zeros(4) if camera is None else camera(t[-1]))
+        readings.append(rate.reading(t[-1]))
+    return rate, readings
+
+
+# --- one look ---
+
+
+@pytest.mark.parametrize("bpm", [6.0, 10.0, 15.0, 22.0, 31.0, 39.5])
+@pytest.mark.parametrize("phase", [0.0, 1.5, 4.0])
+def test_the_rate_of_a_sine_is_right_to_half_a_breath(bpm, phase) -> None:
+    found = weigh(breath_of(sine(bpm, phase=phase)), STILL)
+    assert found.rate == pytest.approx(bpm, abs=0.5)
+    assert found.objection == ""
+    assert found.quality > 0.9
+
+
+@pytest.mark.parametrize("bpm", [10.0, 15.0, 30.0])
+def test_a_breath_with_a_pause_and_with_noise_has_the_same_rate(bpm) -> None:
+    pausing = np.exp(sine(bpm))
+    wave = (pausing - pausing.mean()) / pausing.std() + 0.3 * noise()
+    assert weigh(breath_of(wave), STILL).rate == pytest.approx(bpm, abs=1.0)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.35])
+def test_deep_and_shallow_breaths_by_turns_are_two_breaths_not_one(share) -> None:
+    wave = sine(20) * (1 + share * np.sign(np.sin(2 * np.pi * T * 10 / 60 + 0.2)))
+    found = weigh(breath_of(wave), STILL)
+    assert found.rate == pytest.approx(20, abs=0.7)
+    assert found.quality > 0.5
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_noise_alone_has_no_quality(seed) -> None:
+    assert weigh(breath_of(noise(seed)), STILL).quality < SHOW
+
+
+def test_a_camera_that_swings_as_the_breath_does_is_what_breathes() -> None:
+    swinging = np.stack([np.gradient(3 * DEPTH * sine(15)), np.zeros(LENGTH)], 1)
+    assert weigh(breath_of(sine(15)), swinging).objection == "the camera moves"
+    sideways = swinging[:, ::-1]
+    assert weigh(breath_of(sine(15)), sideways).objection == "the camera moves"
+
+
+def test_a_camera_that_moves_differently_or_less_than_the_chest_is_no_objection() -> None:
+    elsewhere = np.stack([np.gradient(3 * DEPTH * sine(23)), np.gradient(3 * DEPTH * noise(2))], 1)
+    assert weigh(breath_of(sine(15)), elsewhere).objection == ""
+    faint = np.stack([np.gradient(0.3 * DEPTH * sine(15)), np.zeros(LENGTH)], 1)
+    assert weigh(breath_of(sine(15)), faint).objection == ""
+
+
+@pytest.mark.parametrize(
+    ("unit", "explained", "objection"),
+    [
+        (0.001, 0.97, "breathing too faint"),
+        (3.0, 0.97, "too much motion"),
+        (DEPTH, 0.4, "other movement"),
+        (DEPTH, 0.97, ""),
+    ],
+)
+def test_what_speaks_against_a_rate_is_said_in_words(unit, explained, objection) -> None:
+    found = weigh(breath_of(sine(15), unit=unit, explained=explained), STILL)
+    assert found.objection == objection
+    assert (found.quality == 0) == bool(objection)
+
+
+def test_less_than_two_breaths_are_no_rate_yet() -> None:
+    short = T[: round(8 * ASCENT_RATE)]
+    assert weigh(breath_of(sine(7, short)), STILL[: len(short)]).objection == "measuring"
+    assert weigh(breath_of(sine(20, short)), STILL[: len(short)]).objection == ""
+
+
+# --- over time ---
+
+
+@pytest.mark.parametrize("bpm", [6.0, 15.0, 31.0, 39.5])
+def test_a_steady_breath_gets_its_rate_and_keeps_it(bpm) -> None:
+    _, readings = run(lambda t: sine(bpm, t), 30.0)
+    shown = [one for one in readings[-25:] if one.rate is not None]
+    assert len(shown) == 25
+    assert all(abs(one.rate - bpm) < 0.5 for one in shown)
+    assert all(one.quality > 0.8 for one in shown)
+    assert all(one.reason == "" for one in shown)
+
+
+def test_nothing_is_shown_before_enough_breaths_were_seen() -> None:
+    for bpm, earliest in ((6.0, 15.0), (15.0, 7.0), (39.5, 7.0)):
+        _, readings = run(lambda t, bpm=bpm: sine(bpm, t), 25.0)
+        first = next(i for i, one in enumerate(readings) if one.rate is not None) / ASCENT_RATE
+        assert earliest <= first < 24
+        assert all(one.reason for one in readings if one.rate is None)
+        assert {one.reason for one in readings[:30]} == {"measuring"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_that_runs_past_shows_no_rate(seed) -> None:
+    whole = noise(seed, 600)
+    _, readings = run(lambda t: np.interp(t, np.arange(600) / ASCENT_RATE, whole), 60.0)
+    assert np.mean([one.rate is not None for one in readings]) < 0.1
+    assert readings[-1].rate is None
+    assert readings[-1].reason != ""
+
+
+def test_without_a_breath_it_goes_on_measuring() -> None:
+    rate = BreathRate()
+    assert rate.reading(0.0).reason == "measuring"
+    for tick in range(100):
+        rate.update(tick / ASCENT_RATE, None, np.zeros(4))
+    assert rate.reading(20.0).rate is None
+    assert rate.reading(20.0).reason == "measuring"
+
+
+def test_a_rate_is_withdrawn_when_the_breath_is_lost_and_says_why() -> None:
+    rate, readings = run(lambda t: sine(15, t), 25.0)
+    assert readings[-1].rate == pytest.approx(15, abs=0.5)
+    rate.update(25.2, breath_of(sine(15), explained=0.3), np.zeros(4))
+    lost = rate.reading(25.2)
+    assert (lost.rate, lost.quality, lost.reason) == (None, 0.0, "other movement")
+
+
+def test_a_camera_that_begins_to_swing_takes_the_rate_away() -> None:
+    def steps(t):
+        swing = 3 * DEPTH * 2 * np.pi * 15 / 60 / ASCENT_RATE * np.cos(2 * np.pi * 15 / 60 * t + 0.4)
+        return np.array([swing if t > 25 else 0.0, 0.0, 0.0, 0.0])
+
+    _, readings = run(lambda t: sine(15, t), 50.0, camera=steps)
+    assert readings[120].rate == pytest.approx(15, abs=0.5)
+    assert readings[-1].rate is None
+    assert readings[-1].reason == "the camera moves"
+
+
+def test_a_rate_that_jumps_is_not_trusted_at_once() -> None:
+    rate, _ = run(lambda t: sine(12, t), 25.0)
+    assert rate.reading(25.0).rate == pytest.approx(12, abs=0.5)
+    rate.update(25.2, breath_of(sine(30)), np.zeros(4))
+    assert rate.reading(25.2).rate is None
+    for tick in range(2, 15):
+        rate.update(25.0 + tick / ASCENT_RATE, breath_of(sine(30)), np.zeros(4))
+    assert rate.reading(27.8).rate == pytest.approx(30, abs=0.5)
+
+
+def test_a_rate_that_drifts_is_followed() -> None:
+    def drifting(t):  # 12 per minute, and a tenth more each second
+        return np.sin(2 * np.pi / 60 * (12 * t + 0.05 * t**2))
+
+    _, readings = run(drifting, 60.0)
+    rates = [one.rate for one in readings[150:]]
+    assert all(rate is not None for rate in rates)
+    middle_of_window = 60.0 - 0.5 * WINDOW
+    assert rates[-1] == pytest.approx(12 + 0.1 * middle_of_window, abs=1.0)
+
+
+def test_a_second_without_frames_is_said_and_ends_with_the_next() -> None:
+    rate, readings = run(lambda t: sine(15, t), 25.0)
+    assert rate.reading(25.9).rate == readings[-1].rate
+    stale = rate.reading(26.5)
+    assert (stale.rate, stale.quality, stale.reason) == (None, 0.0, "no new frames")
+    rate.update(26.6, breath_of(sine(15)), np.zeros(4))
+    assert rate.reading(26.6).rate == pytest.approx(15, abs=0.5)
+
+
+def test_after_a_reset_nothing_is_known() -> None:
+    rate, _ = run(lambda t: sine(15, t), 25.0)
+    rate.reset()
+    assert rate.reading(25.0).reason == "measuring"
+    assert rate.evidence.objection == "measuring"
+    _, readings = run(lambda t: sine(15, t), 6.0, rate=rate, start=25.0)
+    assert all(one.rate is None for one in readings)
