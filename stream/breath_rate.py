@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 RATES = (4.0, 40.0)  # breaths a minute that are shown
 FIRST = 7.0  # s before the first look
 CYCLES = 1.9  # breaths that have to be in the window: of 6 a minute, the slowest of the band, it holds two
-    1.9  # breaths that have to be in the window: at 6 a minute, the slowest of the band, it holds just two
-)
 STALE = 1.0  # s without a frame after which no rate is shown
 SHOW, KEEP = 0.6, 0.4  # quality from which a rate may appear, and below which it is withdrawn
 HOLD = 1.5  # s that the quality has to last before a rate appears
