@@ -55,7 +55,6 @@ class GradientAscender(Protocol):
 class _Look:
     """A frame that ended a tick: what the next is compared with."""
 
-    pts: float
     luma: Floats
     bands: Bands
 
@@ -78,6 +77,7 @@ class BreathTicks:
         self._window = BreathWindow()
         self._rate = BreathRate()
         self._look: _Look | None = None
+        self._time = 0.0  # s, when the last tick ended by a clock that does not drift: 24 fps have no fifth of a second
         self._breath: Breath | None = None
         self._gradient = np.zeros((ORIENTATIONS, SIDE, SIDE), np.float32)
         self._gradient_age = 0
@@ -97,7 +97,7 @@ class BreathTicks:
 
     def due(self, pts: float, period: float) -> bool:
         """Whether a frame at pts, s, ends a tick. period: s between frames."""
-        return self._look is None or pts - self._look.pts >= TICK - EARLY * min(period, TICK)
+        return self._look is None or pts - self._time >= TICK - EARLY * min(period, TICK)
 
     def take(self, pts: float, picture: NDArray[np.uint8]) -> bool:
         """Compare a picture (H, W, 3) with the one that ended the tick before, if there is one.
@@ -108,24 +108,24 @@ class BreathTicks:
         before = self._look
         if before is not None and _relative_change(before.luma, luma) > SCENE_CUT:
             return False
-        self._look = look = _Look(pts, luma, self._representation.bands_of(luma))
+        self._look = look = _Look(luma, self._representation.bands_of(luma))
         if before is None:
+            self._time = pts
             return True
-        ticks = max(1, round((look.pts - before.pts) * ASCENT_RATE))
+        ticks = max(1, round((pts - self._time) * ASCENT_RATE))
+        self._time += ticks * TICK
         difference = phase_difference(before.bands, look.bands)
         motion = camera_motion(before.luma, luma, difference)
         self._learn(without_camera(difference, motion), ticks)
-        self._rate.update(look.pts, self._breath, motion, ticks)
+        self._rate.update(pts, self._breath, motion, ticks)
         return True
 
     def moved(self, age: int) -> Moved | None:
         """Where the breath had the picture ``age`` ticks ago, as far as is known; None where nothing is."""
-        if self._breath is None or self._look is None:
+        if self._breath is None:
             return None
         amplitude = self._window.amplitude(age)
-        return Moved(
-            self._look.pts - age * TICK, self._breath.pattern * amplitude, amplitude * self._breath.unit
-        )
+        return Moved(self._time - age * TICK, self._breath.pattern * amplitude, amplitude * self._breath.unit)
 
     def reading(self, pts: float) -> Reading:
         """Tell the rate as of pts, s."""

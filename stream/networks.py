@@ -34,12 +34,13 @@ def open_networks(
     """
     signals = settings.signals if settings.method == "deepmag" else ()
     # first: where torch runs the pulse's network too, its number of threads is to hold
-    respiration = _open_respiration(device, threads) if "respiration" in signals else None
+    respiration = open_respiration(device, threads) if "respiration" in signals else None
     pulse = open_ascender(PULSE, runtime, device, threads) if "pulse" in signals else None
     return Networks(pulse, respiration)
 
 
-def _open_respiration(device: Device, threads: int | None) -> GradientAscender:
+def open_respiration(device: Device = "auto", threads: int | None = None) -> GradientAscender:
+    """Respiration's network, warm. Raises AscenderUnavailableError where it cannot run."""
     try:
         import torch
 

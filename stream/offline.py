@@ -1,16 +1,19 @@
 """``deepmag magnify``: a video file magnified as a whole, zero-phase, in two passes over it.
 
 The first pass reduces each picture to 36 x 36, the second draws. What lies between them is 16 kB a picture for each
-of three arrays, in temporary files, so that an hour of video needs no more memory than a minute.
+of three arrays, in temporary files, so that an hour of video needs no more memory than a minute. Respiration has a
+first pass of its own, see ``offline_breath``; the second draws both.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,26 +23,32 @@ from deepmag.models.baselines.methods import METHODS
 from deepmag.models.magnify import Mode, Stretch, clip_rate, iter_steps, log_factors, stretches
 from deepmag.models.reconstruction import magnify_frame
 from deepmag.models.representation import L, reduce_frame
+from deepmag.stream.both import combine
 from deepmag.stream.clip_file import Timeline, read_frames, stated_length
 from deepmag.stream.frames import MagnifiedFrame
 from deepmag.stream.magnifier import MAX_LOG_FACTOR
+from deepmag.stream.offline_breath import draw_breath, follow_file
 from deepmag.stream.offline_linear import Progress, analyse_file, draw_file, filter_file
 from deepmag.stream.render.recorder import Recorder
 from deepmag.stream.roi import RoiTracker
-from deepmag.stream.settings import Settings
+from deepmag.stream.settings import Settings, offline_mode
 from deepmag.stream.stopped import StoppedError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepmag.export.runtime import Ascender
+    from deepmag.stream.breath_ticks import GradientAscender
     from deepmag.stream.face import Face, FaceDetector
+    from deepmag.stream.frames import Frame
     from deepmag.stream.roi import Roi
-    from deepmag.stream.settings import Method, Region
+    from deepmag.stream.settings import Method, Region, Target
 
 LOOK_EVERY = 0.2  # s between looks for the face at the start
 LOOK_FOR = 1.0  # s from the first face found, over which its box is the median
 GIVE_UP = 10.0  # s without a face, after which the full picture is used
+
+Drawing = Callable[["Iterable[Frame]"], "Iterator[MagnifiedFrame]"]  # a second pass
 
 log = logging.getLogger("deepmag.stream.offline")
 
@@ -69,39 +78,58 @@ def magnify_file(
     source: Path,
     out: Path,
     *,
-    mode: Mode = "paper",
+    mode: Mode | None = None,
     method: Method = "deepmag",
+    target: Target = "pulse",
     gain: float = 10.0,
     roi: Region = "auto",
     lossless: bool = False,
     progress: Progress = lambda _stage, _share: None,
     stop: Callable[[], bool] = lambda: False,
     ascender: Ascender | None = None,
+    respiration: GradientAscender | None = None,
     detector: FaceDetector | None = None,
 ) -> Report:
     """Magnify ``source`` (a video file) into ``out`` (.mkv, .mp4, .mov); one picture out for each picture in.
 
-    method: the network's, or a linear one, for which ``mode`` and ``roi`` do not matter.
+    mode: paper where not given, and steady where respiration is magnified. method: the networks', or a linear one, for
+    which ``mode`` and ``roi`` do not matter. target: what the networks magnify.
     progress: called with a stage's name and the share of it that is done, in [0, 1]. stop: asked between pictures;
-    once true, what is written so far is made playable and the report says how much it is. ascender, detector: the
-    package's own where not given. Raises ValueError, SourceError or RendererError, each with one line for a person.
+    once true, what is written so far is made playable and the report says how much it is. ascender, respiration,
+    detector: the package's own where not given. Raises ValueError, SourceError, RendererError or
+    AscenderUnavailableError, each with one line for a person.
     """
-    Settings(gain=gain, mode=mode, roi=roi, method=method)  # raises ValueError where a value is out of range
+    mode = mode or offline_mode(target)
+    # raises ValueError where a value is out of range
+    settings = Settings(gain=gain, mode=mode, roi=roi, method=method, target=target)
     recorder = Recorder(out, rate=lambda: rate, lossless=lossless, source=source)
     rate = 30.0
     recorder.open()
     written, clip, chosen = 0, Timeline(), None
     try:
-        region = "full" if method != "deepmag" else roi  # a linear method magnifies the whole picture
+        region = roi
+        if method != "deepmag" or (target == "respiration" and roi == "auto"):
+            region = "full"  # a linear method magnifies the whole picture, and breathing needs no face
         chosen = _choose_region(source, region, detector, stop)
         with contextlib.ExitStack() as files:
-            first, added, logs = (files.enter_context(tempfile.TemporaryFile()) for _ in range(3))
+            first, added, logs, motions = (files.enter_context(tempfile.TemporaryFile()) for _ in range(4))
             try:
                 if method == "deepmag":
-                    small = _reduce(source, chosen, clip, first, progress, stop)
-                    rate = clip_rate(clip.times, clip.nominal)
-                    factors = _factors(small, clip, rate, added, logs, ascender, mode, gain, progress, stop)
-                    drawn = _draw(source, chosen, small, factors, stop)
+                    drawing: list[Drawing] = []
+                    if "pulse" in settings.signals:
+                        small = _reduce(source, chosen, clip, first, progress, stop)
+                        rate = clip_rate(clip.times, clip.nominal)
+                        factors = _factors(
+                            small, clip, rate, added, logs, ascender, mode, gain, progress, stop
+                        )
+                        drawing.append(partial(_draw, roi=chosen, small=small, factors=factors))
+                    if "respiration" in settings.signals:
+                        box = chosen.box if isinstance(roi, tuple) else None
+                        whole = clip if target == "respiration" else Timeline()
+                        path = follow_file(source, box, respiration, whole, motions, progress, stop)
+                        rate = clip_rate(whole.times, whole.nominal)
+                        drawing.append(partial(draw_breath, path=path, gain=gain))
+                    drawn = _draw_all(drawing, read_frames(source, stop))
                 else:
                     linear = METHODS[method]
                     coefficients = analyse_file(source, linear, clip, first, progress, stop)
@@ -238,16 +266,23 @@ def _stretch(
 
 
 def _draw(
-    source: Path,
-    roi: Roi,
-    small: NDArray[np.float32],
-    factors: NDArray[np.float32],
-    stop: Callable[[], bool],
+    frames: Iterable[Frame], roi: Roi, small: NDArray[np.float32], factors: NDArray[np.float32]
 ) -> Iterator[MagnifiedFrame]:
     """Second pass (Eq. 17)."""
-    for i, frame in enumerate(read_frames(source, stop)):
+    for i, frame in enumerate(frames):
         if i >= len(small):  # a file that still grows
             return
         factor = np.clip(factors[i], -MAX_LOG_FACTOR, MAX_LOG_FACTOR)
         image = magnify_frame(frame.image, np.asarray(small[i]), np.asarray(factor), roi.box)
         yield MagnifiedFrame(frame, image, None, None, roi.box, frame.arrived)
+
+
+def _draw_all(drawing: list[Drawing], frames: Iterator[Frame]) -> Iterator[MagnifiedFrame]:
+    """What one draws, or of the pulse and respiration both; the file is read once."""
+    if len(drawing) == 1:
+        yield from drawing[0](frames)
+        return
+    colour, move = (draw(same) for draw, same in zip(drawing, itertools.tee(frames), strict=True))
+    for coloured, moved in zip(colour, move, strict=False):
+        image = combine(moved.frame.image, moved.image, coloured.image)
+        yield replace(coloured, image=image)

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deepmag.export.runtime import Ascender
+    from deepmag.stream.breath_ticks import GradientAscender
     from deepmag.stream.capture.source import Source
     from deepmag.stream.face import FaceDetector
     from deepmag.stream.frames import MagnifiedFrame, Reading, SignalName
     from deepmag.stream.render.renderer import Renderer
     from deepmag.stream.render.thread import Policy
-    from deepmag.stream.respiration import GradientAscender
 
 Pace = Literal["file", "max"]
 

@@ -26,6 +26,11 @@ def default_lag(method: Method, target: Target) -> float:
     return DEFAULT_LAG["respiration" if method in METHODS_FOR_BREATH else target]
 
 
+def offline_mode(target: Target) -> Mode:
+    """The mode for a whole clip where nobody asked for another: the paper's, which knows no breathing."""
+    return "paper" if target == "pulse" else "steady"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """gain: times. mode: ascent mode. lag: s. roi: "auto", "full" or (x, y, w, h) in px of the source.

@@ -1,4 +1,4 @@
-"""``deepmag magnify``: the paper's offline algorithm on a whole clip, zero-phase."""
+"""``deepmag magnify``: a whole clip, its pulse by the paper's offline algorithm or its breathing, zero-phase."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from deepmag.stream.cli import fail, set_up_logging
-from deepmag.stream.settings import Method, Settings
+from deepmag.stream.settings import Method, Settings, Target, offline_mode
 
 
 def register(app: typer.Typer) -> None:
@@ -21,28 +21,48 @@ def register(app: typer.Typer) -> None:
 def magnify(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A video file.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A .mkv, .mp4 or .mov file.")],
-    gain: Annotated[float, typer.Option(help="How many times larger the pulse becomes, 1 to 100.")] = 10.0,
-    mode: Annotated[
-        Literal["paper", "steady"],
+    target: Annotated[
+        Target,
         typer.Option(
-            help="paper: Algorithm 1 to the letter (gain 10 is its own step size). steady: smoothed direction."
+            help="What is magnified. pulse: the colour of the skin. respiration: the movement of the chest, asleep or "
+            "at a desk. both: the two in one picture."
         ),
-    ] = "paper",
+    ] = "pulse",
+    gain: Annotated[
+        float, typer.Option(help="How many times larger the pulse or the breathing becomes, 1 to 100.")
+    ] = 10.0,
+    mode: Annotated[
+        Literal["paper", "steady"] | None,
+        typer.Option(
+            help="paper: Algorithm 1 to the letter (gain 10 is its own step size), for the pulse, and its default. "
+            "steady: smoothed direction; the only one where respiration is magnified.",
+            show_default=False,
+        ),
+    ] = None,
     method: Annotated[
         Method,
         typer.Option(
-            help="deepmag: the network, which follows the pulse. Others, to compare, magnify all that changes in a "
-            "band: evm and vam colour; evm-motion, phase, riesz and phase-vam motion. --mode matters for deepmag only."
+            help="deepmag: the networks, which follow what --target names. Others, to compare, magnify all that "
+            "changes in a band: evm and vam colour; evm-motion, phase, riesz and phase-vam motion. --mode and "
+            "--target are for deepmag only."
         ),
     ] = "deepmag",
     roi: Annotated[
-        str, typer.Option(help="auto: the face. full: the whole picture. X,Y,W,H: a box in pixels.")
+        str,
+        typer.Option(
+            help="Where to look. auto: for the pulse the face, for respiration the whole picture. full: the whole "
+            "picture. X,Y,W,H: a box in pixels."
+        ),
     ] = "auto",
     lossless: Annotated[bool, typer.Option("--lossless", help="Write an exact copy (large).")] = False,
 ) -> None:
-    """Magnify a clip offline. Ctrl-C leaves what is written so far playable."""
+    """Magnify a clip offline, picture for picture. Ctrl-C leaves what is written so far playable.
+
+    The breathing wants at least two breaths in the clip, better five, and a camera that stands still.
+    """
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+    from deepmag.export.runtime import AscenderUnavailableError
     from deepmag.stream.capture.source import SourceError
     from deepmag.stream.commands.live import parse_region
     from deepmag.stream.offline import magnify_file
@@ -53,7 +73,13 @@ def magnify(
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
-        settings = Settings(gain=gain, mode=mode, roi=parse_region(roi), method=method)
+        settings = Settings(
+            gain=gain,
+            mode=mode or offline_mode(target),
+            roi=parse_region(roi),
+            method=method,
+            target=target,
+        )
     except ValueError as error:
         fail(str(error), 2)
     with Progress(
@@ -70,13 +96,14 @@ def magnify(
                 out,
                 mode=settings.mode,
                 method=settings.method,
+                target=settings.target,
                 gain=settings.gain,
                 roi=settings.roi,
                 lossless=lossless,
                 progress=report,
                 stop=stop.is_set,
             )
-        except (ValueError, SourceError, RendererError) as error:
+        except (ValueError, AscenderUnavailableError, SourceError, RendererError) as error:
             fail(str(error))
     typer.echo(f"{done}")
     if stop.is_set():
