@@ -87,7 +87,7 @@ def follow_file(
     length = stated_length(source)
     follower = _Follower(ascender or open_respiration(), store)
     last: Frame | None = None
-    period = TICK
+    period = 0.0
     for frame in read_frames(source, stop, clip):
         if box is None:
             box = (0, 0, frame.image.shape[1], frame.image.shape[0])
@@ -98,7 +98,7 @@ def follow_file(
         if not 0.0 < step <= MAX_GAP or len(clip.cuts) > cuts:
             follower.begin(len(clip.times) - 1, frame.pts)
         else:
-            period += 0.1 * (step - period)
+            period = period + 0.1 * (step - period) if period else step
         picture = frame.image[y : y + h, x : x + w]
         if not follower.take(frame.pts, period, picture):
             # it has changed too much for a pair, though not as suddenly as a cut does
