@@ -69,7 +69,7 @@ class BreathWindow:
     def reset(self) -> None:
         """Forget all pairs."""
         self._count = self._estimates = 0
-        self._pattern[:] = 0.0
+        self._pattern[:] = self._stiffness[:] = 0.0
         self._source = np.zeros(0, np.float32)
 
     @property
