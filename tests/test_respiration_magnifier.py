@@ -1,0 +1,306 @@
+"""The live magnifier of breathing, with its network, against the truth of a synthetic person. No thread, no clock."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import pytest
+from live_run import Remembering, as_frames
+
+from deepmag.export.respiration import open_respiration_ascender
+from deepmag.models.metrics.motion import added_displacement, displacement, motion_scores
+from deepmag.models.metrics.picture import luma
+from deepmag.models.synthetic.clip import SyntheticClip, make_clip
+from deepmag.models.weights import RESPIRATION
+from deepmag.stream.respiration import RespirationMagnifier
+from deepmag.stream.settings import Settings
+
+RATE = 15.0  # Hz
+SIZE = (240, 180)  # px, width and height
+BAND = (0.16, 0.5)  # Hz
+CHEST, HEAD = (67, 135, 106, 45), (91, 36, 58, 81)  # x, y, w, h, px
+WALL = (slice(0, 60), slice(0, 50))
+LAG = 2.0  # s
+KNOWN = slice(round(5 * RATE), None)  # once a breath has been seen
+
+
+class Ascender(Remembering):
+    """Looks at each pair once: runs that differ only in gain, lag or what is shown cost little more."""
+
+    def gradient(self, x, weight):
+        return self._look_up(("gradient",), (x, weight), lambda: self._ascender.gradient(x, weight))
+
+
+@lru_cache(maxsize=1)
+def network() -> Ascender:
+    return Ascender(open_respiration_ascender(RESPIRATION, "cpu"))
+
+
+@lru_cache(maxsize=2)
+def clip(seed: int = 3, seconds: float = 15.0) -> SyntheticClip:
+    return make_clip("A", seed=seed, seconds=seconds, rate=RATE, size=SIZE)
+
+
+def settings(**changes) -> Settings:
+    return Settings(**{"gain": 5.0, "lag": LAG, "target": "respiration", **changes})
+
+
+def timed(images, rate: float = RATE, start: float = 0.0, **numbers):
+    return as_frames(images, start + np.arange(len(images)) / rate, **numbers)
+
+
+def run(frames, chosen: Settings | None = None):
+    machine = RespirationMagnifier(network(), clock=lambda: 0.0, lag=LAG)
+    done = []
+    for frame in frames:
+        done += machine.push(frame, chosen or settings())
+    return done + machine.flush()
+
+
+def scores_of(done):
+    before, after = [luma(one.frame.image) for one in done], [luma(one.image) for one in done]
+    return motion_scores(
+        displacement(before, CHEST)[KNOWN],
+        displacement(after, CHEST)[KNOWN],
+        added_displacement(before, after, HEAD)[KNOWN],
+        BAND,
+        RATE,
+    )
+
+
+def change_of(done):
+    """Grey levels by which each picture was changed, (T, H, W, 3)."""
+    return np.abs(np.stack([one.image.astype(np.int16) - one.frame.image for one in done]))
+
+
+def rates_of(done):
+    return [one.respiration.reading.rate for one in done]
+
+
+@pytest.fixture(scope="module")
+def person():
+    return timed(clip().video)
+
+
+@pytest.fixture(scope="module")
+def magnified(person):
+    return run(person)
+
+
+# --- what is seen ---
+
+
+def test_the_chest_moves_more_and_as_it_did(magnified):
+    scores = scores_of(magnified)
+    assert scores.before > 0.3  # px
+    assert 2.5 < scores.gain < 6.0
+    assert scores.coherence > 0.95
+    assert scores.rough < 0.3
+
+
+def test_the_head_and_the_wall_are_left_where_they_were(magnified):
+    assert scores_of(magnified).leak < 0.35
+    change = change_of(magnified)[KNOWN]
+    assert change[(slice(None), *WALL)].mean() < 0.05 < 1.0 < change[:, 135:].mean()
+
+
+def test_what_is_added_grows_with_the_gain(person, magnified):
+    before = [luma(frame.image) for frame in person]
+
+    def added(done):
+        path = added_displacement(before, [luma(one.image) for one in done], CHEST)
+        return path[KNOWN].std()
+
+    assert added(run(person, settings(gain=3.0))) / added(magnified) == pytest.approx(2 / 4, rel=0.15)
+    assert all(one.image is one.frame.image for one in run(person, settings(gain=1.0)))
+
+
+def test_the_rate_is_the_persons_and_the_wave_rises_as_they_breathe_in(magnified):
+    shown = [rate for rate in rates_of(magnified) if rate is not None]
+    assert len(shown) > 0.3 * len(magnified)
+    assert all(abs(rate - clip().breaths) < 1.0 for rate in shown)
+    wave = np.array([one.respiration.wave for one in magnified])
+    assert np.corrcoef(wave[KNOWN], clip().respiration[KNOWN])[0, 1] > 0.9
+    # px of the picture: the region's RMS, of which the chest's middle moves the most
+    assert 0.3 < wave[KNOWN].std() / scores_of(magnified).before < 1.3
+
+
+def test_a_camera_of_infrared_with_three_equal_channels_does_as_well(person):
+    grey = [np.repeat(luma(frame.image).round().astype(np.uint8)[..., None], 3, 2) for frame in person]
+    done = run(timed(grey))
+    scores = scores_of(done)
+    assert scores.gain > 2.5
+    assert scores.coherence > 0.95
+    assert all(np.array_equal(one.image[..., 0], one.image[..., 2]) for one in done)
+
+
+def test_with_a_fifth_of_the_frames_lost_the_rate_stays_right(person):
+    keep = np.sort(np.random.default_rng(5).permutation(len(person))[: round(0.8 * len(person))])
+    done = run([person[i] for i in keep])
+    shown = [rate for rate in rates_of(done) if rate is not None]
+    assert len(shown) > 0.2 * len(done)
+    assert shown[-1] == pytest.approx(clip().breaths, abs=1.0)
+
+
+def test_without_a_lag_each_picture_comes_out_at_once_and_its_chest_moves_more(person):
+    machine = RespirationMagnifier(network(), clock=lambda: 0.0, lag=0.0)
+    done = []
+    for frame in person:
+        out = machine.push(frame, settings(lag=0.0))
+        assert [one.frame for one in out] == [frame]
+        done += out
+    scores = scores_of(done)
+    assert scores.gain > 2.0
+    assert scores.coherence > 0.85
+
+
+# --- nothing to magnify ---
+
+
+@pytest.mark.parametrize("picture", ["black", "a flat wall", "a person in a photograph"])
+def test_a_picture_in_which_nothing_happens_is_shown_itself(picture):
+    levels = {"black": 0, "a flat wall": 120}
+    image = np.full((*SIZE[::-1], 3), levels[picture], np.uint8) if picture in levels else clip().video[0]
+    done = run(timed([image] * 50, rate=5.0))
+    assert all(one.image is one.frame.image for one in done)
+    assert set(rates_of(done)) == {None}
+    assert all(one.respiration.wave == 0 for one in done)
+
+
+@pytest.mark.parametrize("scene", ["a flat wall", "a person in a photograph"])
+def test_a_cameras_noise_is_not_magnified_and_has_no_rate(scene):
+    rng = np.random.default_rng(0)
+    still = clip().video[0].astype(np.float32) if "photograph" in scene else np.float32(120)
+    images = [
+        np.clip(still + rng.normal(0, 2, (*SIZE[::-1], 3)), 0, 255).round().astype(np.uint8)
+        for _ in range(80)
+    ]
+    done = run(timed(images, rate=5.0), settings(gain=15.0))
+    assert set(rates_of(done)) == {None}
+    assert change_of(done).mean() < 0.5
+
+
+# --- bookkeeping ---
+
+
+def test_one_picture_comes_out_for_each_that_goes_in_in_order_and_with_its_own_frame(person, magnified):
+    assert len(magnified) == len(person)
+    assert all(one.frame is frame for one, frame in zip(magnified, person, strict=True))
+    assert all(one.pulse is None and set(one.signals) == {"respiration"} for one in magnified)
+
+
+def test_no_more_pictures_wait_than_the_lag_lasts(person):
+    machine = RespirationMagnifier(network(), clock=lambda: 0.0, lag=LAG)
+    waiting = []
+    for frame in person[:90]:
+        machine.push(frame, settings())
+        waiting.append(machine.waiting)
+    assert max(waiting) == round(LAG * RATE)
+    machine.flush()
+    assert machine.waiting == 0
+
+
+def test_a_frame_is_never_written_to(person):
+    kept = [frame.image.copy() for frame in person[:100]]
+    run(person[:100])
+    assert all(np.array_equal(frame.image, image) for frame, image in zip(person, kept, strict=False))
+
+
+def test_a_change_of_lag_or_gain_loses_and_repeats_nothing(person):
+    machine = RespirationMagnifier(network(), clock=lambda: 0.0, lag=LAG)
+    done = []
+    for frame in person[:150]:
+        lag = 0.4 if 50 <= frame.seq < 100 else LAG
+        done += machine.push(frame, settings(lag=lag, gain=5.0 + frame.seq % 3))
+    done += machine.flush()
+    assert [one.frame.seq for one in done] == list(range(150))
+
+
+SECOND = 5.0  # s of the part after a break
+
+
+def other_person():
+    return list(clip(2, SECOND).video)
+
+
+@pytest.mark.parametrize("kind", ["session", "gap", "backwards", "cut", "cut between ticks"])
+def test_after_a_break_nothing_is_known_of_what_was_before(person, kind):
+    first = person[: 90 + (kind == "cut between ticks")]
+    end = first[-1].pts
+    start = {"session": 0.0, "gap": end + 0.9, "backwards": end - 3.0}.get(kind, end + 1 / RATE)
+    second = timed(other_person(), start=start, session=int(kind == "session"), seq=len(first))
+    done = run([*first, *second])
+    assert [one.frame.seq for one in done] == list(range(len(first) + len(second)))
+    # a cut is noticed when its tick ends: two frames later here
+    late = 2 if kind == "cut between ticks" else 0
+    after, alone = done[len(first) + late :], run(second[late:])
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(after, alone, strict=True))
+    assert change_of(alone).mean() > 0.2  # or all that would say little
+
+
+def test_a_change_of_size_empties_it_and_each_picture_keeps_its_own(person):
+    first = person[: round(6 * RATE)]
+    small = [cv2.resize(image, (160, 120), interpolation=cv2.INTER_AREA) for image in other_person()]
+    start = first[-1].pts + 1 / RATE
+    frames = timed(small, start=start, seq=len(first))
+    done = run([*first, *frames])
+    assert all(one.image.shape == one.frame.image.shape for one in done)
+    assert [one.frame.seq for one in done] == list(range(len(first) + len(small)))
+    alone = run(timed(small, start=start))
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(done[len(first) :], alone, strict=True))
+    assert not np.array_equal(alone[-30].image, alone[-30].frame.image)
+
+
+def test_a_new_session_begins_without_the_rate_of_the_one_before(person, magnified):
+    after = run([*person, *timed(other_person()[:75], session=1, seq=len(person))])[len(person) :]
+    assert rates_of(magnified)[-1] is not None
+    assert set(rates_of(after)) == {None}
+
+
+# --- what is looked at ---
+
+
+def test_in_a_box_around_the_chest_it_moves_and_outside_nothing_does(person):
+    box = (40, 80, 160, 100)
+    done = run(person, settings(roi=box))
+    assert {one.roi for one in done} == {box}
+    outside = np.ones(SIZE[::-1], bool)
+    outside[80:180, 40:200] = False
+    change = change_of(done)
+    assert change[:, outside].max() == 0
+    assert change[KNOWN][:, 135:, 60:180].mean() > 1.0
+    assert scores_of(done).gain > 1.5
+
+
+def test_a_box_on_the_wall_finds_nobody(person):
+    done = run(person[:120], settings(roi=(0, 0, 60, 60)))
+    assert change_of(done).mean() < 0.02
+    assert set(rates_of(done)) == {None}
+
+
+@pytest.mark.parametrize("box", [(200, 100, 60, 60), (0, 130, 60, 60)])
+def test_a_box_that_reaches_out_of_the_picture_is_refused_in_words(person, box):
+    with pytest.raises(ValueError, match="is not inside the picture of 240x180"):
+        run(person[:1], settings(roi=box))
+
+
+def test_another_box_begins_anew(person):
+    machine = RespirationMagnifier(network(), clock=lambda: 0.0, lag=LAG)
+    done = []
+    for frame in person[:120]:
+        done += machine.push(frame, settings(roi="full" if frame.seq < 90 else (40, 80, 160, 100)))
+    assert machine.breath is None or machine.breath.wave.size < 3 * RATE
+    done += machine.flush()
+    assert [one.frame.seq for one in done] == list(range(120))
+    assert [one.roi for one in done[:90]] == [(0, 0, *SIZE)] * 90
+
+
+@pytest.mark.parametrize("size", [(48, 36), (20, 15), (5, 4), (1, 1)])
+def test_a_picture_too_small_to_show_a_breath_passes_through(size):
+    images = [cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in clip().video[:75]]
+    done = run(timed(images))
+    assert len(done) == len(images)
+    assert all(one.image.shape == (size[1], size[0], 3) for one in done)
+    assert change_of(done).mean() < 3.0
