@@ -18,7 +18,7 @@ RATE = 30.0  # Hz
 
 
 class DemoSource:
-    """A synthetic person at ``rate`` Hz with a known pulse rate (``portrait.BPM``).
+    """A synthetic person at ``rate`` Hz, of known pulse and breathing rates (``portrait.BPM``, ``portrait.BREATHS``).
 
     pace: "file" is real time; "max" waits for nobody. frames_wanted: how many, or None for no end.
     """

@@ -2,7 +2,8 @@
 
 A full rendering takes a good part of a frame's time, and the demo must leave the cores to what it demonstrates. So
 the synthetic person is rendered four times at the start (eyes open, eyes shut, and with the blood of the early and of
-the late parts of the face), and a frame is a weighted sum of these, bent by a smooth sway, plus sensor noise.
+the late parts of the face), and a frame is a weighted sum of these, bent by the head's sway and the chest's breath,
+plus sensor noise.
 """
 
 from __future__ import annotations
@@ -24,10 +25,14 @@ LAMPS = ((-0.45, 0.50, 0.74, 0.65), (0.80, 0.20, 0.55, 0.20))  # direction and p
 AMBIENT, EXPOSURE = 0.45, 0.95
 BPM = 68.0  # the demo's true pulse rate, beats per minute
 PULSE = 0.012  # peak-to-peak relative change of the skin's green light: a well-lit, fair face
+BREATHS = 15.0  # the demo's true breathing rate, per minute
+RISE = 0.7  # px of 480 lines, the chest's, middle to top of a breath: half a pixel RMS, which nobody sees
+FOLLOWS = 0.3  # of the chest's rise: the head's
+CHEST = (0.74, 0.88)  # of the picture's height: above, nothing rises as the chest does; below, everything
 NOISE = 1.3  # grey levels, standard deviation of one pixel: an ordinary webcam in a lit room
 BLINK_PERIOD = 4.7  # s
 LOOP = 120.0  # s after which the heart's rhythm repeats, so that a demo that runs for days costs no more
-RHYTHM = Rhythm(bpm=BPM, breaths=14.0, variability=0.02, seed=SEED)
+RHYTHM = Rhythm(bpm=BPM, breaths=BREATHS, variability=0.02, seed=SEED)
 
 
 class Portrait:
@@ -45,9 +50,14 @@ class Portrait:
         self._noise = rng.normal(0.5, NOISE, (height + 61, width + 67, 3)).astype(np.float32)  # 0.5: to round
         self._offsets = rng.integers(0, 60, (4096, 2))
         x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-        radius = np.hypot((x - 0.5 * width) / (0.30 * height), (y - 0.5 * height) / (0.48 * height))
-        self._x, self._y = x, y
+        radius = np.hypot((x - 0.5 * width) / (0.28 * height), (y - 0.44 * height) / (0.38 * height))
         self._sway = np.exp(-(radius**4)).astype(np.float32)
+        depth = np.clip((y / height - CHEST[0]) / (CHEST[1] - CHEST[0]), 0.0, 1.0)
+        chest = depth * depth * (3.0 - 2.0 * depth)
+        # up for a breath in: what is seen at p comes from further down
+        rise = RISE * height / 480
+        self._rise = np.asarray(rise * np.maximum(chest, FOLLOWS * self._sway), np.float32)
+        self._x, self._y = x, y
 
     def frame(self, t: float) -> NDArray[np.uint8]:
         """The picture at t, s. Returns (H, W, 3) uint8 RGB; the same for the same t."""
@@ -56,13 +66,15 @@ class Portrait:
         picture = np.asarray(cv2.scaleAdd(self._early, float(early), picture), np.float32)
         picture = np.asarray(cv2.scaleAdd(self._late, float(late), picture), np.float32)
         chest = float(breath(RHYTHM, np.array(t)))
-        dx = 1.6 * np.sin(2 * np.pi * 0.11 * t) + 0.9 * np.sin(2 * np.pi * 0.31 * t + 1)
-        dy = 0.8 * chest + 0.7 * np.sin(2 * np.pi * 0.17 * t + 2)
+        # slower than a breath: a head that nods at a breath's rate is taken for one, as it would be in life
+        dx = 1.6 * np.sin(2 * np.pi * 0.047 * t) + 0.9 * np.sin(2 * np.pi * 0.083 * t + 1)
+        dy = 0.7 * np.sin(2 * np.pi * 0.061 * t + 2)
         scale = self.size[1] / 480
+        rows = np.asarray(cv2.scaleAdd(self._sway, -dy * scale, self._y), np.float32)
         moved = cv2.remap(
             picture,
-            self._x - np.float32(dx * scale) * self._sway,
-            self._y - np.float32(dy * scale) * self._sway,
+            cv2.scaleAdd(self._sway, -dx * scale, self._x),
+            cv2.scaleAdd(self._rise, chest, rows),
             cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
         )

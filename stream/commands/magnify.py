@@ -58,7 +58,7 @@ def magnify(
 ) -> None:
     """Magnify a clip offline, picture for picture. Ctrl-C leaves what is written so far playable.
 
-    The breathing wants at least two breaths in the clip, better five, and a camera that stands still.
+    The breathing wants at least two breaths in the clip, better five.
     """
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 

@@ -1,0 +1,41 @@
+"""The demo's person: what they do that is to be found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from deepmag.models.metrics.motion import displacement
+from deepmag.stream.breath_ticks import TICK, BreathTicks
+from deepmag.stream.capture.portrait import BREATHS, Portrait
+from deepmag.stream.networks import open_respiration
+
+SIZE = (320, 240)
+TIMES = np.arange(0.0, 14.0, TICK)
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    portrait = Portrait(SIZE)
+    return [portrait.frame(float(t)) for t in TIMES]
+
+
+def test_the_chest_breathes_by_less_than_anyone_sees(pictures):
+    width, height = SIZE
+    chest = (width // 3, round(0.88 * height), width // 3, round(0.12 * height))
+    path = displacement((picture.astype(np.float32).mean(2) for picture in pictures), chest)[:, 0]
+    at_480 = path * 480 / height
+    assert 0.3 < at_480.std() < 0.6
+    spectrum = np.abs(np.fft.rfft((path - path.mean()) * np.hanning(len(path)), 4096))
+    assert 60 * np.fft.rfftfreq(4096, TICK)[int(spectrum.argmax())] == pytest.approx(BREATHS, abs=1.0)
+
+
+def test_its_breathing_rate_is_found_and_shown_within_twelve_seconds(pictures):
+    ticks = BreathTicks(open_respiration())
+    shown = {}
+    for t, picture in zip(TIMES, pictures, strict=True):
+        assert ticks.take(float(t), picture)
+        shown[float(t)] = ticks.reading(float(t)).rate
+    first = min(t for t, rate in shown.items() if rate is not None)
+    assert first < 12.0
+    assert all(rate == pytest.approx(BREATHS, abs=1.0) for t, rate in shown.items() if t >= first)
