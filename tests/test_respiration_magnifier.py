@@ -114,7 +114,7 @@ def test_what_is_added_grows_with_the_gain(person, magnified):
         return path[KNOWN].std()
 
     assert added(run(person, settings(gain=3.0))) / added(magnified) == pytest.approx(2 / 4, rel=0.15)
-    assert all(one.image is one.frame.image for one in run(person, settings(gain=1.0)))
+    assert all(one.image is one.frame.image for one in run(person[:100], settings(gain=1.0)))
 
 
 def test_the_rate_is_the_persons_and_the_wave_rises_as_they_breathe_in(magnified):
@@ -128,7 +128,7 @@ def test_the_rate_is_the_persons_and_the_wave_rises_as_they_breathe_in(magnified
 
 
 def test_a_camera_of_infrared_with_three_equal_channels_does_as_well(person):
-    grey = [np.repeat(luma(frame.image).round().astype(np.uint8)[..., None], 3, 2) for frame in person]
+    grey = [np.repeat(luma(frame.image).round().astype(np.uint8)[..., None], 3, 2) for frame in person[:165]]
     done = run(timed(grey))
     scores = scores_of(done)
     assert scores.gain > 2.5
@@ -147,7 +147,7 @@ def test_with_a_fifth_of_the_frames_lost_the_rate_stays_right(person):
 def test_without_a_lag_each_picture_comes_out_at_once_and_its_chest_moves_more(person):
     machine = RespirationMagnifier(network(), clock=lambda: 0.0, lag=0.0)
     done = []
-    for frame in person:
+    for frame in person[:165]:
         out = machine.push(frame, settings(lag=0.0))
         assert [one.frame for one in out] == [frame]
         done += out
@@ -163,7 +163,7 @@ def test_without_a_lag_each_picture_comes_out_at_once_and_its_chest_moves_more(p
 def test_a_picture_in_which_nothing_happens_is_shown_itself(picture):
     levels = {"black": 0, "a flat wall": 120}
     image = np.full((*SIZE[::-1], 3), levels[picture], np.uint8) if picture in levels else clip().video[0]
-    done = run(timed([image] * 50, rate=5.0))
+    done = run(timed([image] * 40, rate=5.0))
     assert all(one.image is one.frame.image for one in done)
     assert set(rates_of(done)) == {None}
     assert all(one.respiration.wave == 0 for one in done)
@@ -175,7 +175,7 @@ def test_a_cameras_noise_is_not_magnified_and_has_no_rate(scene):
     still = clip().video[0].astype(np.float32) if "photograph" in scene else np.float32(120)
     images = [
         np.clip(still + rng.normal(0, 2, (*SIZE[::-1], 3)), 0, 255).round().astype(np.uint8)
-        for _ in range(80)
+        for _ in range(50)
     ]
     done = run(timed(images, rate=5.0), settings(gain=15.0))
     assert set(rates_of(done)) == {None}
@@ -211,14 +211,14 @@ def test_a_frame_is_never_written_to(person):
 def test_a_change_of_lag_or_gain_loses_and_repeats_nothing(person):
     machine = RespirationMagnifier(network(), clock=lambda: 0.0, lag=LAG)
     done = []
-    for frame in person[:150]:
+    for frame in person[:120]:
         lag = 0.4 if 50 <= frame.seq < 100 else LAG
         done += machine.push(frame, settings(lag=lag, gain=5.0 + frame.seq % 3))
     done += machine.flush()
-    assert [one.frame.seq for one in done] == list(range(150))
+    assert [one.frame.seq for one in done] == list(range(120))
 
 
-SECOND = 5.0  # s of the part after a break
+SECOND = 4.0  # s of the part after a break
 
 
 def other_person():
@@ -227,7 +227,7 @@ def other_person():
 
 @pytest.mark.parametrize("kind", ["session", "gap", "backwards", "cut", "cut between ticks"])
 def test_after_a_break_nothing_is_known_of_what_was_before(person, kind):
-    first = person[: 90 + (kind == "cut between ticks")]
+    first = person[: 60 + (kind == "cut between ticks")]
     end = first[-1].pts
     start = {"session": 0.0, "gap": end + 0.9, "backwards": end - 3.0}.get(kind, end + 1 / RATE)
     second = timed(other_person(), start=start, session=int(kind == "session"), seq=len(first))
@@ -241,7 +241,7 @@ def test_after_a_break_nothing_is_known_of_what_was_before(person, kind):
 
 
 def test_a_change_of_size_empties_it_and_each_picture_keeps_its_own(person):
-    first = person[: round(6 * RATE)]
+    first = person[:60]
     small = [cv2.resize(image, (160, 120), interpolation=cv2.INTER_AREA) for image in other_person()]
     start = first[-1].pts + 1 / RATE
     frames = timed(small, start=start, seq=len(first))
@@ -254,7 +254,7 @@ def test_a_change_of_size_empties_it_and_each_picture_keeps_its_own(person):
 
 
 def test_a_new_session_begins_without_the_rate_of_the_one_before(person, magnified):
-    after = run([*person, *timed(other_person()[:75], session=1, seq=len(person))])[len(person) :]
+    after = run([*person, *timed(other_person(), session=1, seq=len(person))])[len(person) :]
     assert rates_of(magnified)[-1] is not None
     assert set(rates_of(after)) == {None}
 
@@ -264,7 +264,7 @@ def test_a_new_session_begins_without_the_rate_of_the_one_before(person, magnifi
 
 def test_in_a_box_around_the_chest_it_moves_and_outside_nothing_does(person):
     box = (40, 80, 160, 100)
-    done = run(person, settings(roi=box))
+    done = run(person[:165], settings(roi=box))
     assert {one.roi for one in done} == {box}
     outside = np.ones(SIZE[::-1], bool)
     outside[80:180, 40:200] = False
@@ -299,7 +299,7 @@ def test_another_box_begins_anew(person):
 
 @pytest.mark.parametrize("size", [(48, 36), (20, 15), (5, 4), (1, 1)])
 def test_a_picture_too_small_to_show_a_breath_passes_through(size):
-    images = [cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in clip().video[:75]]
+    images = [cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in clip().video[:60]]
     done = run(timed(images))
     assert len(done) == len(images)
     assert all(one.image.shape == (size[1], size[0], 3) for one in done)
