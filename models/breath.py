@@ -120,7 +120,7 @@ class BreathWindow:
             y = np.asarray((pull @ pattern.ravel()) / strength, np.float32)
             wave = band @ y
         self._estimates += 1
-        settle = max(1.0 / (SETTLE * ASCENT_RATE), 1.0 / self._estimates)
+        settle = max(1.0 / (SETTLE * ASCENT_RATE), 2.0 / (self._estimates + 1.0))
         self._pattern += np.float32(settle) * (pattern - self._pattern)
         self._source = y
         weight = region * energy
