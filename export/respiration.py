@@ -13,7 +13,7 @@ from deepmag.export.runtime import AscenderUnavailableError, load_weights
 from deepmag.models.networks import RespirationNet
 from deepmag.models.phase import SIDE
 from deepmag.models.pyramid import ORIENTATIONS
-from deepmag.models.respiration_ascent import respiration_gradient
+from deepmag.models.respiration_ascent import ascend_paper, respiration_gradient
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,17 +47,32 @@ class RespirationAscender:
 
         Raises ValueError for other shapes.
         """
-        if x.shape[1:] != (ORIENTATIONS, SIDE, SIDE) or x.ndim != 4 or weight.shape != x.shape:
-            raise ValueError(
-                f"expected pairs and weights of shape (B, {ORIENTATIONS}, {SIDE}, {SIDE}), "
-                f"not {x.shape} and {weight.shape}"
-            )
+        _check(x, weight)
         y, gradient = respiration_gradient(self._net, self._tensor(x), self._tensor(weight))
         return y.cpu().numpy(), gradient.cpu().numpy()
+
+    def paper(
+        self, x: NDArray[np.float32], weight: NDArray[np.float32], gamma: float
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Eq. 4 on pairs and their weights, as for `gradient`. gamma: step, rad. Returns X_N - X_1 like x, and y (B,).
+
+        Raises ValueError for other shapes.
+        """
+        _check(x, weight)
+        added, y = ascend_paper(self._net, self._tensor(x), self._tensor(weight), gamma)
+        return added.cpu().numpy(), y.cpu().numpy()
 
     def _tensor(self, array: NDArray[np.float32]) -> torch.Tensor:
         # a copy: a caller's read-only array must not become a writable tensor
         return torch.from_numpy(np.array(array, np.float32)).to(self._device)
+
+
+def _check(x: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
+    if x.shape[1:] != (ORIENTATIONS, SIDE, SIDE) or x.ndim != 4 or weight.shape != x.shape:
+        raise ValueError(
+            f"expected pairs and weights of shape (B, {ORIENTATIONS}, {SIDE}, {SIDE}), "
+            f"not {x.shape} and {weight.shape}"
+        )
 
 
 def open_respiration_ascender(

@@ -87,8 +87,8 @@ def ascend_paper(
     The sum in place of the mean would make a step 3888 times smaller: nothing would be seen. y itself does
     not enter: the sign of the gradient of |y| is replaced by that of X, and its magnitude by gamma.
     """
-    _check_iterations(iterations)
-    gamma = _per_pair(gamma, x)
+    check_iterations(iterations)
+    gamma = per_pair(gamma, x)
     # Each step moves X away from zero, so the sign of X_n is that of X_1.
     sign = x.sign()
     magnified = x
@@ -98,7 +98,7 @@ def ascend_paper(
         if n == 1:
             y_1 = y
         g = _backward(net, tape).abs_()
-        magnified = magnified + gamma * sign * g / _mean_l1(g)
+        magnified = magnified + gamma * sign * g / mean_l1(g)
     if iterations == 1:
         y_1, _ = _forward(net, x)
     return magnified - x, y_1
@@ -119,8 +119,8 @@ def ascend_steady(
     about (1 + growth)^(N - 1) fold. Returns X_N - X_1 (B, 3, 36, 36) in units of X, y(X_1) (B,), and the
     signed gradient dy/dX at X_1 (B, 3, 36, 36) for the caller to average.
     """
-    _check_iterations(iterations)
-    growth = _per_pair(growth, x)
+    check_iterations(iterations)
+    growth = per_pair(growth, x)
     y_1, tape = _forward(net, x)
     y = y_1
     dx = torch.zeros_like(x)
@@ -131,16 +131,17 @@ def ascend_steady(
     return dx, y_1, _backward(net, tape)
 
 
-def _mean_l1(g: torch.Tensor) -> torch.Tensor:
+def mean_l1(g: torch.Tensor) -> torch.Tensor:
     """Mean of non-negative g over each pair (B, 1, 1, 1), never zero: 0 / tiny is the zero step wanted."""
     return g.mean(dim=(1, 2, 3), keepdim=True).clamp_min(torch.finfo(g.dtype).tiny)
 
 
-def _per_pair(value: float | torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+def per_pair(value: float | torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """A number or (B,) as (1 or B, 1, 1, 1) in x's type."""
     return torch.as_tensor(value, dtype=x.dtype, device=x.device).reshape(-1, 1, 1, 1)
 
 
-def _check_iterations(iterations: int) -> None:
+def check_iterations(iterations: int) -> None:
+    """Raise ValueError where there is none."""
     if iterations < 1:
         raise ValueError(f"the ascent needs at least one iteration, not {iterations}")

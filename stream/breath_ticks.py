@@ -12,28 +12,22 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from deepmag.models.breath import Breath, BreathWindow
-from deepmag.models.camera_motion import camera_motion, without_camera
 from deepmag.models.displacement import displace_frame
 from deepmag.models.local_motion import local_motion, on_grid
-from deepmag.models.phase import SIDE, PhaseRepresentation, phase_difference, reduce_luma
+from deepmag.models.phase import SIDE
 from deepmag.models.pyramid import ORIENTATIONS
 from deepmag.models.respiration import ASCENT_RATE, REACH, TARGET_SCALE
 from deepmag.stream.breath_rate import BreathRate
+from deepmag.stream.tick_pairs import TICK, TickPairs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from deepmag.models.phase import Bands, Floats, PhaseDifference
+    from deepmag.models.phase import Floats, PhaseDifference
     from deepmag.stream.frames import Reading
     from deepmag.stream.roi import IntBox
     from deepmag.stream.settings import Region
 
-TICK = 1.0 / ASCENT_RATE  # s
-EARLY = 0.4  # of a frame's period by which a tick may end before its time
-DARK = 2.0  # grey levels, as in Eq. 14
-# Mean relative change between two ticks beyond which they show different scenes: 0.13 to 0.26 from one synthetic person
-# to another, up to 0.04 where one turns the head, 0.11 as a camera sweeps over a twelfth of the picture.
-SCENE_CUT = 0.12
 LEARNING = 10.0  # s over which the network's gradient is averaged
 MOST = 12.0  # cells: a larger displacement is no breath but a mistake
 
@@ -52,13 +46,11 @@ class GradientAscender(Protocol):
         """x: (B, 4, SIDE, SIDE) rad. weight: like x. Returns y (B,) and dy/dX like x."""
         ...
 
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """A frame that ended a tick: what the next is compared with."""
-
-    luma: Floats
-    bands: Bands
+    def paper(
+        self, x: NDArray[np.float32], weight: NDArray[np.float32], gamma: float
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Eq. 4, for whole clips. x, weight: as for `gradient`. Returns X_N - X_1 like x, and y (B,)."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +67,9 @@ class BreathTicks:
 
     def __init__(self, ascender: GradientAscender) -> None:
         self._ascender = ascender
-        self._representation = PhaseRepresentation()
+        self._pairs = TickPairs()
         self._window = BreathWindow()
         self._rate = BreathRate()
-        self._look: _Look | None = None
-        self._time = 0.0  # s, when the last tick ended by a clock that does not drift: 24 fps have no fifth of a second
         self._breath: Breath | None = None
         self._gradient = np.zeros((ORIENTATIONS, SIDE, SIDE), np.float32)
         self._gradient_age = 0
@@ -91,7 +81,8 @@ class BreathTicks:
 
     def reset(self) -> None:
         """Forget everything: what follows has nothing to do with what came before."""
-        self._look = self._breath = None
+        self._breath = None
+        self._pairs.reset()
         self._window.reset()
         self._rate.reset()
         self._gradient[:] = 0.0
@@ -99,27 +90,19 @@ class BreathTicks:
 
     def due(self, pts: float, period: float) -> bool:
         """Whether a frame at pts, s, ends a tick. period: s between frames."""
-        return self._look is None or pts - self._time >= TICK - EARLY * min(period, TICK)
+        return self._pairs.due(pts, period)
 
     def take(self, pts: float, picture: NDArray[np.uint8]) -> bool:
         """Compare a picture (H, W, 3) with the one that ended the tick before, if there is one.
 
         Returns False, and takes nothing, where it shows another scene: then ``reset``, and it is the first.
         """
-        luma = reduce_luma(picture)
-        before = self._look
-        if before is not None and _relative_change(before.luma, luma) > SCENE_CUT:
+        if not self._pairs.take(pts, picture):
             return False
-        self._look = look = _Look(luma, self._representation.bands_of(luma))
-        if before is None:
-            self._time = pts
-            return True
-        ticks = max(1, round((pts - self._time) * ASCENT_RATE))
-        self._time += ticks * TICK
-        difference = phase_difference(before.bands, look.bands)
-        motion = camera_motion(before.luma, luma, difference)
-        self._learn(without_camera(difference, motion), ticks)
-        self._rate.update(pts, self._breath, motion, ticks)
+        pair = self._pairs.pair
+        if pair is not None:
+            self._learn(pair.difference, pair.ticks)
+            self._rate.update(pts, self._breath, pair.motion, pair.ticks)
         return True
 
     def moved(self, age: int) -> Moved | None:
@@ -127,7 +110,9 @@ class BreathTicks:
         if self._breath is None:
             return None
         amplitude = self._window.amplitude(age)
-        return Moved(self._time - age * TICK, self._breath.pattern * amplitude, amplitude * self._breath.unit)
+        return Moved(
+            self._pairs.time - age * TICK, self._breath.pattern * amplitude, amplitude * self._breath.unit
+        )
 
     def reading(self, pts: float) -> Reading:
         """Tell the rate as of pts, s."""
@@ -184,7 +169,3 @@ def displace_box(
     out = image.copy()
     out[y : y + h, x : x + w] = displace_frame(np.ascontiguousarray(image[y : y + h, x : x + w]), motion)
     return out
-
-
-def _relative_change(before: Floats, after: Floats) -> float:
-    return float(np.mean(np.abs(after - before) / (after + before + DARK)))

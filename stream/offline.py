@@ -2,7 +2,7 @@
 
 The first pass reduces each picture to 36 x 36, the second draws. What lies between them is 16 kB a picture for each
 of three arrays, in temporary files, so that an hour of video needs no more memory than a minute. Respiration has a
-first pass of its own, see ``offline_breath``; the second draws both.
+first pass of its own, see ``offline_breath`` and, in paper mode, ``offline_phase``; the second draws both.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from deepmag.stream.frames import MagnifiedFrame
 from deepmag.stream.magnifier import MAX_LOG_FACTOR
 from deepmag.stream.offline_breath import draw_breath, follow_file
 from deepmag.stream.offline_linear import Progress, analyse_file, draw_file, filter_file
+from deepmag.stream.offline_phase import ascend_file, draw_phase
 from deepmag.stream.render.recorder import Recorder
 from deepmag.stream.roi import RoiTracker
 from deepmag.stream.settings import Settings, offline_mode
@@ -101,7 +102,7 @@ def magnify_file(
     """
     mode = mode or offline_mode(target)
     # raises ValueError where a value is out of range
-    settings = Settings(gain=gain, mode=mode, roi=roi, method=method, target=target)
+    settings = Settings(gain=gain, mode=mode, roi=roi, method=method, target=target, whole_clip=True)
     recorder = Recorder(out, rate=lambda: rate, lossless=lossless, source=source)
     rate = 30.0
     recorder.open()
@@ -126,9 +127,15 @@ def magnify_file(
                     if "respiration" in settings.signals:
                         box = chosen.box if isinstance(roi, tuple) else None
                         whole = clip if target == "respiration" else Timeline()
-                        path = follow_file(source, box, respiration, whole, motions, progress, stop)
+                        if mode == "paper":
+                            phases = ascend_file(
+                                source, box, respiration, gain, whole, motions, progress, stop
+                            )
+                            drawing.append(partial(draw_phase, path=phases))
+                        else:
+                            path = follow_file(source, box, respiration, whole, motions, progress, stop)
+                            drawing.append(partial(draw_breath, path=path, gain=gain))
                         rate = clip_rate(whole.times, whole.nominal)
-                        drawing.append(partial(draw_breath, path=path, gain=gain))
                     drawn = _draw_all(drawing, read_frames(source, stop))
                 else:
                     linear = METHODS[method]

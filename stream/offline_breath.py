@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -21,10 +21,11 @@ from deepmag.models.local_motion import GRID
 from deepmag.models.representation import reduce_frame
 from deepmag.models.respiration import ASCENT_RATE
 from deepmag.models.ticks import MAX_GAP
-from deepmag.stream.breath_ticks import TICK, BreathTicks, Moved, between, displace_box
+from deepmag.stream.breath_ticks import BreathTicks, Moved, between, displace_box
 from deepmag.stream.clip_file import Timeline, read_frames, stated_length
 from deepmag.stream.frames import MagnifiedFrame
 from deepmag.stream.networks import open_respiration
+from deepmag.stream.tick_pairs import TICK
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,8 +85,47 @@ def follow_file(
     box: what to look at, inside the picture; None is all of it. ascender: the package's own where not given. clip:
     filled. store: a file for the motions. Raises AscenderUnavailableError where the network cannot run.
     """
-    length = stated_length(source)
     follower = _Follower(ascender or open_respiration(), store)
+    box = read_ticks(source, box, follower, clip, progress, stop)
+    store.flush()
+    count = len(follower.pts)
+    motions = (
+        np.memmap(store, np.float32, "r", shape=(count, 2, GRID, GRID))
+        if count
+        else np.zeros((0, 2, GRID, GRID), np.float32)
+    )
+    return BreathPath(box, len(clip.times), np.array(follower.pts), follower.starts, motions)
+
+
+class Follower(Protocol):
+    """What goes through a file's ticks."""
+
+    def begin(self, picture: int, pts: float) -> None:
+        """What follows, from a picture on, has nothing to do with what came before."""
+        ...
+
+    def take(self, pts: float, period: float, picture: NDArray[np.uint8]) -> bool:
+        """Take a picture, (H, W, 3); it need not end a tick. False where it shows another scene: see `TickPairs`."""
+        ...
+
+    def settle_all(self) -> None:
+        """The end: nothing more follows."""
+        ...
+
+
+def read_ticks(
+    source: Path,
+    box: IntBox | None,
+    follower: Follower,
+    clip: Timeline,
+    progress: Progress,
+    stop: Callable[[], bool],
+) -> IntBox:
+    """Read a file and hand on its pictures, stretch by stretch. Returns the box that was looked at.
+
+    box, clip: as for `follow_file`.
+    """
+    length = stated_length(source)
     last: Frame | None = None
     period = 0.0
     for frame in read_frames(source, stop, clip):
@@ -107,15 +147,8 @@ def follow_file(
         last = frame
         progress("following the breath", min(1.0, frame.pts / length) if length else 0.0)
     follower.settle_all()
-    store.flush()
     progress("following the breath", 1.0)
-    count = len(follower.pts)
-    motions = (
-        np.memmap(store, np.float32, "r", shape=(count, 2, GRID, GRID))
-        if count
-        else np.zeros((0, 2, GRID, GRID), np.float32)
-    )
-    return BreathPath(box or (0, 0, 0, 0), len(clip.times), np.array(follower.pts), follower.starts, motions)
+    return box or (0, 0, 0, 0)
 
 
 class _Follower:

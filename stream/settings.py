@@ -27,7 +27,7 @@ def default_lag(method: Method, target: Target) -> float:
 
 
 def offline_mode(target: Target) -> Mode:
-    """The mode for a whole clip where nobody asked for another: the paper's, which knows no breathing."""
+    """The mode for a whole clip where nobody asked for another: the paper's, but for breathing what is cleaner."""
     return "paper" if target == "pulse" else "steady"
 
 
@@ -35,8 +35,8 @@ def offline_mode(target: Target) -> Mode:
 class Settings:
     """gain: times. mode: ascent mode. lag: s. roi: "auto", "full" or (x, y, w, h) in px of the source.
 
-    method: "deepmag", the networks, or a linear baseline. target: what the networks look for. Both are fixed when a
-    pipeline starts.
+    method: "deepmag", the networks, or a linear baseline. target: what the networks look for. whole_clip: offline,
+    where respiration has the mode paper, too. These are fixed when a pipeline starts.
     Raises ValueError, in words for the person who typed it, where a value is out of range.
     """
 
@@ -46,6 +46,7 @@ class Settings:
     roi: Region = "auto"
     method: Method = "deepmag"
     target: Target = "pulse"
+    whole_clip: bool = False
 
     def __post_init__(self) -> None:
         if not GAIN_RANGE[0] <= self.gain <= GAIN_RANGE[1]:
@@ -65,9 +66,10 @@ class Settings:
                 f"the method {self.method} has no target: it magnifies whatever changes in its band; give a target "
                 "to the method deepmag only"
             )
-        if self.target != "pulse" and self.mode == "paper":
+        if self.target != "pulse" and self.mode == "paper" and not self.whole_clip:
             raise ValueError(
-                "respiration is magnified in steady mode only; the mode paper wants the target pulse"
+                "live, respiration is magnified in steady mode only; the mode paper wants the target pulse, or a "
+                "file and deepmag magnify"
             )
         if isinstance(self.roi, tuple):
             if len(self.roi) != 4 or min(self.roi) < 0 or min(self.roi[2:]) < 36:

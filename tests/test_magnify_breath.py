@@ -160,7 +160,6 @@ def test_stopped_while_writing_what_is_there_plays(clip, tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--target", "respiration", "--mode", "paper"], "steady mode only"),
         (["--target", "both", "--method", "phase"], "the method phase has no target"),
         (["--target", "respiration", "--roi", "1,2,3"], "--roi must be"),
     ],

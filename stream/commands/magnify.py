@@ -34,8 +34,8 @@ def magnify(
     mode: Annotated[
         Literal["paper", "steady"] | None,
         typer.Option(
-            help="paper: Algorithm 1 to the letter (gain 10 is its own step size), for the pulse, and its default. "
-            "steady: smoothed direction; the only one where respiration is magnified.",
+            help="paper: Algorithm 1 to the letter (gain 10 is its own step size), the default for the pulse. "
+            "steady: smoothed direction, the default where respiration is magnified.",
             show_default=False,
         ),
     ] = None,
@@ -79,6 +79,7 @@ def magnify(
             roi=parse_region(roi),
             method=method,
             target=target,
+            whole_clip=True,
         )
     except ValueError as error:
         fail(str(error), 2)

@@ -1,0 +1,84 @@
+"""Pairs of pictures a fifth of a second apart, as respiration's network sees them, on a clock that does not drift."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepmag.models.camera_motion import camera_motion, without_camera
+from deepmag.models.phase import PhaseRepresentation, phase_difference, reduce_luma
+from deepmag.models.respiration import ASCENT_RATE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from deepmag.models.camera_motion import Motion
+    from deepmag.models.phase import Bands, Floats, PhaseDifference
+
+TICK = 1.0 / ASCENT_RATE  # s
+EARLY = 0.4  # of a frame's period by which a tick may end before its time
+DARK = 2.0  # grey levels, as in Eq. 14
+# Mean relative change between two ticks beyond which they show different scenes: 0.13 to 0.26 from one synthetic person
+# to another, up to 0.04 where one turns the head, 0.11 as a camera sweeps over a twelfth of the picture.
+SCENE_CUT = 0.12
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A frame that ended a tick: what the next is compared with."""
+
+    luma: Floats
+    bands: Bands
+
+
+@dataclass(frozen=True, slots=True)
+class TickPair:
+    """What moved over some ticks. difference: without the camera's own motion, which is ``motion``."""
+
+    difference: PhaseDifference
+    motion: Motion
+    ticks: int
+
+
+class TickPairs:
+    """Takes the frames that end a tick, and compares each with the one that ended the tick before."""
+
+    def __init__(self) -> None:
+        self._representation = PhaseRepresentation()
+        self._look: _Look | None = None
+        self.time = 0.0  # s, when the last tick ended by a clock that does not drift: 24 fps have no fifth of a second
+        self.pair: TickPair | None = None  # the latest; None for the first frame
+
+    def reset(self) -> None:
+        """The next frame has nothing to do with what came before."""
+        self._look = self.pair = None
+
+    def due(self, pts: float, period: float) -> bool:
+        """Whether a frame at pts, s, ends a tick. period: s between frames."""
+        return self._look is None or pts - self.time >= TICK - EARLY * min(period, TICK)
+
+    def take(self, pts: float, picture: NDArray[np.uint8]) -> bool:
+        """Compare a picture (H, W, 3) with the one that ended the tick before, if there is one: see ``pair``.
+
+        Returns False, and takes nothing, where it shows another scene: then ``reset``, and it is the first.
+        """
+        luma = reduce_luma(picture)
+        before = self._look
+        if before is not None and _relative_change(before.luma, luma) > SCENE_CUT:
+            return False
+        self._look = look = _Look(luma, self._representation.bands_of(luma))
+        if before is None:
+            self.time = pts
+            return True
+        ticks = max(1, round((pts - self.time) * ASCENT_RATE))
+        self.time += ticks * TICK
+        difference = phase_difference(before.bands, look.bands)
+        motion = camera_motion(before.luma, luma, difference)
+        self.pair = TickPair(without_camera(difference, motion), motion, ticks)
+        return True
+
+
+def _relative_change(before: Floats, after: Floats) -> float:
+    return float(np.mean(np.abs(after - before) / (after + before + DARK)))
