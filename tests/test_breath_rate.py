@@ -97,12 +97,24 @@ def test_a_camera_that_moves_differently_or_less_than_the_chest_is_no_objection(
     assert weigh(breath_of(sine(15)), faint).objection == ""
 
 
+def test_a_camera_that_swings_aslant_is_measured_along_its_own_way() -> None:
+    aslant = np.gradient(0.7 * DEPTH * sine(15))  # along each axis: together as far as the chest
+    assert weigh(breath_of(sine(15)), np.stack([aslant, aslant], 1)).objection == "the camera moves"
+
+
+def test_breaths_long_and_short_by_turns_are_counted_over_both() -> None:
+    phase = 2 * np.pi * T * 31 / 60
+    wave = np.sin(phase + 0.5 * np.sin(0.5 * phase))
+    assert weigh(breath_of(wave[:50]), STILL[:50]).rate == pytest.approx(31, abs=1.0)
+
+
 @pytest.mark.parametrize(
     ("unit", "explained", "objection"),
     [
         (0.001, 0.97, "breathing too faint"),
         (3.0, 0.97, "too much motion"),
         (DEPTH, 0.4, "other movement"),
+        (0.012, 0.6, "other movement"),  # as faint as a codec's key frames, and as little explained
         (DEPTH, 0.97, ""),
     ],
 )
@@ -138,6 +150,12 @@ def test_nothing_is_shown_before_enough_breaths_were_seen() -> None:
         assert earliest <= first < 24
         assert all(one.reason for one in readings if one.rate is None)
         assert {one.reason for one in readings[:30]} == {"measuring"}
+
+
+def test_a_breath_that_is_good_from_the_first_look_is_being_measured_not_irregular() -> None:
+    _, readings = run(lambda t: sine(15, t), 10.0)
+    assert {one.reason for one in readings if one.rate is None} == {"measuring"}
+    assert readings[-1].rate is not None
 
 
 @pytest.mark.parametrize("seed", range(3))
