@@ -39,6 +39,9 @@ CAMERA = 0.7  # correlation with the camera's own motion from which the camera i
 # Of the breath's size: smaller motion of the camera is no objection. 0.56 where somebody fills the picture, 0.92
 # and more where a codec hides part of the camera's sway.
 SWINGS = 0.75
+# Relative, RMS: brightness that swings so far in step with the breath is what shifts shades and edges. A chest that
+# rises changes the mean of the picture by a tenth of that.
+BRIGHT = 0.02
 SMOOTHING = 0.3  # share of a new look in the rate shown
 
 
@@ -69,11 +72,13 @@ class BreathRate:
 
     def __init__(self) -> None:
         self._camera: deque[NDArray[np.float64]] = deque(maxlen=round(WINDOW * ASCENT_RATE))
+        self._light: deque[float] = deque(maxlen=round(WINDOW * ASCENT_RATE))
         self.reset()
 
     def reset(self) -> None:
         """Forget everything: a new session."""
         self._camera.clear()
+        self._light.clear()
         self._last: float | None = None
         self._evidence = NOTHING
         self._trusted_since: float | None = None
@@ -85,15 +90,27 @@ class BreathRate:
         """What the last look found."""
         return self._evidence
 
-    def update(self, t: float, breath: Breath | None, camera: NDArray[np.float64], ticks: int = 1) -> None:
-        """Take a tick's estimate at t, s, and the camera's motion over it (4,), see `camera_motion`."""
+    def update(
+        self,
+        t: float,
+        breath: Breath | None,
+        camera: NDArray[np.float64],
+        ticks: int = 1,
+        *,
+        light: float = 0.0,
+    ) -> None:
+        """Take a tick's estimate at t, s, and the camera's motion over it (4,), see `camera_motion`.
+
+        light: relative change of the picture's brightness over it.
+        """
         for _ in range(ticks):
             self._camera.append(camera[:2] / ticks)
+            self._light.append(light / ticks)
         self._last = t
         if breath is None or len(self._camera) < FIRST * ASCENT_RATE:
             return
         before = self._evidence
-        self._evidence = found = weigh(breath, np.array(self._camera))
+        self._evidence = found = weigh(breath, np.array(self._camera), np.array(self._light))
         steady = before is NOTHING or abs(found.rate - before.rate) <= STEADY
         if found.quality < (SHOW if self._rate is None else KEEP) or not steady:
             self._rate = self._trusted_since = None
@@ -117,8 +134,13 @@ class BreathRate:
         return Reading(self._rate, self._evidence.quality, "")
 
 
-def weigh(breath: Breath, camera: NDArray[np.float64]) -> BreathEvidence:
-    """Find the rate of a breath, and what speaks for and against it. camera: (n, 2) its steps over the same ticks."""
+def weigh(
+    breath: Breath, camera: NDArray[np.float64], light: NDArray[np.float64] | None = None
+) -> BreathEvidence:
+    """Find the rate of a breath, and what speaks for and against it.
+
+    camera: (n, 2) its steps over the same ticks. light: (n,) relative changes of the brightness.
+    """
     wave = breath.wave
     rate, regular = _period(wave)
     path = np.cumsum(camera[-len(wave) :], axis=0)
@@ -128,6 +150,11 @@ def weigh(breath: Breath, camera: NDArray[np.float64]) -> BreathEvidence:
         # a camera that moves less than the chest cannot be what moves it, and a chest moves the estimate of the camera
         if float(np.hypot(*flat.std(axis=0))) > SWINGS * breath.size:
             swing = max(_best_correlation(axis, wave) for axis in flat.T if axis.std() > 0)
+    lit = 0.0
+    if light is not None and len(light) >= len(wave) and breath.size >= FAINT:
+        level = sosfiltfilt(butterworth(BREATH_BAND, ASCENT_RATE), np.cumsum(light[-len(wave) :]))
+        if float(level.std()) > BRIGHT:
+            lit = _best_correlation(level, wave)
     objection = ""
     if breath.size < FAINT:
         objection = "breathing too faint"
@@ -135,6 +162,8 @@ def weigh(breath: Breath, camera: NDArray[np.float64]) -> BreathEvidence:
         objection = "too much motion"
     elif swing > CAMERA:
         objection = "the camera moves"
+    elif lit > CAMERA:
+        objection = "the light changes"
     elif breath.explained < CLEAN[0]:
         objection = "other movement"
     elif rate * len(wave) / ASCENT_RATE / 60 < CYCLES:

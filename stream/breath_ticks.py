@@ -102,7 +102,7 @@ class BreathTicks:
         pair = self._pairs.pair
         if pair is not None:
             self._learn(pair.difference, pair.ticks)
-            self._rate.update(pts, self._breath, pair.motion, pair.ticks)
+            self._rate.update(pts, self._breath, pair.motion, pair.ticks, light=pair.light)
         return True
 
     def moved(self, age: int) -> Moved | None:

@@ -35,10 +35,14 @@ class _Look:
 
 @dataclass(frozen=True, slots=True)
 class TickPair:
-    """What moved over some ticks. difference: without the camera's own motion, which is ``motion``."""
+    """What moved over some ticks. difference: without the camera's own motion, which is ``motion``.
+
+    light: relative change of the picture's mean brightness.
+    """
 
     difference: PhaseDifference
     motion: Motion
+    light: float
     ticks: int
 
 
@@ -76,7 +80,8 @@ class TickPairs:
         self.time += ticks * TICK
         difference = phase_difference(before.bands, look.bands)
         motion = camera_motion(before.luma, luma, difference)
-        self.pair = TickPair(without_camera(difference, motion), motion, ticks)
+        light = float(np.log((luma.mean() + DARK) / (before.luma.mean() + DARK)))
+        self.pair = TickPair(without_camera(difference, motion), motion, light, ticks)
         return True
 
 

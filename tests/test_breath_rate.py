@@ -102,6 +102,15 @@ def test_a_camera_that_swings_aslant_is_measured_along_its_own_way() -> None:
     assert weigh(breath_of(sine(15)), np.stack([aslant, aslant], 1)).objection == "the camera moves"
 
 
+def test_light_that_swings_as_the_breath_does_is_what_seems_to_breathe() -> None:
+    still = np.zeros((LENGTH, 2))
+    assert (
+        weigh(breath_of(sine(15)), still, 0.1 * np.diff(sine(15), prepend=0)).objection == "the light changes"
+    )
+    assert weigh(breath_of(sine(15)), still, 0.1 * np.diff(sine(23), prepend=0)).objection == ""
+    assert weigh(breath_of(sine(15)), still, 0.005 * np.diff(sine(15), prepend=0)).objection == ""
+
+
 def test_breaths_long_and_short_by_turns_are_counted_over_both() -> None:
     phase = 2 * np.pi * T * 31 / 60
     wave = np.sin(phase + 0.5 * np.sin(0.5 * phase))
