@@ -76,7 +76,7 @@ def watch(command: LiveCommand, seconds: float, chromium: str, progress: bool) -
             samples.at.append(time.monotonic() - began)
             samples.fps.append(state["fps"])
             samples.rss.append(process.memory_info().rss / MEBI)
-            samples.rates.append(state["rate"])
+            samples.rates.append(state["signals"]["pulse"]["rate"])
             if state["latency_p50"] is not None:
                 samples.ready.append((state["latency_p50"], state["latency_p95"]))
             if state["sent"]:
