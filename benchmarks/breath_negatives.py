@@ -3,8 +3,8 @@
     python benchmarks/breath_negatives.py [--data ../shared/data] [NAME ...]
 
 Ends with exit status 1 where a rate is shown for a clip in which nobody breathes, or a wrong one for a clip in which
-somebody does, or none for a clip in which the breath is plain to see. Known to be wrong: light that swings by 10 % or
-more at a breath's rate. Left out: carphone played to and fro, whose head then swings at 7.9 a minute, which is shown.
+somebody does, or none for a clip in which the breath is plain to see. Left out: carphone played to and fro, whose head
+then swings at 7.9 a minute, which is shown.
 """
 
 from __future__ import annotations
