@@ -1,9 +1,10 @@
 """`deepmag live CLIP --target respiration --pace max --record OUT --lossless`, scored by a ruler that is not ours.
 
-    python benchmarks/motion_scores.py [CLIP ...] [--shared ../shared] [--live --method riesz ...] [--json]
+    python benchmarks/motion_scores.py [CLIP ...] [--shared ../shared] [--offline] [--live --method riesz ...] [--json]
 
 The ruler is tools/score_motion.py beside the real clips, with their boxes of a chest and of something still. Targets
-are those of --target respiration; * marks a miss. ground: RMS of what is added to the still box's motion, px.
+are those of --target respiration; * marks a miss. ground: RMS of
+what is added to the still box's motion in the band, px, by deepmag.models.metrics.motion. --offline: `deepmag magnify`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 from live_command import COMMAND
+from numpy.typing import NDArray
+from score_row import row
+
+from deepmag.models.metrics.motion import added_displacement
+from deepmag.models.metrics.picture import luma
+from deepmag.models.temporal import zero_phase
 
 COLUMNS = ("before", "gain", "coherence", "leak", "rough", "ssim", "ground")
 BANDS = {"clip_a": "0.1,0.5"}
@@ -32,16 +41,34 @@ TARGETS: dict[str, dict[str, tuple[float | None, float | None]]] = {
 }  # fmt: skip
 
 
-def score(shared: Path, name: str, clip: dict[str, Any], live: list[str]) -> dict[str, float]:
+def lumas(path: Path) -> tuple[list[NDArray[np.float32]], float]:
+    """A video's pictures in grey, and their rate, Hz."""
+    with av.open(str(path)) as container:
+        rate = float(container.streams.video[0].average_rate)
+        return [luma(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)], rate
+
+
+def ground(original: Path, out: Path, box: list[int], band: str) -> float:
+    """RMS of the motion added to a box, px."""
+    before, rate = lumas(original)
+    low, high = (float(edge) for edge in band.split(","))
+    added = zero_phase(added_displacement(before, lumas(out)[0], tuple(box)), (low, high), rate)
+    return float(np.sqrt(np.mean((added**2).sum(1))))
+
+
+def score(
+    shared: Path, name: str, clip: dict[str, Any], live: list[str], *, offline: bool = False
+) -> dict[str, float]:
     """Magnify one clip as a user would, and score it."""
     original = shared / "data" / clip["file"]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / f"{name}.mkv"
-        subprocess.run(
-            [*COMMAND, "live", str(original), "--pace", "max", "--record", str(out), "--lossless",
-             "--log-level", "warning", *live],
-            check=True,
-        )  # fmt: skip
+        if offline:
+            run = ["magnify", str(original), str(out), "--gain", "15", "--lossless", *live]
+        else:
+            run = ["live", str(original), "--pace", "max", "--record", str(out), "--lossless",
+                   "--log-level", "warning", *live]  # fmt: skip
+        subprocess.run([*COMMAND, *run], check=True)
         command = [
             sys.executable,
             str(shared / "tools" / "score_motion.py"),
@@ -55,20 +82,8 @@ def score(shared: Path, name: str, clip: dict[str, Any], live: list[str]) -> dic
         relative = ["--relative"] if name == "clip_a" else []
         done = subprocess.run(command + relative, check=True, capture_output=True, text=True)
         result: dict[str, float] = json.loads(done.stdout)
-        # the ruler gives a ratio; what was added to the chest is after - before along one and the same axis
-        result["ground"] = result["leak"] * abs(result["after"] - result["before"])
+        result["ground"] = ground(original, out, clip["still"], BANDS.get(name, BAND))
     return result
-
-
-def row(title: str, scores: dict[str, float], targets: dict[str, tuple[float | None, float | None]]) -> str:
-    """One line of the table."""
-    cells = []
-    for column in COLUMNS:
-        low, high = targets.get(column, (None, None))
-        value = scores[column]
-        missed = (low is not None and value < low) or (high is not None and value > high)
-        cells.append(f"{value:>9.3f}{'*' if missed else ' '}")
-    return f"{title:18}" + "".join(cells)
 
 
 def main() -> None:
@@ -79,6 +94,9 @@ def main() -> None:
     parser.add_argument("clips", nargs="*", default=list(TARGETS), metavar="CLIP")
     parser.add_argument("--shared", type=Path, default=Path(__file__).resolve().parents[2] / "shared")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument(
+        "--offline", action="store_true", help="by deepmag magnify, with the whole clip known"
+    )
     parser.add_argument(
         "--live",
         nargs=argparse.REMAINDER,
@@ -91,9 +109,9 @@ def main() -> None:
     if not options.json:
         print(f"{'':18}" + "".join(f"{column:>9} " for column in COLUMNS))
     for name in options.clips:
-        results[name] = score(options.shared, name, known[name], options.live)
+        results[name] = score(options.shared, name, known[name], options.live, offline=options.offline)
         if not options.json:
-            print(row(name, results[name], TARGETS.get(name, {})), flush=True)
+            print(row(name, results[name], COLUMNS, TARGETS.get(name, {})), flush=True)
     if options.json:
         print(json.dumps(results, indent=2))
 

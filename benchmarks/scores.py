@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from live_command import COMMAND
+from score_row import row
 
 COLUMNS = ("gain", "coherence", "blocks", "lag_s", "leak", "off_band", "drift", "psnr", "ssim")
 # (low, high): what the default mode must reach
@@ -52,17 +53,6 @@ def score(shared: Path, name: str, clip: dict[str, Any], mode: str, extra: list[
         done = subprocess.run(command, check=True, capture_output=True, text=True)
     result: dict[str, float] = json.loads(done.stdout)
     return result
-
-
-def row(title: str, scores: dict[str, float], targets: dict[str, tuple[float | None, float | None]]) -> str:
-    """One line of the table."""
-    cells = []
-    for column in COLUMNS:
-        low, high = targets.get(column, (None, None))
-        value = scores[column]
-        missed = (low is not None and value < low) or (high is not None and value > high)
-        cells.append(f"{value:>9.3f}{'*' if missed else ' '}")
-    return f"{title:18}" + "".join(cells)
 
 
 def target_row(targets: dict[str, tuple[float | None, float | None]]) -> str:
@@ -103,7 +93,9 @@ def main() -> None:
             results.setdefault(name, {})[mode] = scores
             if not options.json:
                 print(
-                    row(f"{name}, {mode}", scores, TARGETS.get(name, {}) if mode == "steady" else {}),
+                    row(
+                        f"{name}, {mode}", scores, COLUMNS, TARGETS.get(name, {}) if mode == "steady" else {}
+                    ),
                     flush=True,
                 )
         if not options.json and name in TARGETS:
