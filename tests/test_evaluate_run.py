@@ -163,20 +163,22 @@ def test_progress_counts_each_job_as_it_is_done(run: tuple[Path, Outcome, Seen])
 def test_a_run_stopped_in_the_middle_of_a_job_keeps_the_clips_that_are_done(
     tmp_path: Path, jobs: int
 ) -> None:
-    share_at_two: float | None = None
+    share_at_three: float | None = None
     stopped = False
 
     def progress(_stage: str, done: int, _of: int, share: float) -> None:
-        nonlocal share_at_two, stopped
-        if done == 2 and share_at_two is None:
-            share_at_two = share
-        stopped = share_at_two is not None and share > share_at_two  # the third has begun
+        nonlocal share_at_three, stopped
+        if done == 3 and share_at_three is None:
+            share_at_three = share
+        stopped = share_at_three is not None and share > share_at_three  # the fourth has begun
 
     outcome = evaluate(TINY, tmp_path, PULSE, jobs=jobs, progress=progress, stop=lambda: stopped)
     kept = json.loads((tmp_path / "evaluate.json").read_text())
     assert not outcome.complete
     assert kept["complete"] is False
-    assert len(kept["clips"]) == outcome.clips == 2
+    # one of the three may be the studies, which are no clip; a fourth may end before the stop reaches it
+    assert 2 <= outcome.clips < outcome.of
+    assert len(kept["clips"]) == outcome.clips
     assert not (tmp_path / "report.md").exists()
 
 
