@@ -14,6 +14,7 @@ from deepmag.models.networks import RespirationNet
 from deepmag.models.phase import SIDE
 from deepmag.models.pyramid import ORIENTATIONS
 from deepmag.models.respiration_ascent import ascend_paper, respiration_gradient
+from deepmag.models.step_size import PAPER_ITERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,8 +29,17 @@ _log = logging.getLogger("deepmag.export.respiration")
 class RespirationAscender:
     """RespirationNet and its gradient on frame pairs, each on its own. Arrays are float32."""
 
-    def __init__(self, weights: Mapping[str, NDArray[np.float32]], device: Literal["cpu", "cuda"]) -> None:
-        """weights: RespirationNet's, by name. Raises AscenderUnavailableError, and ValueError for other weights."""
+    def __init__(
+        self,
+        weights: Mapping[str, NDArray[np.float32]],
+        device: Literal["cpu", "cuda"],
+        paper_iterations: int = PAPER_ITERATIONS,
+    ) -> None:
+        """weights: RespirationNet's, by name. paper_iterations: N of `paper`.
+
+        Raises AscenderUnavailableError, and ValueError for other weights.
+        """
+        self._iterations = paper_iterations
         if device == "cuda" and not torch.cuda.is_available():
             raise AscenderUnavailableError("this torch cannot use the GPU: install a torch built for CUDA")
         self._device = torch.device(device)
@@ -59,7 +69,7 @@ class RespirationAscender:
         Raises ValueError for other shapes.
         """
         _check(x, weight)
-        added, y = ascend_paper(self._net, self._tensor(x), self._tensor(weight), gamma)
+        added, y = ascend_paper(self._net, self._tensor(x), self._tensor(weight), gamma, self._iterations)
         return added.cpu().numpy(), y.cpu().numpy()
 
     def _tensor(self, array: NDArray[np.float32]) -> torch.Tensor:
@@ -76,17 +86,20 @@ def _check(x: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
 
 
 def open_respiration_ascender(
-    weights: Path | Mapping[str, NDArray[np.float32]], device: Device = "auto"
+    weights: Path | Mapping[str, NDArray[np.float32]],
+    device: Device = "auto",
+    paper_iterations: int = PAPER_ITERATIONS,
 ) -> RespirationAscender:
     """Open the network on the GPU where torch can use one, else on the CPU.
 
-    weights: RespirationNet's, as a safetensors file or as arrays by name. Raises AscenderUnavailableError where the
-    wanted device is not there, OSError for a file that cannot be read, ValueError for one that holds other weights.
+    weights: RespirationNet's, as a safetensors file or as arrays by name. paper_iterations: N of `paper`. Raises
+    AscenderUnavailableError where the wanted device is not there, OSError for a file that cannot be read, ValueError
+    for one that holds other weights.
     """
     arrays = load_weights(weights) if isinstance(weights, Path) else weights
     where: Literal["cpu", "cuda"] = "cpu"
     if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
         where = "cuda"
-    ascender = RespirationAscender(arrays, where)
+    ascender = RespirationAscender(arrays, where, paper_iterations)
     _log.info("respiration runs in %s", ascender.description)
     return ascender

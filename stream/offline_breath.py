@@ -86,7 +86,7 @@ def follow_file(
     filled. store: a file for the motions. Raises AscenderUnavailableError where the network cannot run.
     """
     follower = _Follower(ascender or open_respiration(), store)
-    box = read_ticks(source, box, follower, clip, progress, stop)
+    box = read_ticks(read_frames(source, stop, clip), stated_length(source), box, follower, clip, progress)
     store.flush()
     count = len(follower.pts)
     motions = (
@@ -114,21 +114,20 @@ class Follower(Protocol):
 
 
 def read_ticks(
-    source: Path,
+    frames: Iterable[Frame],
+    length: float,
     box: IntBox | None,
     follower: Follower,
     clip: Timeline,
     progress: Progress,
-    stop: Callable[[], bool],
 ) -> IntBox:
-    """Read a file and hand on its pictures, stretch by stretch. Returns the box that was looked at.
+    """Hand on a file's pictures, stretch by stretch. Returns the box that was looked at.
 
-    box, clip: as for `follow_file`.
+    length: of the file, s, for the progress; 0 where it is not known. box, clip: as for `follow_file`.
     """
-    length = stated_length(source)
     last: Frame | None = None
     period = 0.0
-    for frame in read_frames(source, stop, clip):
+    for frame in frames:
         if box is None:
             box = (0, 0, frame.image.shape[1], frame.image.shape[0])
         x, y, w, h = box

@@ -28,7 +28,6 @@ from deepmag.stream.tick_pairs import TickPairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -107,8 +106,9 @@ class PhasePath:
         return np.asarray((1 - share) * added[i] + share * added[i + 1])
 
 
-def ascend_file(
-    source: Path,
+def ascend_frames(
+    frames: Iterable[Frame],
+    length: float,
     box: IntBox | None,
     ascender: GradientAscender | None,
     gain: float,
@@ -117,14 +117,15 @@ def ascend_file(
     progress: Progress,
     stop: Callable[[], bool],
 ) -> PhasePath:
-    """First pass: the phases to add at each tick of the file.
+    """First pass: the phases to add at each tick of the file, or of any other clip.
 
-    gain: as in `models.magnify.iter_steps`: 10 is the paper's own step. The rest as for `offline_breath.follow_file`.
+    frames, length: as for `offline_breath.read_ticks`. gain: as in `models.magnify.iter_steps`: 10 is the paper's own
+    step. The rest as for `offline_breath.follow_file`.
     """
     share = (gain - 1.0) / (REFERENCE_GAIN - 1.0)
     gamma = gamma_for_rate(ASCENT_RATE, RESPIRATION_GAMMA) * share
     follower = _Follower(ascender or open_respiration(), store, gamma)
-    box = read_ticks(source, box, follower, clip, progress, stop)
+    box = read_ticks(frames, length, box, follower, clip, progress)
     store.flush()
     count = len(follower.pts)
     shape = (count, ORIENTATIONS, SIDE, SIDE)

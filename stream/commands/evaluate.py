@@ -1,15 +1,24 @@
-"""``deepmag evaluate``: the paper's evaluation, on people whose pulse is known, as a report to make again."""
+"""``deepmag evaluate``: the paper's evaluation, on people whose pulse and breath are known, as a report."""
 
 from __future__ import annotations
 
 import signal
 import threading
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from deepmag.stream.cli import fail, set_up_logging
+
+
+class Signals(StrEnum):
+    """What to evaluate."""
+
+    pulse = "pulse"
+    respiration = "respiration"
+    both = "both"
 
 
 def register(app: typer.Typer) -> None:
@@ -26,6 +35,9 @@ def evaluate(
         Path,
         typer.Option("--out", "-o", metavar="DIR", help="Folder for report.md, figures and evaluate.json."),
     ] = Path("evaluation"),
+    target: Annotated[
+        Signals, typer.Option(help="Which half to run: pulse (colour), respiration (motion), or both.")
+    ] = Signals.both,
     seed: Annotated[int, typer.Option(help="Of the synthetic people.", min=0)] = 1,
     data: Annotated[
         Path | None,
@@ -33,18 +45,28 @@ def evaluate(
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Weights to judge, .safetensors; else those that ship."),
+        typer.Option(
+            metavar="FILE", help="The pulse's weights to judge, .safetensors; else those that ship."
+        ),
+    ] = None,
+    respiration_weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Those of respiration."),
     ] = None,
     jobs: Annotated[
         int | None, typer.Option(help="Processes, one thread each; else one a core.", min=1)
     ] = None,
 ) -> None:
-    """Judge the magnifiers on synthetic people whose pulse is known. Ctrl-C keeps the numbers of the finished clips."""
+    """Judge the magnifiers on synthetic people whose pulse and breath are known.
+
+    Ctrl-C keeps the numbers of the finished clips.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from deepmag.models.weights import PULSE
-    from deepmag.stream.evaluation.plan import full_plan, quick_plan
+    from deepmag.models.weights import PULSE, RESPIRATION
+    from deepmag.stream.evaluation import plan as pulse_plans
+    from deepmag.stream.evaluation.respiration import plan as breath_plans
 
     set_up_logging("warning")
     try:
@@ -59,7 +81,11 @@ def evaluate(
     stop = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    plan = quick_plan(seed) if quick else full_plan(seed)
+    plan = breath = None
+    if target in (Signals.pulse, Signals.both):
+        plan = pulse_plans.quick_plan(seed) if quick else pulse_plans.full_plan(seed)
+    if target in (Signals.respiration, Signals.both):
+        breath = breath_plans.quick_plan(seed) if quick else breath_plans.full_plan(seed)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -84,7 +110,9 @@ def evaluate(
                 plan,
                 out,
                 weights or PULSE,
-                jobs=jobs or default_jobs(plan),
+                breath=breath,
+                breath_weights=respiration_weights or RESPIRATION,
+                jobs=jobs or default_jobs(*(one for one in (plan, breath) if one is not None)),
                 real=real,
                 progress=report,
                 stop=stop.is_set,

@@ -39,7 +39,7 @@ class Caption:
 def scan_lines(arrays: Arrays, strengths: Mapping[str, float | None], path: Path) -> Caption:
     """Fig. 5: one row of a task D video over time, by method. strengths: that the methods were set to."""
     names = [name for name in SCAN_ORDER if f"scan {name}" in arrays]
-    canvas = _canvas(2.1 * (len(names) + 1), 4.4)
+    canvas = canvas_of(2.1 * (len(names) + 1), 4.4)
     axes = canvas.subplots(1, len(names) + 1)
     row = int(arrays["row"][0])
     axes[0].imshow(arrays["frame"])
@@ -56,7 +56,7 @@ def scan_lines(arrays: Arrays, strengths: Mapping[str, float | None], path: Path
         setting = "\n" if strength is None else f"\nset to {strength:.1f}"
         axis.set(title=name + setting, xlabel="x, px")
     axes[1].set_ylabel("time, s")
-    return _save(
+    return save(
         canvas,
         path / "figure5_scan_lines.png",
         "Figure 5: scan lines, task D",
@@ -72,7 +72,7 @@ def pixel_traces(arrays: Arrays, path: Path) -> Caption:
     gammas = sorted(
         float(key.removeprefix("trace ")) for key in arrays if key.startswith("trace ") and "o" not in key
     )
-    canvas = _canvas(10.0, 7.0)
+    canvas = canvas_of(10.0, 7.0)
     axes = canvas.subplots(3, 1, sharex=True)
     original: NDArray[np.float32] = arrays["trace original"]
     time = np.arange(len(original)) / RATE
@@ -93,7 +93,7 @@ def pixel_traces(arrays: Arrays, path: Path) -> Caption:
         axis.legend(ncols=5, fontsize=7, loc="upper right")
     axes[-1].set_xlabel("time, s")
     x, y = (int(value) for value in arrays["pixel"])
-    return _save(
+    return save(
         canvas,
         path / "figure7_pixel_traces.png",
         "Figure 7: traces of a pixel, task B",
@@ -120,7 +120,7 @@ def _colours(values: Sequence[float]) -> str:
 
 def learning_curves(curves: Arrays, path: Path) -> Caption:
     """Fig. 9: the loss |y| against N, and against N times gamma."""
-    canvas = _canvas(10.0, 4.0)
+    canvas = canvas_of(10.0, 4.0)
     left, right = canvas.subplots(1, 2)
     for name, losses in curves.items():
         n = np.arange(1, len(losses) + 1)
@@ -132,7 +132,7 @@ def learning_curves(curves: Arrays, path: Path) -> Caption:
     for axis in (left, right):
         axis.set_yscale("log")  # without the sign correction it grows many times more
         axis.legend()
-    return _save(
+    return save(
         canvas,
         path / "figure9_learning_curves.png",
         f"Figure 9: loss against N and {GAMMA_SIGN}",
@@ -146,7 +146,7 @@ def learning_curves(curves: Arrays, path: Path) -> Caption:
 
 def l1_norms(norms: Arrays, path: Path) -> Caption:
     """Fig. 10: L1 norms of X and of the gradient, over time and as histograms."""
-    canvas = _canvas(10.0, 5.0)
+    canvas = canvas_of(10.0, 5.0)
     axes = canvas.subplots(2, 2, width_ratios=(2, 1))
     for row, (key, label) in zip(
         axes, (("X", "mean |X|, unitless"), ("gradient", "mean |d|y|/dX|")), strict=True
@@ -156,7 +156,7 @@ def l1_norms(norms: Arrays, path: Path) -> Caption:
         row[0].set(xlabel="time, s", ylabel=label)
         row[1].hist(series, bins=BINS)
         row[1].set(xlabel=label, ylabel="frame pairs")
-    return _save(
+    return save(
         canvas,
         path / "figure10_l1_norms.png",
         "Figure 10: L1 norms",
@@ -169,7 +169,7 @@ def l1_norms(norms: Arrays, path: Path) -> Caption:
 
 def correlation_maps(maps: Arrays, dark: NDArray[np.bool_], path: Path) -> Caption:
     """Fig. 11: correlation of the input's and the magnified representation, with and without sign correction."""
-    canvas = _canvas(10.0, 3.6)
+    canvas = canvas_of(10.0, 3.6)
     axes = canvas.subplots(1, 3)
     masked = np.where(dark, np.nan, maps["corrected"])
     shown = (
@@ -183,7 +183,7 @@ def correlation_maps(maps: Arrays, dark: NDArray[np.bool_], path: Path) -> Capti
         axis.set(title=title, xlabel="x, reduced px", ylabel="y, reduced px")
     canvas.colorbar(images[0], ax=list(axes), label="correlation", shrink=0.8)
     negative = {kind: 100 * float((maps[kind] < 0).mean()) for kind in ("uncorrected", "corrected")}
-    return _save(
+    return save(
         canvas,
         path / "figure11_sign_correction.png",
         "Figure 11: sign correction",
@@ -191,6 +191,29 @@ def correlation_maps(maps: Arrays, dark: NDArray[np.bool_], path: Path) -> Capti
         f"still person's pulse. Negative: {negative['uncorrected']:.1f} % of the pixels without, "
         f"{negative['corrected']:.1f} % with the correction of Eq. 3. The paper, for respiration, found "
         "negative values without it and none with it.",
+    )
+
+
+def real_faces(clips: Mapping[str, Arrays], path: Path) -> Caption:
+    """Fig. 12 (c) and (d): scan lines of real faces. clips: exhibits by name."""
+    canvas = canvas_of(9.0, 2.6 * len(clips))
+    for axes, (name, arrays) in zip(
+        canvas.subplots(len(clips), 3, squeeze=False), clips.items(), strict=True
+    ):
+        axes[0].imshow(arrays["frame"])
+        axes[0].axvline(arrays["column"], color="yellow", linewidth=1.2)
+        axes[0].set(title=name)
+        for axis, scan in zip(axes[1:], ("original", "paper"), strict=True):
+            axis.imshow(arrays[f"scan {scan}"], aspect="auto", interpolation="nearest")
+            axis.set(title=scan)
+        for axis in axes:
+            axis.set(xticks=[], yticks=[])
+    return save(
+        canvas,
+        path / "figure12_real_faces.png",
+        "Figure 12: scan lines of real faces",
+        "The yellow line over time (to the right), as it is and in `paper` mode at the step that the paper "
+        "took for this figure, 1e-3.",
     )
 
 
@@ -230,7 +253,7 @@ def _rms_by_colour(values: NDArray[np.float64]) -> list[float]:
     return [float(value) for value in np.sqrt(np.mean(values**2, axis=0))] if len(values) else []
 
 
-def _canvas(width: float, height: float) -> Canvas:
+def canvas_of(width: float, height: float) -> Canvas:
     """A figure without a window. width, height: inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -240,6 +263,7 @@ def _canvas(width: float, height: float) -> Canvas:
     return canvas
 
 
-def _save(canvas: Canvas, path: Path, title: str, text: str) -> Caption:
+def save(canvas: Canvas, path: Path, title: str, text: str) -> Caption:
+    """Write a figure as PNG. Returns its caption."""
     canvas.savefig(path, dpi=DPI)
     return Caption(path.name, title, text)

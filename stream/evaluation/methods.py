@@ -97,16 +97,18 @@ def magnify_clip(
     kind = cast("Method", name if name in LINEAR else "deepmag")
     # as the engine makes it; time is the clip's own
     magnifier, _ = open_magnifier(kind, ascender, clock=lambda: 0.0, nominal_rate=lambda: rate, lag=LAG)
-    return _live(magnifier, video, rate, settings, progress)
+    return run_live(magnifier, video, rate, settings, progress)
 
 
-def _live(
+def run_live(
     magnifier: Magnifier,
     video: NDArray[np.uint8],
     rate: float,
     settings: Settings,
-    progress: Callable[[float], None],
+    progress: Callable[[float], None] = lambda _share: None,
+    look: Callable[[MagnifiedFrame], None] = lambda _magnified: None,
 ) -> NDArray[np.uint8]:
+    """Push a clip (T, H, W, 3) through a live magnifier. rate: Hz. look: called with each picture that comes out."""
     shown = np.empty_like(video)
     done = 0
 
@@ -114,6 +116,7 @@ def _live(
         nonlocal done
         for magnified in ready:
             shown[magnified.frame.seq] = magnified.image
+            look(magnified)
             done += 1
 
     for number, image in enumerate(video):

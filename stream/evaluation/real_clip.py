@@ -11,6 +11,7 @@ from typing import Any
 Box = tuple[int, int, int, int]
 
 BPM_RANGE = (20.0, 300.0)  # beats per minute; a rate outside it is a typing error, or in Hz
+BREATHS_RANGE = (4.0, 80.0)  # breaths per minute
 SMALLEST_BOX = 16  # px: two blocks of 8 x 8
 
 
@@ -27,11 +28,26 @@ class RealClip:
 
 
 @dataclass(frozen=True)
+class BreathingClip:
+    """One entry of clips.json. breaths: true rate, per minute. chest, still: (x, y, w, h) px."""
+
+    name: str
+    file: Path
+    breaths: float
+    chest: Box
+    still: Box
+
+
+@dataclass(frozen=True)
 class RealClips:
-    """A clips.json. clips: those that can be judged. left_out: why not, by name, of those that nearly could be."""
+    """A clips.json. clips: those whose pulse can be judged. left_out: why not, by name, of those that nearly could be.
+
+    breathing: those whose breathing can be judged.
+    """
 
     clips: tuple[RealClip, ...]
     left_out: Mapping[str, str]
+    breathing: tuple[BreathingClip, ...] = ()
 
     def __iter__(self) -> Iterator[RealClip]:
         return iter(self.clips)
@@ -44,7 +60,7 @@ def clip_of(folder: Path, name: str, entry: object) -> RealClip | str | None:
     """
     if not isinstance(entry, dict):
         raise ValueError(f"must be an object with its file, bpm and face or skin, not {entry!r}")
-    bpm = _rate(entry.get("bpm"))
+    bpm = None if entry.get("bpm") is None else _rate("bpm", entry["bpm"], BPM_RANGE)
     boxes = {key: _box(key, entry[key]) for key in ("face", "skin") if entry.get(key) is not None}
     if not boxes:
         return None if bpm is None else "it has a rate (bpm), but no box of face or skin"
@@ -56,12 +72,24 @@ def clip_of(folder: Path, name: str, entry: object) -> RealClip | str | None:
     return RealClip(name, file, box, bpm, kind == "face", ppg)
 
 
-def _rate(value: Any) -> float | None:
-    if value is None:
+def breathing_clip(folder: Path, name: str, entry: object) -> BreathingClip | None:
+    """One entry of clips.json; None where it has no rate of breath, or lacks a box.
+
+    Raises ValueError, with the name of the field, where the entry is wrong.
+    """
+    if not isinstance(entry, dict) or entry.get("breaths_per_min") is None:
         return None
-    low, high = BPM_RANGE
+    breaths = _rate("breaths_per_min", entry["breaths_per_min"], BREATHS_RANGE)
+    if any(entry.get(key) is None for key in ("chest", "still")):
+        return None
+    chest, still = (_box(key, entry[key]) for key in ("chest", "still"))
+    return BreathingClip(name, _file(folder, "file", entry.get("file")), breaths, chest, still)
+
+
+def _rate(key: str, value: Any, within: tuple[float, float]) -> float:
+    low, high = within
     if not _is_number(value) or not low <= value <= high:
-        raise ValueError(f"bpm must be a number from {low:g} to {high:g}, not {value!r}")
+        raise ValueError(f"{key} must be a number from {low:g} to {high:g}, not {value!r}")
     return float(value)
 
 

@@ -6,8 +6,19 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from deepmag.stream.evaluation.cells import (
+    DIGITS,
+    HEADINGS,
+    cell_text,
+    falls_grid,
+    grid,
+    missing,
+    number,
+    table2_grid,
+)
 from deepmag.stream.evaluation.figures import GAMMA_SIGN
-from deepmag.stream.evaluation.plan import GAMMAS, TASKS
+from deepmag.stream.evaluation.plan import TASKS
+from deepmag.stream.evaluation.respiration import report as respiration_report
 from deepmag.stream.evaluation.scores import PICTURE_SCORES
 from deepmag.stream.settings import GAIN_RANGE
 
@@ -18,41 +29,6 @@ if TYPE_CHECKING:
 Table = dict[str, Any]
 
 PULSE_METRICS = ("gain", "coherence", "blocks", "leak", "residual")
-HEADINGS = {
-    "psnr": "PSNR, dB",
-    "ssim": "SSIM",
-    "psnr_region": "PSNR in region, dB",
-    "ssim_region": "SSIM in region",
-    "psnr_true": "PSNR to true, dB",
-    "ssim_true": "SSIM to true",
-    "psnr_true_region": "PSNR to true in region, dB",
-    "ssim_true_region": "SSIM to true in region",
-    "gain": "gain",
-    "coherence": "coherence",
-    "blocks": "blocks",
-    "leak": "leak",
-    "residual": "residual",
-    "lag": "lag, s",
-    "mae": "MAE, bpm",
-    "snr": "SNR, dB",
-    "rate_error": "rate error, bpm",
-    "amplitude": "pulse, grey levels RMS",
-    "relative": "pulse, % of green",
-}
-DIGITS = {
-    "psnr": 1,
-    "psnr_region": 1,
-    "psnr_true": 1,
-    "psnr_true_region": 1,
-    "ssim": 4,
-    "ssim_region": 4,
-    "ssim_true": 4,
-    "ssim_true_region": 4,
-    "mae": 1,
-    "snr": 1,
-    "rate_error": 1,
-    "relative": 3,
-}
 # the comparison that a task's fairness is judged by, in words
 FAIR_SETTINGS = {"reference": "at gain 10", "large": "set for ten times"}
 PAPER_TABLE2 = {"0.5": (43.2, 0.987), "1": (42.6, 0.987), "2": (41.6, 0.986), "4": (39.9, 0.986)}
@@ -60,17 +36,37 @@ PAPER_TABLE2 = {"0.5": (43.2, 0.987), "1": (42.6, 0.987), "2": (41.6, 0.986), "4
 
 def markdown(numbers: Table, findings: Sequence[Finding], captions: Sequence[Caption]) -> str:
     """The whole report. numbers: as in evaluate.json."""
-    setup = numbers["setup"]
+    breath = numbers.get("respiration")
     parts = [
         "# Does it magnify what it claims to?",
-        _opening(numbers),
+        f"`{_command(numbers)}` makes synthetic people whose pulse and breath are known, magnifies them with "
+        "each method, and judges the result. A: still, B: turning 10 degrees/s, C: 30 degrees/s, D: another "
+        "way each second. Figures are means over people, with their standard deviation.",
         "## Verdict",
-        _grid(("expected", "", "found"), [(f.expectation, _met(f.met), f.figures) for f in findings]),
+        grid(("expected", "", "found"), [(f.expectation, _met(f.met), f.figures) for f in findings]),
+        *(_pulse(numbers) if "table1" in numbers else ()),
+        *(respiration_report.parts(breath) if breath else ()),
+        "## Figures",
+        *(f"### {c.title}\n\n![{c.title}]({c.file})\n\n{c.text}" for c in captions),
+        "## How this was made",
+        _setup(numbers["setup"], breath),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _pulse(numbers: Table) -> list[str]:
+    setup = numbers["setup"]
+    width, height = setup["size"]
+    judged = len({who["seed"] for who in setup["subjects"] if who["tasks"] == "ABCD"})
+    return [
+        "# Pulse",
+        f"{judged} people per task, {setup['seconds']:g} s each at {width}x{height}, 30 frames/s, with sensor "
+        "noise; the first and the last second of a clip are not judged.",
         "## Table 1: equal visible magnification",
         _table1_text(numbers),
         *_methods(numbers["table1"], _given(numbers, "matched")),
         "What a person's clip loses from task A to task D, the same person's A minus D:",
-        _falls(numbers.get("falls", {})),
+        falls_grid(numbers.get("falls", {})),
         "## At ten times",
         f"Strengths for a coherent gain of 10 on task A: {_strengths(numbers, 'large')}; the gain that each really "
         "reached is in the table. The true video "
@@ -82,7 +78,7 @@ def markdown(numbers: Table, findings: Sequence[Finding], captions: Sequence[Cap
         "The ascent itself at each multiple of the step. Beside it the paper's own figures, from its Table 2, on its "
         "own data: other people, another camera, another share of the picture that the network looks at. A comparison "
         "of the columns is one of the slopes, not of the levels.",
-        _table2(numbers["table2"]),
+        table2_grid(numbers["table2"], PAPER_TABLE2, ("psnr_region", "ssim_region", "gain", "coherence")),
         "## Measurement",
         "Error of the pulse rate (mean absolute) and signal-to-noise ratio, taken at the true rate. The "
         "network sees the region reduced to 36 x 36; the classical methods are given the true mean colour "
@@ -93,26 +89,16 @@ def markdown(numbers: Table, findings: Sequence[Finding], captions: Sequence[Cap
         *_fairness(numbers["fairness"]),
         "## Real clips",
         *_real(numbers["real"]),
-        "## Figures",
-        *(f"### {c.title}\n\n![{c.title}]({c.file})\n\n{c.text}" for c in captions),
-        "## How this was made",
-        _setup(setup),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _opening(numbers: Table) -> str:
-    setup = numbers["setup"]
-    command = "deepmag evaluate" + (" --quick" if setup["quick"] else "") + f" --seed {setup['seed']}"
-    width, height = setup["size"]
-    judged = len({who["seed"] for who in setup["subjects"] if who["tasks"] == "ABCD"})
-    return (
-        f"`{command}` makes synthetic people whose pulse is known, magnifies them with each method and "
-        f"judges the result. {judged} people per task, {setup['seconds']:g} s each at {width}x{height}, 30 "
-        "frames/s, with sensor noise; A: still, B: turning 10 degrees/s, C: 30 degrees/s, D: another way "
-        "each second. Figures are means over people, with their standard deviation; the first and the "
-        "last second of a clip are not judged."
-    )
+def _command(numbers: Table) -> str:
+    halves = [
+        name for name, there in (("pulse", "table1"), ("respiration", "respiration")) if there in numbers
+    ]
+    setup = numbers["setup"] if "table1" in numbers else numbers["respiration"]["setup"]
+    target = "" if len(halves) == 2 else f" --target {halves[0]}"
+    return f"deepmag evaluate{' --quick' if setup['quick'] else ''}{target} --seed {setup['seed']}"
 
 
 def _table1_text(numbers: Table) -> str:
@@ -120,11 +106,11 @@ def _table1_text(numbers: Table) -> str:
     return (
         "As in the paper, every method is set so that it magnifies a still person (task A) alike; here "
         f"that is measured: the mean coherent gain of `paper` at its own step ({GAMMA_SIGN} = 6e-5, N = "
-        f"20) is {_number(factor, 2)} times, and the others are set to the same: "
+        f"20) is {number(factor, 2)} times, and the others are set to the same: "
         f"{_strengths(numbers, 'matched')}. PSNR and SSIM are against the original, as in the paper; *to "
         "true* is against the same scene rendered with its pulse that many times larger, not rounded to bytes. "
         "`evm` and `vam` work on the whole picture, `paper` and `steady` on the square around the head "
-        f"({_number(100 * numbers.get('region_share', math.nan), 0)} % of the picture), and leave the rest as it is, "
+        f"({number(100 * numbers.get('region_share', math.nan), 0)} % of the picture), and leave the rest as it is, "
         "which alone raises PSNR and SSIM; *in region* is judged inside that square for all methods, as are blocks, "
         "leak and residual. Gain: growth of "
         "the skin's green in step with the true pulse. Coherence: correlation of what was added to it "
@@ -161,35 +147,12 @@ def _methods(table: Table, strengths: Mapping[str, float | None]) -> Iterable[st
         rows = []
         for task in tasks_seen:
             rows += [
-                (task, method, *(_cell(tasks[task].get(key), key) for key in keys))
+                (task, method, *(cell_text(tasks[task].get(key), key) for key in keys))
                 for method, tasks in table.items()
                 if task in tasks
             ]
             rows += [(task, method, "does not magnify", *("-" for _ in keys[1:])) for method in none]
-        yield _grid(("task", "method", *(HEADINGS[key] for key in keys)), rows)
-
-
-def _falls(table: Table) -> str:
-    keys = list(dict.fromkeys(key for falls in table.values() for key in falls))
-    rows = [
-        (method, falls[keys[0]]["n"], *(_cell(falls[key], key) for key in keys))
-        for method, falls in table.items()
-    ]
-    return _grid(("method", "people", *(HEADINGS[key] for key in keys)), rows) if rows else "Not measured."
-
-
-def _table2(table: Table) -> str:
-    keys = ("psnr_region", "ssim_region", "gain", "coherence")
-    rows = []
-    for times in GAMMAS:
-        key = f"{times:g}"
-        if key in table:
-            theirs = PAPER_TABLE2[key]
-            ours = (_cell(table[key].get(name), name) for name in ("psnr", "ssim"))
-            rest = (_cell(table[key].get(name), name) for name in keys)
-            rows.append((f"{key} {GAMMA_SIGN}", *ours, f"{theirs[0]:.1f}", f"{theirs[1]:.3f}", *rest))
-    heads = ("step", "PSNR, dB", "SSIM", "paper's PSNR, dB", "paper's SSIM")
-    return _grid((*heads, *(HEADINGS[key] for key in keys)), rows)
+        yield grid(("task", "method", *(HEADINGS[key] for key in keys)), rows)
 
 
 def _measurement(table: Table) -> Iterable[str]:
@@ -200,14 +163,16 @@ def _measurement(table: Table) -> Iterable[str]:
             (
                 name,
                 *(
-                    f"{_cell(g[name]['mae'], 'mae')}; {_cell(g[name]['snr'], 'snr')}" if name in g else "-"
+                    f"{cell_text(g[name]['mae'], 'mae')}; {cell_text(g[name]['snr'], 'snr')}"
+                    if name in g
+                    else "-"
                     for g in groups.values()
                 ),
             )
             for name in names
         ]
         people = {key: max(method["mae"]["n"] for method in group.values()) for key, group in groups.items()}
-        yield _grid(
+        yield grid(
             (f"MAE, bpm; SNR, dB, by {title}", *(f"{key} (n = {n})" for key, n in people.items())), rows
         )
 
@@ -222,13 +187,13 @@ def _fairness(table: Table) -> Iterable[str]:
     keys = ("gain", "coherence", "rate_error", "amplitude", "relative")
     for task, classes in table.get("classes", {}).items():
         rows = [
-            (tone, row["gain"]["n"], *(_cell(_percent(row[key], key), key) for key in keys))
+            (tone, row["gain"]["n"], *(cell_text(_percent(row[key], key), key) for key in keys))
             for tone, row in classes.items()
         ]
         setting = FAIR_SETTINGS[table["comparison"][task]]
-        yield _grid((f"task {task}, {setting}: skin type", "people", *(HEADINGS[key] for key in keys)), rows)
+        yield grid((f"task {task}, {setting}: skin type", "people", *(HEADINGS[key] for key in keys)), rows)
         for name, ratio in table["ratios"][task].items():
-            spread = "" if _missing(ratio["sd"]) else f" \N{PLUS-MINUS SIGN} {ratio['sd']:.2f}"
+            spread = "" if missing(ratio["sd"]) else f" \N{PLUS-MINUS SIGN} {ratio['sd']:.2f}"
             line = f"Task {task}, {name.replace('_', ' ')}: worst / best {ratio['ratio']:.2f}{spread}, "
             if ratio["within"] is None:
                 yield line + "not decided: too few people."
@@ -237,9 +202,10 @@ def _fairness(table: Table) -> Iterable[str]:
             else:
                 best, worst = (classes[ratio[which]] for which in ("best", "worst"))
                 yield (
-                    f"{line}**beyond 1.5**. The pulse of {ratio['worst']} is {_cell(worst['amplitude'], 'amplitude')} "
-                    f"grey levels, that of {ratio['best']} {_cell(best['amplitude'], 'amplitude')}: "
-                    "melanin absorbs the light before blood can, and the sensor's noise stays."
+                    f"{line}**beyond 1.5**. The pulse of {ratio['worst']} is "
+                    f"{cell_text(worst['amplitude'], 'amplitude')} grey levels, that of {ratio['best']} "
+                    f"{cell_text(best['amplitude'], 'amplitude')}: melanin absorbs the light before blood can, "
+                    "and the sensor's noise stays."
                 )
 
 
@@ -254,7 +220,7 @@ def _real(table: Table) -> Iterable[str]:
             clip,
             f"{entry['bpm']:.1f}",
             *(
-                f"{_number(m['bpm'], 1)} ({_number(m['error'], 1)})"
+                f"{number(m['bpm'], 1)} ({number(m['error'], 1)})"
                 for m in (entry["measurement"][n] for n in names)
             ),
         )
@@ -263,7 +229,7 @@ def _real(table: Table) -> Iterable[str]:
     rows += [
         (
             clip,
-            _number(entry.get("bpm"), 1),
+            number(entry.get("bpm"), 1),
             f"not measured: {entry['not_measured']}",
             *("-" for _ in names[1:]),
         )
@@ -275,10 +241,10 @@ def _real(table: Table) -> Iterable[str]:
             "Rate by each method and, in brackets, its error; the classical methods see the mean colour of the "
             "whole box."
         )
-        yield _grid(("clip", "true, bpm", *(names or ("rate",))), rows)
+        yield grid(("clip", "true, bpm", *(names or ("rate",))), rows)
     keys = ("gain", "coherence", "blocks", "leak", "lag", "psnr", "ssim")
     scores = [
-        (clip, method, *(_number(s.get(key), DIGITS.get(key, 2)) for key in keys))
+        (clip, method, *(number(s.get(key), DIGITS.get(key, 2)) for key in keys))
         for clip, entry in measured.items()
         for method, s in entry.get("scores", {}).items()
     ]
@@ -289,31 +255,24 @@ def _real(table: Table) -> Iterable[str]:
             "original's own green. Coherence is the best within 0.4 s of lag either way, which makes it larger than "
             "one at a known lag; the lag is how much later the added signal is than the reference."
         )
-        yield _grid(("clip", "method", *(HEADINGS[key] for key in keys)), scores)
+        yield grid(("clip", "method", *(HEADINGS[key] for key in keys)), scores)
     left_out = [f"{clip}: {entry['left_out']}" for clip, entry in table.items() if "left_out" in entry]
     if left_out:
         yield f"Left out: {'; '.join(left_out)}."
 
 
-def _setup(setup: Table) -> str:
+def _setup(setup: Table, breath: Table | None) -> str:
     versions = ", ".join(f"{name} {value}" for name, value in setup["versions"].items() if value)
     durations = setup.get("durations", {})
     stages = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in durations.get("work", {}).items())
+    judged = [half["weights"] for half in (setup, breath["setup"] if breath else {}) if "weights" in half]
+    weights = "; ".join(f"{one['file']}, SHA-256 `{one['sha256']}`" for one in judged)
     return (
-        f"Weights {setup['weights']['file']}, SHA-256 `{setup['weights']['sha256']}`. {versions}. "
+        f"Weights {weights}. {versions}. "
         f"{setup['machine']}, {setup['cpus']} cores, {setup['jobs']} processes; "
         f"{durations.get('total', math.nan):.0f} s in all. Processor time of the synthetic clips by stage, "
         f"summed over processes: {stages}."
     )
-
-
-def _cell(summary: Mapping[str, float] | None, key: str) -> str:
-    if summary is None:
-        return "-"
-    digits = DIGITS.get(key, 2)
-    mean = _number(summary["mean"], digits)
-    spread = summary["sd"]
-    return mean if mean == "-" or _missing(spread) else f"{mean} ± {spread:.{digits}f}"
 
 
 def _percent(summary: Mapping[str, float], key: str) -> Mapping[str, float]:
@@ -322,19 +281,5 @@ def _percent(summary: Mapping[str, float], key: str) -> Mapping[str, float]:
     return {name: value if name == "n" else 100 * value for name, value in summary.items()}
 
 
-def _number(value: float | None, digits: int) -> str:
-    return "-" if _missing(value) else f"{value:.{digits}f}"
-
-
-def _missing(value: float | None) -> bool:
-    return value is None or not math.isfinite(value)
-
-
 def _met(met: bool | None) -> str:
     return "-" if met is None else ("yes" if met else "**no**")
-
-
-def _grid(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    lines = [" | ".join(heads), " | ".join("---" for _ in heads)]
-    lines += [" | ".join(str(cell) for cell in row) for row in rows]
-    return "\n".join(f"| {line} |" for line in lines)

@@ -6,20 +6,26 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from deepmag.export.runtime import open_ascender
-from deepmag.stream.evaluation import figures, output, report, tables, verdict
+from deepmag.models.weights import PULSE, RESPIRATION
+from deepmag.stream.evaluation import output, report
+from deepmag.stream.evaluation.pulse_half import PulseHalf
 from deepmag.stream.evaluation.real_clip import RealClips
-from deepmag.stream.evaluation.schedule import Findings, Schedule
+from deepmag.stream.evaluation.respiration.half import BreathHalf
+from deepmag.stream.evaluation.schedule import Course, Schedule
 from deepmag.stream.evaluation.setup import setup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from deepmag.stream.evaluation.clip_jobs import ClipResult
     from deepmag.stream.evaluation.figures import Caption
     from deepmag.stream.evaluation.plan import Plan
+    from deepmag.stream.evaluation.respiration.plan import BreathPlan
+    from deepmag.stream.evaluation.verdict import Finding
+
+
+FIRST = "pulse"  # the half whose numbers are not in a part of their own
 
 
 @dataclass
@@ -32,60 +38,128 @@ class Outcome:
     of: int
 
 
+class Judged(Protocol):
+    """One finished clip. seconds: of processor time by stage."""
+
+    seconds: dict[str, float]
+
+
+class CountedCourse(Course, Protocol):
+    """A course that knows how many synthetic clips it looks at."""
+
+    clips: int
+
+
+class Half(Protocol):
+    """One signal's part of an evaluation."""
+
+    @property
+    def course(self) -> CountedCourse:
+        """Its jobs."""
+        ...
+
+    @property
+    def clips(self) -> Sequence[Judged]:
+        """Finished clips, in order."""
+        ...
+
+    def raw(self) -> dict[str, Any]:
+        """Numbers of single clips: nothing in it has been computed from several."""
+        ...
+
+    def tables(self) -> dict[str, Any]:
+        """Tables by name, of whatever is there."""
+        ...
+
+    def verdict(self, numbers: dict[str, Any]) -> list[Finding]:
+        """Judge the tables."""
+        ...
+
+    def draw(self, path: Path) -> list[Caption]:
+        """Draw figures into a folder."""
+        ...
+
+    def figure_numbers(self) -> dict[str, Any]:
+        """Numbers behind the figures, by the figure's number."""
+        ...
+
+
 def evaluate(
-    plan: Plan,
+    plan: Plan | None,
     folder: Path,
-    weights: Path,
+    weights: Path = PULSE,
     *,
+    breath: BreathPlan | None = None,
+    breath_weights: Path = RESPIRATION,
     jobs: int,
     real: RealClips | None = None,
     progress: Callable[[str, int, int, float], None] = lambda _stage, _done, _of, _share: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
-    """Run ``plan`` and write report, figures and numbers to ``folder``.
+    """Run the plans and write report, figures and numbers to ``folder``.
 
-    progress: called with the stage, jobs done, jobs in all, and the share of all work done. stop: asked often; once
-    true, the numbers of the finished clips are written, marked as incomplete. They are written too where something
-    fails; the exception then has a note that names the file. Raises ValueError where the folder cannot be written to
-    or the weights not read.
+    plan, weights: of the pulse; breath, breath_weights: of respiration; no plan, no such half. progress: called with
+    the stage, jobs done, jobs in all, and the share of all work done. stop: asked often; once true, the numbers of the
+    finished clips are written, marked as incomplete. They are written too where something fails; the exception then has
+    a note that names the file. Raises ValueError where the folder cannot be written to or the weights not read.
     """
     real = real or RealClips((), {})
     output.prepare(folder)
+    with tempfile.TemporaryDirectory(prefix="deepmag-evaluate-") as kept:
+        halves = _halves(plan, weights, breath, breath_weights, Path(kept), real)
+        about = setup(jobs)
+        planned = sum(half.course.clips for half in halves.values())
+        began = time.monotonic()
+        try:
+            schedule = Schedule([half.course for half in halves.values()], jobs, progress, stop)
+            complete = schedule.run()
+            _add_durations(about, halves.values(), time.monotonic() - began)
+            done = sum(len(half.clips) for half in halves.values())
+            if not complete:
+                numbers = _numbers(halves, about, complete=False)
+                return Outcome(False, [output.write_partial(folder, numbers)], done, planned)
+            progress("writing", schedule.total, schedule.total, 1.0)
+            return Outcome(True, _publish(halves, about, folder), done, planned)
+        except BaseException as error:
+            _add_durations(about, halves.values(), time.monotonic() - began)
+            _keep(halves, about, folder, error)
+            raise
+
+
+def _halves(
+    plan: Plan | None,
+    weights: Path,
+    breath: BreathPlan | None,
+    breath_weights: Path,
+    kept: Path,
+    real: RealClips,
+) -> dict[str, Half]:
+    halves: dict[str, Half] = {}
+    file = weights
     try:
-        about = setup(plan, weights, jobs)
-        # opened here only to see that they are the network's: the jobs would say so after the first clip is made
-        open_ascender(weights, device="cpu", threads=1)
+        if plan is not None:
+            halves["pulse"] = PulseHalf(plan, weights, kept, real)
+        file = breath_weights
+        if breath is not None:
+            halves["respiration"] = BreathHalf(breath, breath_weights, kept, real)
     except OSError as error:
-        raise ValueError(f"cannot read the weights {weights}: {error.strerror or error}") from None
-    began = time.monotonic()
-    found = Findings(real={name: {"left_out": reason} for name, reason in real.left_out.items()})
-    try:
-        with tempfile.TemporaryDirectory(prefix="deepmag-evaluate-") as kept:
-            schedule = Schedule(plan, weights, Path(kept), real, jobs, progress, stop)
-            complete = schedule.run(found)
-        _add_outcome(about, found, time.monotonic() - began)
-        if not complete:
-            numbers = _raw(found, about, complete=False) | _tables(found)
-            return Outcome(False, [output.write_partial(folder, numbers)], len(found.clips), schedule.clips)
-        progress("writing", schedule.total, schedule.total, 1.0)
-        return Outcome(True, _publish(found, about, folder), len(found.clips), schedule.clips)
-    except BaseException as error:
-        _add_outcome(about, found, time.monotonic() - began)
-        _keep(found, about, folder, error)
-        raise
+        raise ValueError(f"cannot read the weights {file}: {error.strerror or error}") from None
+    if not halves:
+        raise ValueError("there is nothing to evaluate")
+    return halves
 
 
-def _publish(found: Findings, about: dict[str, Any], folder: Path) -> list[Path]:
+def _publish(halves: Mapping[str, Half], about: dict[str, Any], folder: Path) -> list[Path]:
     """Draw, judge and write all, then move it to its place at once."""
-    numbers = _raw(found, about, complete=True) | _tables(found)
+    numbers = _numbers(halves, about, complete=True)
     staging = output.Staging(folder)
     try:
-        captions = _draw(found, staging.path)
-        judged = verdict.findings(
-            *(numbers[name] for name in ("table1", "large", "table2", "fairness", "falls", "region_share"))
-        )
+        captions = [caption for half in halves.values() for caption in half.draw(staging.path)]
+        parts = {name: numbers if name == FIRST else numbers[name] for name in halves}
+        judged = [finding for name, half in halves.items() for finding in half.verdict(parts[name])]
         numbers["verdict"] = [asdict(finding) for finding in judged]
-        numbers["figures"] = _figure_numbers(found)
+        for name, half in halves.items():
+            parts[name]["figures"] = half.figure_numbers()
         (staging.path / output.REPORT).write_text(report.markdown(numbers, judged, captions))
         output.write_json(staging.path / output.NUMBERS, numbers)
         return staging.publish()
@@ -93,94 +167,35 @@ def _publish(found: Findings, about: dict[str, Any], folder: Path) -> list[Path]
         staging.discard()
 
 
-def _keep(found: Findings, about: dict[str, Any], folder: Path, error: BaseException) -> None:
+def _keep(halves: Mapping[str, Half], about: dict[str, Any], folder: Path, error: BaseException) -> None:
     """Write the clips that are done, without tables, which may be what failed; the error tells where they are."""
-    if not found.clips and not any("measurement" in clip for clip in found.real.values()):
+    done = sum(len(half.clips) for half in halves.values())
+    real = (clip for half in halves.values() for clip in half.raw()["real"].values())
+    if not done and not any({"measurement", "scores"} & clip.keys() for clip in real):
         return
     try:
-        file = output.write_partial(folder, _raw(found, about, complete=False))
+        file = output.write_partial(folder, _numbers(halves, about, complete=False, tables=False))
     except OSError as second:
         error.add_note(f"the numbers of the finished clips cannot be written: {second.strerror or second}")
     else:
-        error.add_note(f"the numbers of the {len(found.clips)} finished clips are in {file}")
+        error.add_note(f"the numbers of the {done} finished clips are in {file}")
 
 
-def _add_outcome(about: dict[str, Any], found: Findings, seconds: float) -> None:
-    """Add to the setup what is known of it only afterwards."""
-    about["durations"] = {"total": seconds, "work": _work(found.clips)}
-    about["matched_gain"] = found.factor
-    about["strengths"] = {"matched": found.matched, "large": found.large}
+def _numbers(
+    halves: Mapping[str, Half], about: dict[str, Any], *, complete: bool, tables: bool = True
+) -> dict[str, Any]:
+    """What evaluate.json has: of each half its clips, and its tables where asked for; those of the pulse on top."""
+    numbers: dict[str, Any] = {"complete": complete}
+    parts = {name: half.raw() | (half.tables() if tables else {}) for name, half in halves.items()}
+    first = parts.pop(FIRST, {})
+    return numbers | first | {"setup": first.get("setup", {}) | about} | parts
 
 
-def _raw(found: Findings, about: dict[str, Any], *, complete: bool) -> dict[str, Any]:
-    """What every evaluate.json has: nothing in it has been computed from several clips."""
-    return {
-        "complete": complete,
-        "setup": about,
-        "real": dict(sorted(found.real.items())),
-        "clips": [
-            {name: value for name, value in asdict(clip).items() if name != "exhibits"}
-            for clip in _in_order(found.clips)
-        ],
-    }
-
-
-def _tables(found: Findings) -> dict[str, Any]:
-    clips = _in_order(found.clips)
-    return {
-        "table1": tables.method_table(clips, "matched"),
-        "large": tables.method_table(clips, "large"),
-        "table2": tables.gamma_table(clips),
-        "falls": tables.fall_table(clips),
-        "region_share": tables.region_share(clips),
-        "measurement": tables.measurement_table(clips),
-        "fairness": tables.fairness_table(clips),
-    }
-
-
-def _in_order(clips: Sequence[ClipResult]) -> list[ClipResult]:
-    """The same order however the processes finished."""
-    return sorted(clips, key=lambda c: (c.task, c.subject.seed, c.phase))
-
-
-def _draw(found: Findings, path: Path) -> list[Caption]:
-    shown = {clip.task: clip.exhibits for clip in found.clips if clip.exhibits}
-    captions = []
-    if "D" in shown:
-        captions.append(figures.scan_lines(shown["D"], found.large, path))
-    if "B" in shown:
-        captions.append(figures.pixel_traces(shown["B"], path))
-    if found.studies:
-        captions.append(figures.learning_curves(found.studies["curves"], path))
-        captions.append(figures.l1_norms(found.studies["norms"], path))
-        captions.append(figures.correlation_maps(found.studies["maps"], found.studies["dark"], path))
-    return captions
-
-
-def _figure_numbers(found: Findings) -> dict[str, Any]:
-    """The numbers behind the figures, but for pictures."""
-    numbers: dict[str, Any] = {}
-    for clip in found.clips:
-        if clip.task == "B" and clip.exhibits:
-            numbers["7"] = {"rms_by_step": figures.trace_amplitudes(clip.exhibits)}
-    if found.studies:
-        studies = found.studies
-        numbers["9"] = {times: list(losses) for times, losses in studies["curves"].items()}
-        numbers["10"] = {
-            name: {"skewness": figures.skewness(series), "series": list(series)}
-            for name, series in studies["norms"].items()
-        }
-        numbers["11"] = {
-            kind: {"negative": float((values < 0).mean()), "mean": float(values.mean())}
-            for kind, values in studies["maps"].items()
-        }
-    return numbers
-
-
-def _work(clips: Sequence[ClipResult]) -> dict[str, float]:
-    """Seconds of processor time by stage, summed over clips."""
-    total: dict[str, float] = {}
-    for clip in clips:
-        for stage, seconds in clip.seconds.items():
-            total[stage] = total.get(stage, 0.0) + seconds
-    return total
+def _add_durations(about: dict[str, Any], halves: Iterable[Half], seconds: float) -> None:
+    """Add to the setup what is known of it only afterwards: s in all, and of processor time by stage."""
+    work: dict[str, float] = {}
+    for half in halves:
+        for clip in half.clips:
+            for stage, spent in clip.seconds.items():
+                work[stage] = work.get(stage, 0.0) + spent
+    about["durations"] = {"total": seconds, "work": work}

@@ -1,113 +1,93 @@
-"""Which job of an evaluation waits for which, and what they have found so far."""
+"""Which job of an evaluation waits for which: each course's strengths are found first, then all is judged at them."""
 
 from __future__ import annotations
 
-import logging
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from deepmag.stream.evaluation import calibration
-from deepmag.stream.evaluation.ascent_studies import StudyJob
-from deepmag.stream.evaluation.clip_jobs import ClipResult, JudgeJob, ReferenceJob
-from deepmag.stream.evaluation.methods import METHODS
-from deepmag.stream.evaluation.plan import FAIR_METHOD, LARGE, REFERENCE_STRENGTH
-from deepmag.stream.evaluation.real import RealJob
 from deepmag.stream.evaluation.workers import Crew
 from deepmag.stream.stopped import StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
-    from deepmag.stream.evaluation.plan import Plan
-    from deepmag.stream.evaluation.real_clip import RealClips
     from deepmag.stream.evaluation.workers import Job
 
 POLL = 0.2  # s between two looks at the jobs
 
-log = logging.getLogger("deepmag.stream.evaluation")
 
+class Course(Protocol):
+    """The jobs of one signal."""
 
-@dataclass
-class Findings:
-    """What the jobs have given so far."""
+    @property
+    def cost(self) -> float:
+        """Work of all its jobs, also of those not known yet, in the units of `Job.cost`."""
+        ...
 
-    clips: list[ClipResult] = field(default_factory=list)
-    real: dict[str, Any] = field(default_factory=dict)
-    studies: dict[str, Any] = field(default_factory=dict)
-    matched: dict[str, float | None] = field(default_factory=dict)
-    large: dict[str, float | None] = field(default_factory=dict)
-    factor: float = float("nan")
-    small: Any = None
+    @property
+    def jobs(self) -> int:
+        """How many there are in all."""
+        ...
+
+    def first(self) -> Sequence[Job[Any]]:
+        """Jobs whose results decide how the rest is run."""
+        ...
+
+    def beside(self) -> Sequence[Job[Any]]:
+        """Jobs that wait for none, and for which none waits."""
+        ...
+
+    def rest(self) -> Sequence[Job[Any]]:
+        """The jobs that remain; asked for once the results of all `first` have been taken."""
+        ...
+
+    def take(self, job: Any, result: Any) -> None:
+        """Keep what a job gave."""
+        ...
 
 
 class Schedule:
-    """Which job waits for which: clips are judged at strengths that all references on task A decide."""
+    """Runs courses side by side in one crew of ``jobs`` processes. progress, stop: as for ``run.evaluate``."""
 
     def __init__(
         self,
-        plan: Plan,
-        weights: Path,
-        kept: Path,
-        real: RealClips,
+        courses: Sequence[Course],
         jobs: int,
         progress: Callable[[str, int, int, float], None],
         stop: Callable[[], bool],
     ) -> None:
-        self._plan, self._weights, self._kept = plan, weights, kept
-        self._progress, self._stop = progress, stop
+        self._courses = courses
         self._jobs = jobs
-        self._pending: dict[Future[Any], tuple[str, Any]] = {}
+        self._progress, self._stop = progress, stop
+        self._pending: dict[Future[Any], tuple[Course, Any, bool]] = {}  # whether others wait for it
         self._done = 0
         self._stage = "finding equal strengths"
-        first = plan.subjects[0]
-        self._references = [
-            ReferenceJob(plan, who, "A", METHODS, weights, kept, reduced=who is first)
-            for who in plan.subjects
-        ]
-        self._others: list[tuple[str, Any]] = [
-            *(("real", RealJob(clip, weights)) for clip in real.clips),
-            *(
-                ("fair", ReferenceJob(plan, who, task, (FAIR_METHOD,), weights))
-                for task in plan.fair_tasks
-                for who in plan.more
-            ),
-        ]
-        judged = [(task, who) for task in reversed(plan.tasks) for who in plan.subjects]
-        self.clips = len(self._references) + len(judged) + sum(kind == "fair" for kind, _ in self._others)
-        self.total = len(self._references) + len(self._others) + len(judged) + 1
-        # what is judged is not known before its strengths are, but its cost is
-        equal = tuple(dict.fromkeys(METHODS, REFERENCE_STRENGTH).items())
-        self._judged = [
-            JudgeJob(plan, who, task, equal, equal, LARGE, weights, kept, shown=who is first)
-            for task, who in judged
-        ]
-        planned = (*self._references, *(job for _, job in self._others), *self._judged)
-        self._cost = sum(job.cost for job in planned) + StudyJob.cost
+        self.total = sum(course.jobs for course in courses)
+        self._cost = sum(course.cost for course in courses)
 
-    def run(self, found: Findings) -> bool:
+    def run(self) -> bool:
         """Run all; False where it was stopped. Raises what a job raised, once what else is finished has been taken."""
         try:
             with Crew(self._jobs, self._report) as crew:
                 self._crew = crew
-                return self._run_in_order(found)
+                return self._run_in_order()
         finally:
             # the crew has gone: what is finished now is all that will be
-            for future, (kind, job) in self._pending.items():
+            for future, (course, job, _) in self._pending.items():
                 if future.done() and not future.cancelled() and future.exception() is None:
-                    self._take(found, kind, job, future.result())
+                    course.take(job, future.result())
 
-    def _run_in_order(self, found: Findings) -> bool:
+    def _run_in_order(self) -> bool:
         try:
-            self._submit(found, [("reference", job) for job in self._references] + self._others)
-            self._collect(found, until_kind="reference")
-            self._calibrate(found)
+            for course in self._courses:
+                self._submit(course, course.first(), awaited=True)
+            for course in self._courses:
+                self._submit(course, course.beside())
+            self._collect(awaited_only=True)
             self._stage = "judging"
-            study = StudyJob(found.small, self._weights, self._plan.iterations)
-            judged = [("judge", self._at_strengths(job, found)) for job in self._judged]
-            self._submit(found, [("study", study), *judged])
-            self._collect(found)
+            for course in self._courses:
+                self._submit(course, course.rest())
+            self._collect()
         except StoppedError:
             return False
         except BrokenExecutor:
@@ -120,56 +100,29 @@ class Schedule:
             ) from None
         return True
 
-    def _submit(self, found: Findings, jobs: Sequence[tuple[str, Job[Any]]]) -> None:
-        for kind, job in jobs:
+    def _submit(self, course: Course, jobs: Sequence[Job[Any]], *, awaited: bool = False) -> None:
+        for job in jobs:
             if self._stop():
                 raise StoppedError
-            self._pending[self._crew.submit(job)] = (kind, job)
-            self._take_ready(found, 0.0)  # with one process it is done already
+            self._pending[self._crew.submit(job)] = (course, job, awaited)
+            self._take_ready(0.0)  # with one process it is done already
 
-    def _collect(self, found: Findings, until_kind: str | None = None) -> None:
-        """Take results until nothing is pending, or nothing of one kind."""
-        while any(until_kind in (None, kind) for kind, _ in self._pending.values()):
+    def _collect(self, *, awaited_only: bool = False) -> None:
+        """Take results until nothing is pending, or nothing that others wait for."""
+        while any(awaited or not awaited_only for _, _, awaited in self._pending.values()):
             self._report(self._crew.done)
-            self._take_ready(found, POLL)
+            self._take_ready(POLL)
             if self._stop():
                 raise StoppedError
 
-    def _take_ready(self, found: Findings, timeout: float) -> None:
+    def _take_ready(self, timeout: float) -> None:
         """Take what is finished within ``timeout``, s. Raises what a job raised."""
         ready, _ = wait(self._pending, timeout=timeout, return_when=FIRST_COMPLETED)
         for future in ready:
-            kind, job = self._pending.pop(future)
-            self._take(found, kind, job, future.result())
+            course, job, _ = self._pending.pop(future)
+            course.take(job, future.result())
             self._done += 1
             self._report(self._crew.done)
-
-    def _take(self, found: Findings, kind: str, job: Any, result: Any) -> None:
-        if kind == "real":
-            found.real[job.clip.name] = result
-        elif kind == "study":
-            found.studies = result
-        else:
-            found.clips.append(result)
-            found.small = result.exhibits.pop("small", found.small)
-
-    def _calibrate(self, found: Findings) -> None:
-        gains = [
-            {method: scores["gain"] for method, scores in clip.scores["reference"].items()}
-            for clip in found.clips
-            if clip.task == "A" and len(clip.scores["reference"]) == len(METHODS)
-        ]
-        seen = calibration.mean_gains(gains)
-        found.factor = calibration.matched_gain(seen)
-        found.matched = calibration.matched_strengths(seen, REFERENCE_STRENGTH)
-        found.large = calibration.equal_strengths(LARGE, seen, REFERENCE_STRENGTH)
-        log.info("coherent gain for Table 1 %.3g; strengths %s", found.factor, found.matched)
-
-    def _at_strengths(self, job: JudgeJob, found: Findings) -> JudgeJob:
-        return JudgeJob(
-            job.plan, job.subject, job.task, tuple(found.matched.items()), tuple(found.large.items()), found.factor,
-            job.weights, job.folder, job.shown,
-        )  # fmt: skip
 
     def _report(self, work: float) -> None:
         self._progress(self._stage, self._done, self.total, min(1.0, work / self._cost))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -11,13 +11,35 @@ from deepmag.stream.evaluation.plan import FAIR_METHOD, GAMMAS, TASKS, TONES
 from deepmag.stream.evaluation.scores import PICTURE_SCORES
 
 if TYPE_CHECKING:
+    from deepmag.models.synthetic.motion import Task
     from deepmag.stream.evaluation.clip_jobs import ClipResult
+    from deepmag.stream.evaluation.plan import Subject
+    from deepmag.stream.evaluation.scores import Scores
 
 Table = dict[str, Any]
 
 WORST_TO_BEST = 1.5  # what the worst class of skin may be, times worse than the best
 FAIR_ERROR = 1.0  # beats per minute: mean errors below it count as alike
 FALLS = ("psnr", "psnr_region", "ssim", "ssim_region")  # whose loss from task A to D is told
+
+
+class Scored(Protocol):
+    """A clip of either signal."""
+
+    @property
+    def task(self) -> Task:
+        """What the person does."""
+        ...
+
+    @property
+    def subject(self) -> Subject:
+        """Who it is."""
+        ...
+
+    @property
+    def scores(self) -> dict[str, dict[str, Scores]]:
+        """By comparison and method."""
+        ...
 
 
 def summary(values: Iterable[float]) -> Table:
@@ -32,7 +54,7 @@ def summary(values: Iterable[float]) -> Table:
     }
 
 
-def method_table(clips: Sequence[ClipResult], comparison: str) -> Table:
+def method_table(clips: Sequence[Scored], comparison: str) -> Table:
     """{method: {task: {metric: mean, sd, n}}} of one comparison ("matched", "large")."""
     table: Table = {}
     for task in TASKS:
@@ -44,7 +66,7 @@ def method_table(clips: Sequence[ClipResult], comparison: str) -> Table:
     return table
 
 
-def gamma_table(clips: Sequence[ClipResult]) -> Table:
+def gamma_table(clips: Sequence[Scored]) -> Table:
     """{multiple of gamma: {metric: mean, sd, n}} on task C, the paper's Table 2."""
     mine = [clip.scores.get("gamma", {}) for clip in clips]
     keys = [f"{times:g}" for times in GAMMAS]
@@ -52,7 +74,7 @@ def gamma_table(clips: Sequence[ClipResult]) -> Table:
     return {key: _summaries(group) for key, group in groups.items() if group}
 
 
-def fall_table(clips: Sequence[ClipResult], comparison: str = "matched") -> Table:
+def fall_table(clips: Sequence[Scored], comparison: str = "matched") -> Table:
     """{method: {metric: mean, sd, n}} of what each person loses from task A to D: the same person's A minus D.
 
     The difference of two means would have the spread between people in it, which is no part of the loss.

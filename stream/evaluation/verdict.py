@@ -39,7 +39,7 @@ def findings(
     """
     return [
         *(
-            _fall(
+            fall(
                 table1,
                 falls or {},
                 method,
@@ -49,7 +49,7 @@ def findings(
             for method in ("evm", "vam")
         ),
         *(
-            _fall(
+            fall(
                 table1,
                 falls or {},
                 method,
@@ -76,11 +76,11 @@ def findings(
 def _psnr_on_c(table2: Table, region_share: float) -> Finding:
     """The paper's own figure; what it takes to read the two side by side goes with it."""
     expectation = f"paper, at the paper's setting, on task C: PSNR of {PAPER_PSNR} dB or more"
-    seen = _mean(table2, "1", "psnr")
+    seen = mean_of(table2, "1", "psnr")
     if seen is None:
         return Finding(expectation, None, "not measured")
     notes = [f"{seen:.1f} dB"]
-    region = _mean(table2, "1", "psnr_region")
+    region = mean_of(table2, "1", "psnr_region")
     if region is not None:
         notes.append(f"{region:.1f} dB inside the region")
     if region_share > 0:
@@ -100,7 +100,7 @@ def _psnr_on_c(table2: Table, region_share: float) -> Finding:
 
 def _ssim_on_c(table2: Table) -> Finding:
     expectation = f"paper, at the paper's setting, on task C: SSIM of {PAPER_SSIM} or more"
-    seen, region = (_mean(table2, "1", name) for name in ("ssim", "ssim_region"))
+    seen, region = (mean_of(table2, "1", name) for name in ("ssim", "ssim_region"))
     if seen is None:
         return Finding(expectation, None, "not measured")
     inside = "" if region is None else f"; {region:.4f} inside the region"
@@ -109,7 +109,7 @@ def _ssim_on_c(table2: Table) -> Finding:
 
 def slope_per_doubling(table2: Table) -> float | None:
     """PSNR lost with each doubling of the paper's step, dB, from the smallest to the largest; None without two."""
-    known = {float(key): value for key in table2 if (value := _mean(table2, key, "psnr")) is not None}
+    known = {float(key): value for key in table2 if (value := mean_of(table2, key, "psnr")) is not None}
     if len(known) < 2:
         return None
     low, high = min(known), max(known)
@@ -128,15 +128,16 @@ def _fair(task: str, name: str, ratio: Table) -> Finding:
     )
 
 
-def _fall(table1: Table, falls: Table, method: str, expectation: str, *, many: bool) -> Finding:
-    still, moving = (_mean(table1.get(method, {}), task, "psnr") for task in ("A", "D"))
-    lost = _mean(falls, method, "psnr")
+def fall(table1: Table, falls: Table, method: str, expectation: str, *, many: bool) -> Finding:
+    """What a method loses from task A to D. many: whether at least MANY_DB is expected, or at most FEW_DB."""
+    still, moving = (mean_of(table1.get(method, {}), task, "psnr") for task in ("A", "D"))
+    lost = mean_of(falls, method, "psnr")
     if still is None or moving is None or lost is None:
         return Finding(expectation, None, "not measured")
     met = lost >= MANY_DB if many else lost <= FEW_DB
-    fall = falls[method]["psnr"]
-    figures = f"{still:.1f} dB on A, {moving:.1f} dB on D: {_lost(lost, fall['sd'])} (the same person, n = {fall['n']})"
-    region = _mean(falls, method, "psnr_region")
+    row = falls[method]["psnr"]
+    figures = f"{still:.1f} dB on A, {moving:.1f} dB on D: {_lost(lost, row['sd'])} (the same person, n = {row['n']})"
+    region = mean_of(falls, method, "psnr_region")
     if region is not None:
         figures += f"; inside the region {_lost(region, falls[method]['psnr_region']['sd'])}"
     return Finding(expectation, met, figures)
@@ -149,7 +150,7 @@ def _lost(lost: float, spread: float) -> str:
 
 def _nearer(large: Table, task: str, *, than_nothing: bool) -> Finding:
     """Beyond the paper: set for ten times, `steady` against the others, or against doing nothing, by the true video."""
-    seen = {method: _mean(cells, task, "residual") for method, cells in large.items()}
+    seen = {method: mean_of(cells, task, "residual") for method, cells in large.items()}
     known = {method: value for method, value in seen.items() if value is not None}
     rivals = [
         value for method, value in known.items() if method != "steady" and (method == NOTHING) == than_nothing
@@ -157,7 +158,7 @@ def _nearer(large: Table, task: str, *, than_nothing: bool) -> Finding:
     whom = "the unmagnified one" if than_nothing else "all other methods"
     words = []
     for method, value in known.items():
-        gain = _mean(large[method], task, "gain")
+        gain = mean_of(large[method], task, "gain")
         words.append(f"{method} {value:.2f}" + ("" if gain is None else f" at gain {gain:.1f}"))
     return Finding(
         f"set for ten times, steady is nearer to the true video than {whom}, task {task}",
@@ -166,7 +167,8 @@ def _nearer(large: Table, task: str, *, than_nothing: bool) -> Finding:
     )
 
 
-def _mean(table: Table, key: str, metric: str) -> float | None:
+def mean_of(table: Table, key: str, metric: str) -> float | None:
+    """A table's mean; None where there is none."""
     try:
         value = float(table[key][metric]["mean"])
     except KeyError:
