@@ -106,7 +106,7 @@ def correlation_maps(maps: Arrays, faint: NDArray[np.bool_], path: Path) -> Capt
     shown = (
         ("without sign correction", maps["uncorrected"]),
         ("with sign correction", maps["corrected"]),
-        ("with, cells without a pattern masked", masked),
+        ("with, faint cells masked", masked),
     )
     for axis, (title, values) in zip(axes, shown, strict=True):
         images.append(axis.imshow(values, vmin=-1, vmax=1, cmap="RdBu_r"))
