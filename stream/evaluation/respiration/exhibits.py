@@ -41,7 +41,7 @@ def shoulder_scan(video: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def phase_steps(video: NDArray[np.uint8], rate: float) -> PhaseSteps:
-    """A clip's motion representations. Scene cuts, of which a synthetic clip has none, are pairs of nothing."""
+    """A clip's motion representations, one for each tick of a clip of ten frames per second or more, without cuts."""
     pairs = TickPairs()
     x, weight = [], []
     for frame in frames_of(video, rate):
