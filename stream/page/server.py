@@ -1,0 +1,165 @@
+"""A web server in a thread of its own, which opens its socket before it says that it is there."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from deepmag.stream.page.access import WILDCARDS, Access, allow, bracketed
+from deepmag.stream.render.renderer import RendererError
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+START_TIMEOUT = 10.0  # s
+STOP_TIMEOUT = 5.0  # s
+GRACE = 2  # s that browsers get to say goodbye
+MAX_CONNECTIONS = 64
+MAX_PORT = 65535
+MAX_MESSAGE = 4096  # bytes: a browser only sends short JSON
+
+_log = logging.getLogger("deepmag.page")
+
+
+class PageServer:
+    """Serves one application.
+
+    host: address to bind; any other than this machine's own gets a token. port: 0 takes a free one. token: asked of
+    every browser; None makes one up where the page can be reached from outside. names: further host names under which
+    the page may be opened, e.g. behind a proxy. connections: at most so many at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 8765,
+        token: str | None = None,
+        names: tuple[str, ...] = (),
+        connections: int = MAX_CONNECTIONS,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._connections = connections
+        self.access: Access = allow(host, token, names)
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def url(self) -> str:
+        """The address to open, with the token behind # where there is one: browsers do not send that part."""
+        host = _outward_address() if self._host in WILDCARDS else self._host
+        fragment = f"#token={self.access.token}" if self.access.token else ""
+        return f"http://{bracketed(host)}:{self._port}/{fragment}"
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop of its thread, while it runs."""
+        return self._loop
+
+    def listen(self) -> socket.socket:
+        """Take the port, to hand to `serve`; RendererError, in words for the person, where that cannot be."""
+        listener = _bind(self._host, self._port)
+        self._port = listener.getsockname()[1]
+        return listener
+
+    def serve(self, app: Starlette, listener: socket.socket) -> None:
+        """Serve ``app``. Returns when browsers can connect; RendererError where that cannot be."""
+        config = uvicorn.Config(
+            app,
+            loop="asyncio",
+            http="h11",
+            ws="websockets-sansio",
+            ws_max_size=MAX_MESSAGE,
+            ws_per_message_deflate=False,  # JPEG does not get smaller
+            limit_concurrency=self._connections,
+            timeout_graceful_shutdown=GRACE,
+            access_log=False,
+            log_config=None,
+            log_level="warning",  # at DEBUG it prints every message, and the first holds the token
+            server_header=False,
+        )
+        self._server = _Server(config)
+        self._thread = threading.Thread(target=self._run, args=(listener,), name="deepmag-page", daemon=True)
+        self._thread.start()
+        if not self._server.listening.wait(START_TIMEOUT) or not self._server.started:
+            self.close()
+            raise RendererError("the page did not start; the log says why")
+        _log.info("the page listens on port %d of %s", self._port, self._host or "every address")
+
+    def close(self) -> None:
+        """Say goodbye to the browsers and stop; returns within seconds."""
+        if self._server is not None:
+            self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join(STOP_TIMEOUT)
+            if self._thread.is_alive():
+                _log.error("the page's server did not stop within %g s", STOP_TIMEOUT)
+        self._server = self._thread = None
+
+    def _run(self, listener: socket.socket) -> None:
+        """Run the server; the body of its thread."""
+        server = self._server
+        assert server is not None
+        try:
+            asyncio.run(self._serve(server, listener))
+        except (Exception, SystemExit):  # uvicorn exits where it cannot start; that must not pass unseen
+            _log.exception("the page's server stopped")
+        finally:
+            self._loop = None
+            server.listening.set()
+            listener.close()
+
+    async def _serve(self, server: _Server, listener: socket.socket) -> None:
+        self._loop = asyncio.get_running_loop()
+        await server.serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """Open the listening socket; RendererError, in words for the person, where there can be none."""
+    if not 0 <= port <= MAX_PORT:  # the resolver would take it modulo 65536
+        raise RendererError(f"the page cannot be served: {port} is no port: choose one from 0 to {MAX_PORT}")
+    address = "127.0.0.1" if host == "localhost" else host
+    try:
+        family, _, _, _, where = socket.getaddrinfo(
+            address or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        return socket.create_server(where[:2], family=family, backlog=64)
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that cannot be one
+        number = getattr(error, "errno", None)
+        if number == errno.EADDRINUSE:
+            why = f"port {port} is in use: stop what uses it, or choose another port (0: any free one)"
+        elif number in (errno.EACCES, errno.EPERM):
+            why = f"port {port} is not allowed for this user: choose one above 1023"
+        else:
+            why = f"this machine has no address {host}: use 127.0.0.1, or 0.0.0.0 for all its addresses"
+        raise RendererError(f"the page cannot be served: {why}") from None
+
+
+def _outward_address() -> str:
+    """Guess the address by which others reach this machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # an address for documentation; connecting UDP sends nothing
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
