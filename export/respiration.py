@@ -14,6 +14,7 @@ from deepmag.models.networks import RespirationNet
 from deepmag.models.phase import SIDE
 from deepmag.models.pyramid import ORIENTATIONS
 from deepmag.models.respiration_ascent import ascend_paper, respiration_gradient
+from deepmag.models.step_size import PAPER_ITERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,11 +29,17 @@ _log = logging.getLogger("deepmag.export.respiration")
 class RespirationAscender:
     """RespirationNet and its gradient on frame pairs, each on its own. Arrays are float32."""
 
-    def __init__(self, weights: Mapping[str, NDArray[np.float32]], device: Literal["cpu", "cuda"]) -> None:
+    def __init__(
+        self,
+        weights: Mapping[str, NDArray[np.float32]],
+        device: Literal["cpu", "cuda"],
+        paper_iterations: int = PAPER_ITERATIONS,
+    ) -> None:
         """weights: RespirationNet's, by name. Raises AscenderUnavailableError, and ValueError for other weights."""
         if device == "cuda" and not torch.cuda.is_available():
             raise AscenderUnavailableError("this torch cannot use the GPU: install a torch built for CUDA")
         self._device = torch.device(device)
+        self._paper_iterations = paper_iterations
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in weights.items()}
         try:
             self._net = RespirationNet.from_weights(tensors).to(self._device)
@@ -59,7 +66,8 @@ class RespirationAscender:
         Raises ValueError for other shapes.
         """
         _check(x, weight)
-        added, y = ascend_paper(self._net, self._tensor(x), self._tensor(weight), gamma)
+        given = self._tensor(x), self._tensor(weight)
+        added, y = ascend_paper(self._net, *given, gamma, self._paper_iterations)
         return added.cpu().numpy(), y.cpu().numpy()
 
     def _tensor(self, array: NDArray[np.float32]) -> torch.Tensor:
