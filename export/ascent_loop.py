@@ -2,11 +2,12 @@
 
 The body of the ``Loop`` holds the weights, once; the input ``mode`` decides how often it runs and what a step is.
 Unrolled (`graph`, what this package runs itself) an ascent takes as long, but the two modes would be two graphs with
-the weights in each, and loading `paper` takes several times as long (benchmarks/export.py).
+the weights in each, and loading takes five times as long (benchmarks/export.py).
 """
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -80,6 +81,7 @@ class AscentLoop:
         given = {
             "signal": signal,
             "version": GRAPH_VERSION,
+            "deepmag_version": _package_version(),
             "weights_sha256": weights_sha256(weights),
             "paper_iterations": str(paper),
             "steady_iterations": str(steady),
@@ -124,3 +126,10 @@ class AscentLoop:
         body.output("dx_next", self.pairs)
         body.output("y_kept", [self.first])
         body.output("grad_kept", self.pairs)
+
+
+def _package_version() -> str:
+    try:
+        return version("deepmag")
+    except PackageNotFoundError:  # run from its sources, without an installation
+        return "unknown"

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 OPEN_GAIN = 1e30  # makes at least 1 of an activation, unless it is so small that it is none
 POOL_SHARE = 1 / 16  # of a gradient, for each pixel under the two 2x2 average pools
-# In half precision, 91 % of the weights. Rounding those of conv1 alone moves the ascent by 2 %, by way of the ReLUs
-# that then open elsewhere; conv2 or conv3 by 1.5 %, conv4 by 0.6 %, dense1 by 0.15 % (median of 30 rendered pairs).
+# In half precision: 91 % of the weights. Rounding those of conv1 alone moves the ascent by 1.5 %, by way of the ReLUs
+# that then open elsewhere; conv2 by 1.1 %, conv3 0.8 %, conv4 0.3 %, these by 0.01 % (medians; benchmarks/export.py).
 HALF_LAYERS = ("dense1", "dense2")
 
 

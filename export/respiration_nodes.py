@@ -20,8 +20,8 @@ STAGES = 6
 # SELU's constants (Klambauer et al. 2017)
 SELU_SCALE = 1.0507009873554805
 SELU_ALPHA = 1.6732632423543772
-# In half precision. What the steps add on real pairs is very sensitive to the weights, by way of the SELUs' kinks: all
-# layers in half precision move it by 8 %, and other cells than before; these by 5 %.
+# In half precision. What twenty steps add is sensitive to the weights, by way of the SELUs' kinks: rounding those of
+# any one layer moves it by 2 to 4 %, of all by 4 %, of these by 3 % (benchmarks/export.py).
 HALF_LAYERS = ("dense1", "dense2")
 
 
@@ -84,8 +84,8 @@ class RespirationNodes(Nodes):
         """SELU, with exp(x) - 1 = 2 t / (1 - t), t = tanh(x / 2), below zero. half: in the graph's precision.
 
         Where a picture is flat, many cells are near the same small x, and the difference, which ONNX Runtime's Selu
-        takes, has few digits left there. So written, the ascent on real pairs is 50 times nearer to torch's
-        (5e-4 to 1e-5, median), and takes a fifth longer.
+        takes, has few digits left there. So written, the ascent on the demo's pairs is 50 times nearer to
+        torch's (5e-4 to 1e-5, median), and takes a fifth longer.
         """
         c = partial(self._number, half=half)
         t = self.node("Tanh", self.node("Mul", self.node("Min", x, c("zero", 0.0)), c("half", 0.5)))

@@ -41,9 +41,8 @@ def with_sides(model: onnx.ModelProto) -> onnx.ModelProto:
     layers = sorted(name for node in body.node for name in node.output if name.removeprefix(LAYER).isdigit())
     half = {array.name for array in body.initializer if array.data_type == TensorProto.FLOAT16}
     for name in layers:
-        kind = (
-            np.float16 if name == layers[-1] and half else np.float32
-        )  # the dense layer's, where that is half
+        # the last is a dense layer's, the only one that can be half
+        kind = np.float16 if half and name == layers[-1] else np.float32
         nothing = f"{name}_nothing"
         body.initializer.append(numpy_helper.from_array(np.zeros((), kind), nothing))
         body.node.append(helper.make_node("Greater", [name, nothing], [f"{name}{SUFFIX}"]))

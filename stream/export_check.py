@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
     Progress = Callable[[str, float], None]
 
+MODES = ("paper", "steady")
 PAIRS = 8  # of each kind
 READ = 4.0  # s of a clip, from which they are taken
 DIGIT = 0.005  # what a score may differ by at least: half a unit of its second decimal
@@ -118,7 +119,7 @@ def check_pulse(
     steps = tuple(int(exported.model.properties[f"{mode}_iterations"]) for mode in ("paper", "steady"))
     ours = TorchAscender(weights, "cpu", 1, steps[0], steps[1])
     scores = []
-    for i, mode in enumerate(("paper", "steady")):
+    for i, mode in enumerate(MODES):
         progress(f"a clip, {mode}", 0.3 + 0.45 * i)
         scores += _pulse_scores(clip, mode, ours, exported)
     return Check(parities, scores)
@@ -135,7 +136,7 @@ def check_respiration(
     seconds, size = BREATH_CLIP
     clip = make_clip("A", seed=1, seconds=seconds, size=size, rate=BREATH_CLIP_RATE)
     times = [i / clip.rate for i in range(len(clip.video))]
-    x, weight = _tick_pairs(list(clip.video), times) if source is None else _tick_pairs(*_pictures(source))
+    x, weight = tick_pairs(list(clip.video), times) if source is None else tick_pairs(*_pictures(source))
     rng = np.random.default_rng(1)
     shape = (PAIRS // 2, ORIENTATIONS, SIDE, SIDE)
     random = rng.normal(0.0, respiration.INPUT_SCALE, shape).astype(np.float32)
@@ -149,7 +150,7 @@ def check_respiration(
     ours = RespirationAscender(weights, "cpu", int(exported.model.properties["paper_iterations"]))
     scores = []
     with tempfile.TemporaryDirectory() as folder:
-        for i, mode in enumerate(("paper", "steady")):
+        for i, mode in enumerate(MODES):
             progress(f"a clip, {mode}", 0.3 + 0.5 * i)
             scores += _breath_scores(clip, mode, ours, exported, Path(folder))
     return Check(parities, scores)
@@ -249,7 +250,7 @@ def _reduced(source: Path) -> tuple[Floats, float]:
     return reduce_clip(np.stack(images), region), clip_rate(times)
 
 
-def _tick_pairs(images: Sequence[NDArray[np.uint8]], times: Sequence[float]) -> tuple[Floats, Floats]:
+def tick_pairs(images: Sequence[NDArray[np.uint8]], times: Sequence[float]) -> tuple[Floats, Floats]:
     """Phase differences and their weights, (B, 4, SIDE, SIDE), as the network of respiration is given them."""
     pairs = TickPairs()
     period = float(np.median(np.diff(times)))

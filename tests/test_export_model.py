@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from deepmag.models.representation import normalized_difference
 from deepmag.models.synthetic.clip import make_clip
 from deepmag.models.weights import PULSE, RESPIRATION
 from deepmag.stream.evaluation.measurement import reduce_clip
-from deepmag.stream.export_check import _tick_pairs
+from deepmag.stream.export_check import tick_pairs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,7 +57,7 @@ def pairs() -> dict[tuple[str, str], Arrays]:
     clip = make_clip("B", seed=3, seconds=1.4, rate=10.0, size=(96, 72))
     small = reduce_clip(clip.video, clip.region)
     x = normalized_difference(small[:-1], small[1:])
-    phases = _tick_pairs(list(clip.video), [i / 10.0 for i in range(len(clip.video))])
+    phases = tick_pairs(list(clip.video), [i / 10.0 for i in range(len(clip.video))])
     rng = np.random.default_rng(0)
     shape = phases[0][:5].shape
     return {
@@ -214,6 +215,7 @@ def test_a_model_says_what_it_was_made_from(signal: str, size: str, band: str, g
     model = build(signal, "fp16", "dynamic", 20)
     found = {entry.key: entry.value for entry in model.metadata_props}
     assert found.pop("input_scale") == {"pulse": "0.004", "respiration": "0.1"}[signal]
+    assert found.pop("deepmag_version") == version("deepmag")
     assert found == {
         "signal": signal,
         "version": "1",
