@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from deepmag.export.nodes import Shape
 
+Signal = Literal["pulse", "respiration"]
 Batch = int | Literal["dynamic"]
 
 PAPER, STEADY = 0, 1  # of the input "mode"
@@ -67,7 +68,7 @@ class AscentLoop:
         body.node("Where", is_first, grad, "grad_1", output="grad_kept")
 
     def model(
-        self, signal: str, weights: Mapping[str, NDArray[np.float32]], properties: dict[str, str]
+        self, signal: Signal, weights: Mapping[str, NDArray[np.float32]], properties: dict[str, str]
     ) -> onnx.ModelProto:
         """The model, checked, with what it was made from and ``properties`` as its metadata.
 

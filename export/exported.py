@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from deepmag.export.ascent_loop import Signal
+
     Floats = NDArray[np.float32]
 
 
@@ -25,7 +27,7 @@ class ExportedModel:
     def __init__(
         self,
         model: Path | bytes,
-        signal: Literal["pulse", "respiration"],
+        signal: Signal,
         device: Literal["cpu", "cuda"] = "cpu",
         threads: int = 1,
     ) -> None:
@@ -46,7 +48,6 @@ class ExportedModel:
         batch, size = self.properties["batch"], self.properties["size"]
         self._batch = None if batch == "dynamic" else int(batch)
         self._size = tuple(int(side) for side in size.split("x"))
-        self._extra = [given.name for given in self._session.get_outputs()][3:]
         self.description = f"onnxruntime {device.upper()}, exported {self.properties['precision']}"
 
     def run(self, mode: int, gamma: float, fps_scale: float, pairs: dict[str, Floats]) -> list[NDArray[Any]]:

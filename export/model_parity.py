@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
+    from deepmag.export.ascent_loop import Signal
     from deepmag.models.networks import PulseNet, RespirationNet
 
     Floats = NDArray[np.float32]
@@ -117,10 +118,9 @@ def compare_respiration(
 class _Comparison:
     """A model as it is, and one that also tells its units' sides."""
 
-    def __init__(self, model: onnx.ModelProto, signal: str) -> None:
-        assert signal in {"pulse", "respiration"}
-        self._plain = ExportedModel(model.SerializeToString(), signal)  # type: ignore[arg-type]
-        self._telling = ExportedModel(with_sides(model).SerializeToString(), signal)  # type: ignore[arg-type]
+    def __init__(self, model: onnx.ModelProto, signal: Signal) -> None:
+        self._plain = ExportedModel(model.SerializeToString(), signal)
+        self._telling = ExportedModel(with_sides(model).SerializeToString(), signal)
         properties = self._plain.properties
         self.precision = properties["precision"]
         self.paper_iterations = int(properties["paper_iterations"])
@@ -131,15 +131,14 @@ class _Comparison:
     ) -> list[ModelParity]:
         """Compare what one mode gives; reference: the same in torch, in the order of the model's outputs."""
         outputs = self._plain.run(mode, gamma, fps_scale, given)
-        telling = self._telling.run(mode, gamma, fps_scale, given)
-        layers = telling[3:]
+        layers = self._telling.run(mode, gamma, fps_scale, given)[3:]
         imposed = Imposed([layer[n] for n in range(len(layers[0])) for layer in layers])
         free = reference()
         with imposed:
             alike = reference()
         names = [f"{'paper' if mode == PAPER else 'steady'} {name}" for name in ("dx", "y", "grad")]
         found = []
-        for name, output, told, expected, like in zip(names, outputs, telling, free, alike, strict=False):
+        for name, output, expected, like in zip(names, outputs, free, alike, strict=False):
             if not expected.any():
                 continue  # respiration's step in `steady`: there is none
             error, worst = _errors(output, expected.numpy())
@@ -148,7 +147,7 @@ class _Comparison:
                     name,
                     error,
                     worst,
-                    _errors(told, like.numpy())[0],
+                    _errors(output, like.numpy())[0],
                     imposed.differing,
                     imposed.units,
                     imposed.furthest,
@@ -165,6 +164,5 @@ def _errors(output: NDArray[Any], reference: Floats) -> tuple[float, float]:
     size = np.linalg.norm(expected, axis=1)
     each = size if expected.shape[1] > 1 else np.full_like(size, np.sqrt(np.mean(size**2)))
     tiny = np.finfo(np.float64).tiny
-    return float(np.linalg.norm(off) / max(float(np.linalg.norm(size)), tiny)), float(
-        (off / np.maximum(each, tiny)).max()
-    )
+    together = np.linalg.norm(off) / max(float(np.linalg.norm(size)), tiny)
+    return float(together), float((off / np.maximum(each, tiny)).max())

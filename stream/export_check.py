@@ -71,6 +71,8 @@ class ScoreChange:
     @property
     def unchanged(self) -> bool:
         """Whether the two are the same to two digits: to half a unit of the second significant one, or decimal."""
+        if math.isnan(self.torch):  # a score that the clip has not
+            return math.isnan(self.exported)
         unit = 10.0 ** math.floor(math.log10(max(abs(self.torch), 1e-9))) / 10.0
         return abs(self.exported - self.torch) <= max(DIGIT, unit / 2)
 

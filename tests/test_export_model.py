@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import stat
 from importlib.metadata import version
@@ -22,6 +23,7 @@ from deepmag.export.onnx_file import write_model
 from deepmag.export.pulse_model import pulse_model
 from deepmag.export.respiration_model import respiration_model
 from deepmag.export.runtime import AscenderUnavailableError, cuda_device_count, load_weights
+from deepmag.export.sides import Imposed
 from deepmag.models.ascent import ascend_paper, ascend_steady
 from deepmag.models.networks import PulseNet, RespirationNet
 from deepmag.models.representation import normalized_difference
@@ -124,6 +126,23 @@ def test_a_unit_of_the_wrong_sign_is_no_tie(pairs: dict[tuple[str, str], Arrays]
             node.op_type = "LeakyRelu"
     found = {parity.name: parity for parity in compare_pulse(model, net("pulse"), *pairs["pulse", "real"])}
     assert not found["steady y"].agrees
+
+
+def test_imposed_sides_are_taken_and_those_that_differ_counted() -> None:
+    x = torch.tensor([[-2.0, -1e-7, 1e-7, 2.0]])
+    sides = np.array([[False, True, True, True]])
+    with Imposed([sides]) as imposed:
+        assert (x.clone().relu_() > 0).tolist() == sides.tolist()
+    assert (imposed.differing, imposed.units) == (1, 4)
+    assert imposed.furthest == pytest.approx(1e-7 / math.sqrt(2.0))
+    leaf = x.clone().requires_grad_()
+    with Imposed([sides]) as imposed:
+        torch.nn.functional.selu(leaf).sum().backward()
+    assert imposed.differing == 1
+    assert leaf.grad is not None
+    scale = 1.0507009873554805
+    assert leaf.grad[0, 1:].tolist() == pytest.approx([scale] * 3)
+    assert float(leaf.grad[0, 0]) == pytest.approx(scale * 1.6732632423543772 * math.exp(-2.0))
 
 
 def test_onnx_own_reference_evaluator_computes_the_same(pairs: dict[tuple[str, str], Arrays]) -> None:
