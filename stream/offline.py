@@ -111,7 +111,7 @@ def magnify_file(
         region = roi
         if method != "deepmag" or (target == "respiration" and roi == "auto"):
             region = "full"  # a linear method magnifies the whole picture, and breathing needs no face
-        chosen = _choose_region(source, region, detector, stop)
+        chosen = choose_region(source, region, detector, stop)
         with contextlib.ExitStack() as files:
             first, added, logs, motions = (files.enter_context(tempfile.TemporaryFile()) for _ in range(4))
             try:
@@ -162,7 +162,7 @@ def magnify_file(
     return Report(out, written, len(clip.times), rate, chosen.box, chosen.kind)
 
 
-def _choose_region(
+def choose_region(
     source: Path, region: Region, detector: FaceDetector | None, stop: Callable[[], bool]
 ) -> Roi:
     """One region for the whole clip: the median of a face's boxes over a second, or what the person asked for."""

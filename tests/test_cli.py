@@ -83,12 +83,15 @@ def commands(*made: Command) -> Iterator[None]:
 
 def test_help_teaches_every_command() -> None:
     whole = Command("--help")
-    parts = {name: Command(name, "--help") for name in ("live", "magnify", "train", "doctor", "bench")}
+    parts = {
+        name: Command(name, "--help") for name in ("live", "magnify", "train", "export", "doctor", "bench")
+    }
     taught = {
         "live": ("SOURCE", "--gain", "--target", "respiration", "--mode", "--method", "--lag", "--roi", "--show",
                  "--record", "--lossless", "--vitals", "--pace", "demo", "rtsp://"),
         "magnify": ("IN", "OUT", "--gain", "--mode", "--method"),
         "train": ("pulse", "--out", "--device"),
+        "export": ("pulse", "respiration", "--out", "--batch", "dynamic", "--precision", "--check"),
         "doctor": ("--json", "missing"),
         "bench": ("--seconds", "--size", "--fps", "--mode", "--target", "--json"),
     }  # fmt: skip
