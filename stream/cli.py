@@ -1,4 +1,4 @@
-"""The command line: ``deepmag live``, ``magnify``, ``train``, ``evaluate``, ``export``, ``doctor``, ``bench``."""
+"""The command line: ``deepmag live``, ``serve``, ``magnify``, ``train``, ``evaluate`` and the others."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def set_up_logging(level: str) -> None:
 
 
 def _register() -> None:
-    from deepmag.stream.commands import bench, doctor, evaluate, export, live, magnify, train
+    from deepmag.stream.commands import bench, doctor, evaluate, export, live, magnify, serve, train
 
-    for module in (live, magnify, train, evaluate, export, doctor, bench):
+    for module in (live, serve, magnify, train, evaluate, export, doctor, bench):
         module.register(app)
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from deepmag.stream.capture.thread import CaptureThread
+from deepmag.stream.capture.thread import GIVE_UP, CaptureThread
 from deepmag.stream.delayed import ASSUMED_RATE
 from deepmag.stream.engine import Engine, FaceFinder
 from deepmag.stream.methods import open_magnifier
@@ -49,6 +49,7 @@ class Pipeline:
 
     pace: "file": as a camera would deliver, late frames are dropped and counted; "max": as fast as possible, nothing
     is dropped, one frame out for each frame in. slow: s by which each frame is held up on purpose (benchmarks).
+    label: in the names of recordings, where several pipelines write to one folder. give_up: as for ``CaptureThread``.
     ascender: the pulse's network, respiration: that of respiration; None where the settings' method and target need
     none (see `networks.open_networks`).
     """
@@ -64,8 +65,11 @@ class Pipeline:
         pace: Pace = "file",
         clock: Callable[[], float] = time.monotonic,
         slow: float = 0.0,
+        label: str = "",
+        give_up: float | None = GIVE_UP,
     ) -> None:
         self._source = source
+        self._label = label
         self._clock = clock
         self._pace = pace
         self._live = LiveSettings(settings)
@@ -77,7 +81,7 @@ class Pipeline:
             max_age=max_age if live else None,
             clock=clock,
         )
-        self.capture = CaptureThread(source, self.ring, clock=clock)
+        self.capture = CaptureThread(source, self.ring, clock=clock, give_up=give_up)
         self.magnifier, self._backend = open_magnifier(
             settings.method,
             ascender,
@@ -207,7 +211,8 @@ class Pipeline:
 
         if self._recording is not None:
             raise RendererError("a recording is running already")
-        path = Path(f"deepmag-{datetime.now().astimezone():%Y%m%d-%H%M%S}.mkv")
+        label = f"{self._label}-" if self._label else ""
+        path = Path(f"deepmag-{label}{datetime.now().astimezone():%Y%m%d-%H%M%S}.mkv")
         self._recording = self.add(Recorder(path, rate=self.rate), "every")
         return path.name
 

@@ -31,6 +31,19 @@ def offline_mode(target: Target) -> Mode:
     return "paper" if target == "pulse" else "steady"
 
 
+def parse_region(text: str) -> Region:
+    """``auto``, ``full`` or ``X,Y,W,H``. Raises ValueError in words."""
+    if text == "auto":
+        return "auto"
+    if text == "full":
+        return "full"
+    try:
+        x, y, w, h = (int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"roi must be auto, full or X,Y,W,H in pixels, not {text}") from None
+    return (x, y, w, h)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """gain: times. mode: ascent mode. lag: s. roi: "auto", "full" or (x, y, w, h) in px of the source.

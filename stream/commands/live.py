@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from deepmag.stream.cli import fail, set_up_logging
-from deepmag.stream.frames import UNITS
-from deepmag.stream.settings import DEFAULT_LAG, Method, Region, Settings, Target, default_lag
+from deepmag.stream.describe import describe
+from deepmag.stream.settings import DEFAULT_LAG, Method, Settings, Target, default_lag, parse_region
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from deepmag.stream.pipeline import Pipeline
-    from deepmag.stream.status import Status
 
 
 class Show(StrEnum):
@@ -36,19 +35,6 @@ STATUS_PERIOD = 1.0  # s between two lines of status on a terminal
 LOG_PERIOD = 30.0  # s between two in a log
 
 log = logging.getLogger("deepmag.live")
-
-
-def parse_region(text: str) -> Region:
-    """``auto``, ``full`` or ``X,Y,W,H``. Raises ValueError in words."""
-    if text == "auto":
-        return "auto"
-    if text == "full":
-        return "full"
-    try:
-        x, y, w, h = (int(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError(f"--roi must be auto, full or X,Y,W,H in pixels, not {text}") from None
-    return (x, y, w, h)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +189,7 @@ def live(
     if pace == "max" and record is None and vitals is None and push is None and not outputs.show:
         fail("--pace max without --record, --vitals, --push or --show would do work that nobody sees", 2)
     stop = threading.Event()
-    _stop_on_signals(stop)
+    stop_on_signals(stop)
     pipeline = _build(
         source,
         settings,
@@ -227,7 +213,9 @@ def live(
     _say_how_it_ended(pipeline)
 
 
-def _stop_on_signals(stop: threading.Event) -> None:
+def stop_on_signals(stop: threading.Event) -> None:
+    """Set ``stop`` on Ctrl-C and SIGTERM; asked twice, the process ends at once."""
+
     def on_signal(number: int, _frame: FrameType | None) -> None:
         if stop.is_set():  # asked twice: the person does not want to wait
             signal.signal(number, signal.SIG_DFL)
@@ -324,27 +312,6 @@ def _open_browser(url: str) -> None:
     threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
 
-def describe(pipeline: Pipeline) -> str:
-    """One line: state, rates or the reason for none, frames per second, latency, drops."""
-    status: Status = pipeline.status()
-    words = [status.state + (f" ({status.detail})" if status.detail else "")]
-    readings = pipeline.readings if status.state == "live" else None
-    for name in pipeline.settings.signals:
-        reading = readings.get(name) if readings else None
-        if reading is None:
-            words.append(f"-- {UNITS[name]}")
-        elif reading.rate is None:
-            words.append(f"-- {UNITS[name]} ({reading.reason})")
-        else:
-            words.append(f"{reading.rate:.0f} {UNITS[name]} (quality {reading.quality:.2f})")
-    words.append(f"{status.fps:.1f} fps")
-    if status.latency_p50 is not None and status.latency_p95 is not None:
-        p50, p95, lag = 1e3 * status.latency_p50, 1e3 * status.latency_p95, 1e3 * status.lag
-        words.append(f"latency {p50:.0f}/{p95:.0f} ms (p50/p95, lag {lag:.0f})")
-    words.append("dropped " + ", ".join(f"{stage} {count}" for stage, count in status.dropped.items()))
-    return " | ".join(words)
-
-
 def _watch(pipeline: Pipeline, stop: threading.Event, duration: float | None) -> None:
     """Wait for the end, a signal, or a failed renderer that was all there was to see."""
     from rich.console import Console
@@ -361,9 +328,9 @@ def _watch(pipeline: Pipeline, stop: threading.Event, duration: float | None) ->
             if now - said >= (STATUS_PERIOD if console.is_terminal else LOG_PERIOD):
                 said = now
                 if console.is_terminal:
-                    line.update(describe(pipeline))
+                    line.update(describe(pipeline, pipeline.readings))
                 else:
-                    log.info("%s", describe(pipeline))
+                    log.info("%s", describe(pipeline, pipeline.readings))
 
 
 class _Quiet:
@@ -388,4 +355,4 @@ def _say_how_it_ended(pipeline: Pipeline) -> None:
     errors = [error for error in pipeline.errors if error]
     if errors:
         fail("; ".join(errors))
-    log.info("%d frames magnified; %s", pipeline.engine.frames, describe(pipeline))
+    log.info("%d frames magnified; %s", pipeline.engine.frames, describe(pipeline, pipeline.readings))

@@ -64,9 +64,9 @@ def magnify(
 
     from deepmag.export.runtime import AscenderUnavailableError
     from deepmag.stream.capture.source import SourceError
-    from deepmag.stream.commands.live import parse_region
     from deepmag.stream.offline import magnify_file
     from deepmag.stream.render.renderer import RendererError
+    from deepmag.stream.settings import parse_region
 
     set_up_logging("warning")
     stop = threading.Event()

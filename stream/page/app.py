@@ -48,8 +48,8 @@ def build_app(
         return FileResponse(STATIC / "index.html")
 
     async def snapshot(request: Request) -> Response:
-        if refused := _refused(request, access):
-            return refused
+        if answer := refused(request, access):
+            return answer
         # A form of another page could post text/plain; JSON it cannot.
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             return JSONResponse({"error": "send JSON"}, 415, headers=NO_STORE)
@@ -63,13 +63,13 @@ def build_app(
         return Response(data, media_type="image/png", headers=NO_STORE | disposition)
 
     async def metrics_text(request: Request) -> Response:
-        return _refused(request, access) or Response(
+        return refused(request, access) or Response(
             metrics.text(), headers=NO_STORE | {"Content-Type": CONTENT_TYPE}
         )
 
     async def healthz(request: Request) -> Response:
-        if refused := _refused(request, access):
-            return refused
+        if answer := refused(request, access):
+            return answer
         state = control.status().state
         return JSONResponse({"state": state}, 200 if state == "live" else 503, headers=NO_STORE)
 
@@ -95,7 +95,7 @@ def build_app(
     )
 
 
-def _refused(request: Request, access: Access) -> Response | None:
+def refused(request: Request, access: Access) -> Response | None:
     """Answer 401 where the token is missing or wrong."""
     if access.bearer_allowed(request.headers.get("authorization", "")):
         return None

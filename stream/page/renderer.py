@@ -67,4 +67,4 @@ class PageRenderer:
     def close(self) -> None:
         """Say goodbye to the browsers and stop; returns within seconds."""
         self._server.close()
-        self._page.close()
+        self._page.end()

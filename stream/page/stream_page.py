@@ -97,7 +97,10 @@ class StreamPage:
             loop.call_soon_threadsafe(self._wake)
 
     def close(self) -> None:
-        """End its encoder."""
+        """Nothing to do: another pipeline may go on with the same page."""
+
+    def end(self) -> None:
+        """End its encoder, once the server is closed."""
         self._encoder.close()
 
     def _wake(self) -> None:

@@ -12,8 +12,10 @@ const REFUSALS = {
 
 /** A connection that is always either open or being reopened. Handlers: picture, state, notice, change. */
 export class Link {
-  constructor(token, hello, handlers) {
+  /** path: of the WebSocket, from this page's address. */
+  constructor(token, hello, handlers, path = "live") {
     this.token = token;
+    this.path = path;
     this.hello = hello; // () => what to tell first
     this.handlers = handlers;
     this.open = false;
@@ -25,7 +27,7 @@ export class Link {
   }
 
   connect() {
-    const address = new URL("live", document.baseURI);
+    const address = new URL(this.path, document.baseURI);
     address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
     address.hash = "";
     const socket = new WebSocket(address);

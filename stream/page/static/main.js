@@ -17,6 +17,7 @@ const COLUMN_SLACK = 0.1; // of the region's width: the default column follows t
 const $ = (id) => document.getElementById(id);
 
 const token = takeToken();
+$("all-feeds").hidden = !/\/feeds\/[^/]+\/$/.test(location.pathname); // one of many: see ward.js
 const readout = new Readout();
 const scans = [new ScanLine($("scan")), new ScanLine($("scan-original"))];
 const sweeps = {

@@ -13,16 +13,29 @@ export function write(element, text) {
 
 const milliseconds = (seconds) => (seconds === null || seconds === undefined ? "–" : String(Math.round(seconds * MS)));
 
+export const UNITS = { pulse: "bpm", respiration: "breaths/min" };
+
 const WORDS = {
-  pulse: { unit: "bpm", rate: "Pulse", unitSpoken: "beats per minute", none: "No pulse rate", untrusted: "no trusted pulse" },
+  pulse: { unit: UNITS.pulse, rate: "Pulse", unitSpoken: "beats per minute", none: "No pulse rate", untrusted: "no trusted pulse" },
   respiration: {
-    unit: "breaths/min",
+    unit: UNITS.respiration,
     rate: "Respiration",
     unitSpoken: "breaths per minute",
     none: "No respiration rate",
     untrusted: "no trusted breathing",
   },
 };
+
+/** ms since a new frame reached the page, as its state says, or this browser. */
+function silenceSince(state, stateAt, pictureAt, now) {
+  const told = state ? state.silence * MS + now - stateAt : Infinity;
+  return Math.min(told, now - pictureAt);
+}
+
+/** Whether it has been silent for too long: then what is shown is of the past. */
+export function silenceOf(state, stateAt, pictureAt, now) {
+  return silenceSince(state, stateAt, pictureAt, now) > SILENCE;
+}
 
 /** One signal's rate, quality and reason; and, now and then, read aloud. */
 class SignalPanel {
@@ -86,8 +99,7 @@ export class Readout {
 
   /** ms since a new frame reached either the page or this browser. */
   silence(now) {
-    const told = this.state ? this.state.silence * MS + now - this.stateAt : Infinity;
-    return Math.min(told, now - this.pictureAt);
+    return silenceSince(this.state, this.stateAt, this.pictureAt, now);
   }
 
   /** What may be shown now: {state, word, reason, signals}; without signals there is a reason. */

@@ -1,0 +1,137 @@
+"""``deepmag serve``: many feeds at once, from a file, on one page."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from deepmag.stream.cli import fail, set_up_logging
+
+if TYPE_CHECKING:
+    from deepmag.stream.ward.ward import Ward
+
+PERIOD = 1.0  # s between two looks at the feeds
+LOG_PERIOD = 30.0  # s between two lines of a feed in the log
+BUDGET_RANGE = (0.0, 100.0)  # ms
+
+log = logging.getLogger("deepmag.serve")
+
+EXAMPLE = """\
+A feeds file:
+
+[[feed]]
+name = "bed 1"
+source = "rtsp://viewer:${BED1_PASSWORD}@10.0.0.11/stream"
+
+[[feed]]
+name = "cot"
+source = "rtsp://10.0.0.12/stream"
+target = "respiration"
+gain = 20
+vitals = "cot.csv"
+
+A feed may also say lag, mode, method, roi, transport, loop, record and push, with the values of the options of
+deepmag live. ${NAME} is taken from the environment.
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("serve", epilog=EXAMPLE.replace("\n", "\n\n"))(serve)
+
+
+def serve(
+    feeds: Annotated[Path, typer.Argument(metavar="FEEDS.toml", help="The feeds, each begun by [[feed]].")],
+    host: Annotated[
+        str, typer.Option(help="Address of the page; any but 127.0.0.1 asks for a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of the page; 0 takes a free one.")] = 8765,
+    token: Annotated[
+        str | None, typer.Option(help="Token for the page. Default: made up where one is needed.")
+    ] = None,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the page with all feeds.")] = True,
+    budget: Annotated[
+        float, typer.Option(help="Milliseconds that a frame pair may wait for those of other feeds.")
+    ] = 5.0,
+    runtime: Annotated[
+        Literal["auto", "ort", "torch"],
+        typer.Option(help="What runs the pulse's network; respiration's runs in torch."),
+    ] = "auto",
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the networks run.")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads of a network. Default: one a core, at most 4.")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only say what is wrong with the file.")] = False,
+    duration: Annotated[float | None, typer.Option(help="End after this many seconds.")] = None,
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], typer.Option(help="What is logged.")
+    ] = "info",
+) -> None:
+    """Magnify many feeds at once. One page shows them all; a click opens one.
+
+    A feed that is wrong in the file is named, with its line, and left out; one that is lost is waited for. The others
+    go on. Ctrl-C ends it; recordings are complete.
+    """
+    set_up_logging(log_level)
+    from deepmag.stream.ward.feeds_file import read_feeds
+
+    if not BUDGET_RANGE[0] <= budget <= BUDGET_RANGE[1]:
+        fail(f"--budget must be from {BUDGET_RANGE[0]:g} to {BUDGET_RANGE[1]:g} ms, not {budget:g}", 2)
+    try:
+        listed = read_feeds(feeds)
+    except ValueError as error:
+        fail(str(error), 2)
+    for problem in listed.problems:
+        typer.echo(problem, err=True)
+    if not listed.good:
+        fail(f"no feed of {feeds} can run", 2)
+    if check:
+        typer.echo(f"{len(listed.good)} of {len(listed.good) + len(listed.problems)} feeds are fine")
+        raise typer.Exit(2 if listed.problems else 0)
+
+    from deepmag.export.runtime import AscenderUnavailableError
+    from deepmag.models.reconstruction import warm_up
+    from deepmag.stream.commands.live import stop_on_signals
+    from deepmag.stream.render.renderer import RendererError
+    from deepmag.stream.ward.page import WardPage
+    from deepmag.stream.ward.ward import Ward
+
+    stop = threading.Event()
+    stop_on_signals(stop)
+    try:
+        ward = Ward(listed.good, runtime=runtime, device=device, threads=threads, budget=budget / 1e3)
+    except AscenderUnavailableError as error:
+        fail(str(error))
+    warm_up()
+    shown = WardPage(ward.feeds, host=host, port=port, token=token) if page else None
+    try:
+        if shown is not None:
+            shown.open()
+            typer.echo(f"Open {shown.url}")
+        ward.start(shown.pages if shown is not None else None)
+        _watch(ward, stop, duration)
+    except RendererError as error:
+        fail(str(error))
+    finally:
+        ward.stop()
+        if shown is not None:
+            shown.close()
+
+
+def _watch(ward: Ward, stop: threading.Event, duration: float | None) -> None:
+    """Look after the feeds until a signal, the end of all files, or of the time."""
+    began = said = time.monotonic()
+    while not stop.wait(PERIOD):
+        now = time.monotonic()
+        ward.watch()
+        if ward.over or (duration is not None and now - began >= duration):
+            return
+        if now - said >= LOG_PERIOD:
+            said = now
+            for line in ward.describe():
+                log.info("%s", line)

@@ -1,0 +1,34 @@
+"""What runs, in one line for a terminal or a log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deepmag.stream.frames import UNITS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from deepmag.stream.control import Control
+    from deepmag.stream.frames import Reading, SignalName
+
+
+def describe(control: Control, readings: Mapping[SignalName, Reading] | None) -> str:
+    """State, rates or why there is none, frames per second, latency, drops. readings: the newest, if there are any."""
+    status = control.status()
+    words = [status.state + (f" ({status.detail})" if status.detail else "")]
+    shown = readings if status.state == "live" else None
+    for name in control.settings.signals:
+        reading = shown.get(name) if shown else None
+        if reading is None:
+            words.append(f"-- {UNITS[name]}")
+        elif reading.rate is None:
+            words.append(f"-- {UNITS[name]} ({reading.reason})")
+        else:
+            words.append(f"{reading.rate:.0f} {UNITS[name]} (quality {reading.quality:.2f})")
+    words.append(f"{status.fps:.1f} fps")
+    if status.latency_p50 is not None and status.latency_p95 is not None:
+        p50, p95, lag = 1e3 * status.latency_p50, 1e3 * status.latency_p95, 1e3 * status.lag
+        words.append(f"latency {p50:.0f}/{p95:.0f} ms (p50/p95, lag {lag:.0f})")
+    words.append("dropped " + ", ".join(f"{stage} {count}" for stage, count in status.dropped.items()))
+    return " | ".join(words)

@@ -1,0 +1,133 @@
+// All feeds as tiles: each has a connection of its own, so one that hangs holds up no other.
+
+import { Link, takeToken } from "./link.js";
+import { silenceOf, UNITS, write } from "./readout.js";
+
+const PICTURE_PERIOD = 200; // ms between two pictures of a tile: five a second are enough to see that it lives
+const TEXT_PERIOD = 500; // ms
+const RETRY = 3000; // ms until the list of feeds is asked for again
+
+const token = takeToken();
+const $ = (id) => document.getElementById(id);
+
+class Tile {
+  constructor({ slug, name }) {
+    this.element = $("tile").content.firstElementChild.cloneNode(true);
+    const find = (selector) => this.element.querySelector(selector);
+    this.parts = {
+      canvas: find("canvas"), veil: find(".veil"), badge: find(".badge"), numbers: find(".numbers"), reason: find(".reason"),
+    };
+    this.context = this.parts.canvas.getContext("2d", { alpha: false });
+    this.parts.canvas.setAttribute("aria-label", `Magnified live picture of ${name}`);
+    write(find("h2"), name);
+    this.element.href = `feeds/${encodeURIComponent(slug)}/${token ? `#token=${encodeURIComponent(token)}` : ""}`;
+    this.state = null;
+    this.stateAt = 0;
+    this.signals = {};
+    this.pictureAt = -Infinity;
+    const handlers = {
+      picture: (header, jpegs) => this.draw(header, jpegs),
+      state: (message) => {
+        this.state = message;
+        this.stateAt = performance.now();
+        this.signals = message.signals;
+      },
+      notice: () => {},
+      change: () => this.update(),
+    };
+    const hello = () => ({ original: false, visible: !document.hidden });
+    this.link = new Link(token, hello, handlers, `feeds/${encodeURIComponent(slug)}/live`);
+  }
+
+  async draw(header, jpegs) {
+    const came = performance.now();
+    this.pictureAt = came;
+    this.signals = header.signals;
+    try {
+      const bitmap = await createImageBitmap(new Blob([jpegs[0]], { type: "image/jpeg" }));
+      const { canvas } = this.parts;
+      if (canvas.width !== bitmap.width || canvas.height !== bitmap.height) {
+        canvas.width = bitmap.width;
+        canvas.height = bitmap.height;
+      }
+      this.context.drawImage(bitmap, 0, 0);
+      bitmap.close();
+    } catch {
+      // undecodable: the next
+    }
+    const wait = Math.max(0, PICTURE_PERIOD - (performance.now() - came));
+    setTimeout(() => this.link.send({ type: "drawn", number: header.number }), wait);
+  }
+
+  /** What may be shown now: the state, why, and whether numbers may be. */
+  current(now) {
+    if (!this.link.open) return { state: "offline", reason: this.link.refusal || "connecting to deepmag" };
+    const state = this.state?.state ?? "connecting";
+    if (state !== "live") return { state, reason: this.state?.detail || state };
+    if (silenceOf(this.state, this.stateAt, this.pictureAt, now)) return { state: "stale", reason: "no new picture" };
+    return { state, reason: "" };
+  }
+
+  update() {
+    const { state, reason } = this.current(performance.now());
+    const live = state === "live";
+    this.element.dataset.state = state;
+    this.parts.badge.dataset.state = state;
+    write(this.parts.badge, state);
+    this.parts.veil.hidden = live;
+    write(this.parts.veil, reason || state);
+    const signals = Object.entries(this.signals);
+    while (this.parts.numbers.childElementCount > signals.length) this.parts.numbers.lastElementChild.remove();
+    while (this.parts.numbers.childElementCount < signals.length) {
+      const span = document.createElement("span");
+      span.append(document.createElement("b"), document.createTextNode(""));
+      this.parts.numbers.append(span);
+    }
+    const reasons = [];
+    signals.forEach(([name, reading], index) => {
+      const span = this.parts.numbers.children[index];
+      const trusted = live && reading.rate !== null;
+      span.dataset.signal = name;
+      span.dataset.trusted = String(trusted);
+      write(span.firstElementChild, trusted ? String(Math.round(reading.rate)) : "--");
+      if (span.lastChild.data !== ` ${UNITS[name]}`) span.lastChild.data = ` ${UNITS[name]}`;
+      if (live && !trusted && reading.reason) reasons.push(reading.reason);
+    });
+    write(this.parts.reason, reasons.join("; "));
+    this.element.title = reasons.join("; ");
+    return live;
+  }
+}
+
+let tiles = [];
+
+async function load() {
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  let response;
+  try {
+    response = await fetch("feeds", { headers });
+  } catch {
+    return again("connecting to deepmag");
+  }
+  if (!response.ok)
+    return again(response.status === 401 ? "This page needs its token: open the address that deepmag printed." : "no answer");
+  tiles = (await response.json()).map((feed) => new Tile(feed));
+  $("tiles").replaceChildren(...tiles.map((tile) => tile.element));
+  return undefined;
+}
+
+function again(why) {
+  write($("summary"), why);
+  setTimeout(load, RETRY);
+}
+
+document.addEventListener("visibilitychange", () => {
+  for (const tile of tiles) tile.link.send({ type: "visible", on: !document.hidden });
+});
+setInterval(() => {
+  const now = performance.now();
+  for (const tile of tiles) tile.link.check(now);
+  const live = tiles.filter((tile) => tile.update()).length;
+  if (tiles.length) write($("summary"), `${live} of ${tiles.length} feeds live`);
+}, TEXT_PERIOD);
+load();

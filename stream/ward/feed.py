@@ -1,0 +1,118 @@
+"""One feed of a ward: a pipeline that is built again where it ended, and the same part of the page all the time."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from deepmag.stream.render.renderer import RendererError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deepmag.stream.pipeline import Pipeline
+    from deepmag.stream.render.renderer import Renderer
+    from deepmag.stream.settings import Settings
+    from deepmag.stream.status import Status
+    from deepmag.stream.ward.feeds_file import FeedSpec
+
+RESTART = 10.0  # s between the end of a pipeline that failed and the next try
+
+log = logging.getLogger("deepmag.stream.ward")
+
+
+class WardFeed:
+    """Implements ``Control``, for the page, over whichever pipeline runs now.
+
+    build: makes a pipeline with the given settings, not started. page: the feed's part of the page, or None. outputs:
+    adds recorder and the like to a pipeline that was started again so many times before; what it raises is told, and
+    the feed runs without.
+    """
+
+    def __init__(
+        self,
+        spec: FeedSpec,
+        build: Callable[[FeedSpec, Settings], Pipeline],
+        outputs: Callable[[FeedSpec, Pipeline, int], None] = lambda _spec, _pipeline, _restarts: None,
+    ) -> None:
+        self.spec = spec
+        self._build = build
+        self._outputs = outputs
+        self._page: Renderer | None = None
+        self._pipeline = build(spec, spec.settings)
+        self._ended: float | None = None  # when it was seen that the pipeline had failed
+        self._why = ""
+        self.restarts = 0
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The one that runs, or ran last."""
+        return self._pipeline
+
+    def start(self, page: Renderer | None = None) -> None:
+        """Begin; once only."""
+        self._page = page
+        self._start()
+
+    def watch(self, now: float) -> None:
+        """Look after it: call it about once a second. now: s, monotonic."""
+        failure = self._failure()
+        if failure is None:
+            return
+        if self._ended is None:
+            self._ended, self._why = now, failure
+            log.error("%s: %s; it is started again in %g s", self.spec.name, failure, RESTART)
+        elif now - self._ended >= RESTART:
+            settings = self._pipeline.settings
+            self._pipeline.stop()
+            self._ended, self._why = None, ""
+            self.restarts += 1
+            self._pipeline = self._build(self.spec, settings)
+            self._start()
+
+    def stop(self) -> None:
+        """End it; recordings are finished."""
+        self._pipeline.stop()
+
+    @property
+    def settings(self) -> Settings:
+        """The snapshot in force."""
+        return self._pipeline.settings
+
+    def change(self, **changes: Any) -> Settings:
+        """See ``Control``."""
+        return self._pipeline.change(**changes)
+
+    def status(self) -> Status:
+        """See ``Control``; with why, where the pipeline has failed."""
+        status = self._pipeline.status()
+        if self._ended is None:
+            return status
+        return replace(status, state="lost", detail=f"{self._why}; next try within {RESTART:g} s")
+
+    def start_recording(self) -> str:
+        """See ``Control``."""
+        return self._pipeline.start_recording()
+
+    def stop_recording(self) -> str:
+        """See ``Control``."""
+        return self._pipeline.stop_recording()
+
+    def _start(self) -> None:
+        if self._page is not None:
+            self._pipeline.add(self._page)
+        try:
+            self._outputs(self.spec, self._pipeline, self.restarts)
+        except (RendererError, ValueError) as error:
+            log.error("%s: %s; it runs without", self.spec.name, error)
+        self._pipeline.start()
+
+    def _failure(self) -> str | None:
+        """Why the pipeline ended, where it should not have; a file that is over is no failure."""
+        if self._pipeline.engine.error is not None:
+            error = self._pipeline.engine.error
+            return f"the engine failed: {type(error).__name__}: {error}"
+        if self._pipeline.capture.error is not None:
+            return str(self._pipeline.capture.error)
+        return None

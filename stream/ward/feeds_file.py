@@ -1,0 +1,194 @@
+"""FEEDS.toml: what it may say, and what is wrong with it, by line and key.
+
+One feed that is wrong does not keep the others from running: it is left out, and named.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from deepmag.stream.capture.address import Address, parse_address
+from deepmag.stream.settings import Settings, default_lag, parse_region
+
+Transport = Literal["tcp", "udp"]
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}")
+HEADER = re.compile(r"\s*\[\[\s*feed\s*\]\]")
+VARIABLE = re.compile(r"\$\{(\w+)\}")
+# What a feed may say, and of which type it is.
+KEYS: dict[str, type | tuple[type, ...]] = {
+    "name": str,
+    "source": str,
+    "target": str,
+    "gain": (int, float),
+    "lag": (int, float),
+    "mode": str,
+    "method": str,
+    "roi": str,
+    "transport": str,
+    "loop": bool,
+    "record": str,
+    "vitals": str,
+    "push": str,
+}
+WORDS = {str: "a text in quotes", bool: "true or false", (int, float): "a number"}
+
+
+@dataclass(frozen=True, slots=True)
+class FeedSpec:
+    """One feed. slug: its name as it stands in an address. record, vitals: files; push: an RTSP address.
+
+    Addresses may hold passwords, so they are not in the repr.
+    """
+
+    name: str
+    slug: str
+    address: Address
+    settings: Settings
+    transport: Transport = "tcp"
+    loop: bool = False
+    record: Path | None = None
+    vitals: Path | None = None
+    push: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Feeds:
+    """A feeds file. good: what can run. problems: one line for each that cannot, with the file's line and the key."""
+
+    good: tuple[FeedSpec, ...]
+    problems: tuple[str, ...]
+
+
+def read_feeds(file: Path) -> Feeds:
+    """Read a feeds file.
+
+    ``${NAME}`` in a source or a push is taken from the environment: a password need not stand in the file. Raises
+    ValueError, in words, for a file that cannot be read, is no TOML or lists no feed.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"cannot read {file}: {reason}") from None
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{file} is no TOML: {error}") from None
+    listed = content.pop("feed", None)
+    lines = text.splitlines()
+    if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
+        raise ValueError(
+            f"{file} lists no feed: each begins with a line [[feed]], then name = ... and source = ..."
+        )
+    problems = [
+        f"{file}, line {_line_of(lines, key, 0)}: unknown key {key} outside a [[feed]]" for key in content
+    ]
+    starts = [number for number, line in enumerate(lines) if HEADER.match(line)]
+    good: dict[str, FeedSpec] = {}
+    for entry, start in zip(listed, starts, strict=True):
+        try:
+            spec = _spec(entry)
+            if spec.slug in good:
+                raise _FeedError("name", f"the name {spec.name!r} is taken by an earlier feed")
+            for key in ("record", "vitals"):
+                written = getattr(spec, key)
+                if written is not None and any(getattr(other, key) == written for other in good.values()):
+                    raise _FeedError(key, f"{key}: an earlier feed writes to {written}")
+        except _FeedError as problem:
+            line = _line_of(lines, problem.key, start)
+            label = entry.get("name")
+            whose = f"feed {label!r}: " if isinstance(label, str) and problem.key != "name" else ""
+            problems.append(f"{file}, line {line}: {whose}{problem.text}")
+        else:
+            good[spec.slug] = spec
+    return Feeds(tuple(good.values()), tuple(problems))
+
+
+class _FeedError(Exception):
+    """What is wrong with a key of a feed."""
+
+    def __init__(self, key: str, text: str) -> None:
+        super().__init__(text)
+        self.key, self.text = key, text
+
+
+def _spec(entry: dict[str, Any]) -> FeedSpec:
+    for key, value in entry.items():
+        if key not in KEYS:
+            near = difflib.get_close_matches(key, KEYS, 1)
+            raise _FeedError(key, f"unknown key {key}" + (f": did you mean {near[0]}?" if near else ""))
+        kind = KEYS[key]
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise _FeedError(key, f"{key} must be {WORDS[kind]}, not {value!r}")
+    for key in ("name", "source"):
+        if not entry.get(key):
+            raise _FeedError(key, f"{key} is missing")
+    name: str = entry["name"]
+    if not NAME.fullmatch(name):
+        raise _FeedError(
+            "name", f"a name is 1 to 40 letters, digits, spaces, dots, dashes and underlines, not {name!r}"
+        )
+    transport = entry.get("transport", "tcp")
+    if transport not in get_args(Transport):
+        raise _FeedError("transport", f"transport must be tcp or udp, not {transport}")
+    push = entry.get("push")
+    return FeedSpec(
+        name,
+        re.sub(r"[^a-z0-9._-]+", "-", name.lower()),
+        _address(entry["source"]),
+        _settings(entry),
+        transport,
+        entry.get("loop", False),
+        Path(entry["record"]) if "record" in entry else None,
+        Path(entry["vitals"]) if "vitals" in entry else None,
+        None if push is None else _filled("push", push),
+    )
+
+
+def _address(source: str) -> Address:
+    try:
+        return parse_address(_filled("source", source))
+    except ValueError as error:
+        raise _FeedError("source", str(error)) from None
+
+
+def _filled(key: str, text: str) -> str:
+    """A text with its variables taken from the environment."""
+    missing = [name for name in VARIABLE.findall(text) if name not in os.environ]
+    if missing:
+        raise _FeedError(key, f"{key}: the environment has no variable {missing[0]}")
+    return VARIABLE.sub(lambda match: os.environ[match[1]], text)
+
+
+def _settings(entry: dict[str, Any]) -> Settings:
+    """Settings of a feed: each key is tried by itself, so that the one that is wrong is known."""
+    chosen: dict[str, Any] = {}
+    for key in ("method", "target", "mode", "gain", "lag", "roi"):
+        if key not in entry:
+            continue
+        try:
+            chosen[key] = parse_region(entry[key]) if key == "roi" else entry[key]
+            Settings(**chosen)
+        except ValueError as error:
+            raise _FeedError(key, str(error)) from None
+    if "lag" not in chosen:
+        chosen["lag"] = default_lag(chosen.get("method", "deepmag"), chosen.get("target", "pulse"))
+    return Settings(**chosen)
+
+
+def _line_of(lines: list[str], key: str, start: int) -> int:
+    """The line, counted from 1, on which a key of the table that begins at ``start`` stands; else the table's own."""
+    pattern = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]|\s*\[+\s*{re.escape(key)}\b")
+    for number in range(start, len(lines)):
+        if number > start and HEADER.match(lines[number]):
+            break
+        if pattern.match(lines[number]):
+            return number + 1
+    return start + 1

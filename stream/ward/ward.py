@@ -1,0 +1,143 @@
+"""All feeds of a file, run in one process: networks shared, one page, each feed on its own for all else."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from deepmag.stream.capture.open import open_source
+from deepmag.stream.face import load_face_detector
+from deepmag.stream.networks import open_networks
+from deepmag.stream.pipeline import Pipeline
+from deepmag.stream.settings import Settings
+from deepmag.stream.ward.batched_ascender import BatchedAscender, BatchedRespiration
+from deepmag.stream.ward.batching import BUDGET
+from deepmag.stream.ward.feed import WardFeed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from deepmag.export.runtime import Device, Runtime
+    from deepmag.stream.render.renderer import Renderer
+    from deepmag.stream.ward.feeds_file import FeedSpec
+
+log = logging.getLogger("deepmag.stream.ward")
+
+
+class Ward:
+    """Runs feeds. Raises AscenderUnavailableError where a network that they need cannot run.
+
+    runtime, device, threads: of the networks. budget: s that a frame pair waits for those of other feeds.
+    """
+
+    def __init__(
+        self,
+        specs: tuple[FeedSpec, ...],
+        *,
+        runtime: Runtime = "auto",
+        device: Device = "auto",
+        threads: int | None = None,
+        budget: float = BUDGET,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        signals = {
+            name for spec in specs if spec.settings.method == "deepmag" for name in spec.settings.signals
+        }
+        if signals:
+            target = "both" if len(signals) == 2 else next(iter(signals))
+            networks = open_networks(Settings(target=target, lag=0.0), runtime, device, threads)
+        self.pulse = (
+            BatchedAscender(networks.pulse, lambda: self._members("pulse"), budget)
+            if signals and networks.pulse is not None
+            else None
+        )
+        self.respiration = (
+            BatchedRespiration(networks.respiration, lambda: self._members("respiration"), budget)
+            if signals and networks.respiration is not None
+            else None
+        )
+        self.feeds: Mapping[str, WardFeed] = {}
+        self.feeds = {spec.slug: WardFeed(spec, self._build, _add_outputs) for spec in specs}
+
+    def start(self, pages: Mapping[str, Renderer] | None = None) -> None:
+        """Start all. pages: each feed's part of the page, by slug."""
+        for slug, feed in self.feeds.items():
+            feed.start(pages[slug] if pages else None)
+
+    def watch(self) -> None:
+        """Look after all: call it about once a second."""
+        for feed in self.feeds.values():
+            feed.watch(self._clock())
+
+    @property
+    def over(self) -> bool:
+        """Whether every feed was a file, and has ended."""
+        return all(feed.status().state == "ended" for feed in self.feeds.values())
+
+    def stop(self) -> None:
+        """End all; recordings are finished."""
+        for feed in self.feeds.values():  # all at once: each waits for what is inside it
+            feed.pipeline.capture.stop()
+            feed.pipeline.engine.stop()
+        for feed in self.feeds.values():
+            feed.stop()
+        for network in (self.pulse, self.respiration):
+            if network is not None:
+                network.close()
+
+    def describe(self) -> Iterator[str]:
+        """One line a feed: state, rates, frames per second, latency, drops."""
+        from deepmag.stream.describe import describe
+
+        for feed in self.feeds.values():
+            yield f"{feed.spec.name}: {describe(feed, feed.pipeline.readings)}"
+
+    def _members(self, signal: str) -> int:
+        """Feeds whose pictures come, and which a batch may wait for."""
+        now = self._clock()
+        return sum(
+            signal in feed.settings.signals and feed.pipeline.capture.state(now)[0] == "live"
+            for feed in self.feeds.values()
+        )
+
+    def _build(self, spec: FeedSpec, settings: Settings) -> Pipeline:
+        detector = load_face_detector() if "pulse" in settings.signals else None
+        return Pipeline(
+            open_source(spec.address, transport=spec.transport, pace="file", loop=spec.loop),
+            self.pulse,
+            detector,
+            settings,
+            respiration=self.respiration,
+            label=spec.slug,
+            give_up=None,
+            clock=self._clock,
+        )
+
+
+def _add_outputs(spec: FeedSpec, pipeline: Pipeline, restarts: int) -> None:
+    """Recording, numbers and push, as the file asks for them. Raises RendererError."""
+    if spec.record is not None:
+        from deepmag.stream.render.recorder import Recorder
+
+        pipeline.add(
+            Recorder(numbered(spec.record, restarts), rate=lambda: pipeline.rate, source=spec.address.text),
+            "every",
+        )
+    if spec.vitals is not None:
+        from deepmag.stream.render.vitals_csv import VitalsCsv
+
+        pipeline.add(
+            VitalsCsv(numbered(spec.vitals, restarts), state=lambda: pipeline.status().state), "every"
+        )
+    if spec.push is not None:
+        from deepmag.stream.render.rtsp_push import RtspPush
+
+        pipeline.add(RtspPush(spec.push, rate=pipeline.rate))
+
+
+def numbered(file: Path, restarts: int) -> Path:
+    """Another file after each restart: what was written before stays."""
+    return file.with_stem(f"{file.stem}-{restarts + 1}") if restarts else file
