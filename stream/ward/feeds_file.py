@@ -88,7 +88,7 @@ def read_feeds(file: Path) -> Feeds:
             f"{file} lists no feed: each begins with a line [[feed]], then name = ... and source = ..."
         )
     problems = [
-        f"{file}, line {_line_of(lines, key, 0)}: unknown key {key} outside a [[feed]]" for key in content
+        f"{file}, line {_line_of(lines, key, None)}: unknown key {key} outside a [[feed]]" for key in content
     ]
     starts = [number for number, line in enumerate(lines) if HEADER.match(line)]
     good: dict[str, FeedSpec] = {}
@@ -183,12 +183,15 @@ def _settings(entry: dict[str, Any]) -> Settings:
     return Settings(**chosen)
 
 
-def _line_of(lines: list[str], key: str, start: int) -> int:
-    """The line, counted from 1, on which a key of the table that begins at ``start`` stands; else the table's own."""
+def _line_of(lines: list[str], key: str, start: int | None) -> int:
+    """The line, counted from 1, on which a key of the feed that begins at ``start`` stands; else the feed's own.
+
+    start: None for a key of no feed.
+    """
     pattern = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]|\s*\[+\s*{re.escape(key)}\b")
-    for number in range(start, len(lines)):
-        if number > start and HEADER.match(lines[number]):
+    for number in range(start or 0, len(lines)):
+        if start is not None and number > start and HEADER.match(lines[number]):
             break
         if pattern.match(lines[number]):
             return number + 1
-    return start + 1
+    return (start or 0) + 1

@@ -1,0 +1,85 @@
+"""Many feeds at once: real RTSP servers, and a feed that fails while the others go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_clip import make_clip
+from rtsp_server import available, rtsp_server
+from ward_feeds import feed, specs, until
+
+from deepmag.stream.ward.feed import RESTART, WardFeed
+from deepmag.stream.ward.ward import Ward, numbered
+
+
+@pytest.mark.skipif(not available(), reason="GStreamer's RTSP server is not installed")
+def test_a_feed_that_is_cut_comes_back_and_the_other_goes_on(tmp_path: Path) -> None:
+    with rtsp_server(fps=10) as steady:
+        with rtsp_server(fps=10) as cut:
+            port = cut.port
+            text = feed("steady", steady.url(), 'roi = "full"') + feed("cut", cut.url(), 'roi = "full"')
+            ward = Ward(specs(tmp_path, text), device="cpu", threads=1)
+            ward.start()
+            for slug in ("steady", "cut"):
+                until(lambda slug=slug: ward.feeds[slug].pipeline.engine.frames > 5, slug)
+        try:
+            until(lambda: ward.feeds["cut"].status().state in ("stale", "lost"), "the cut to be noticed")
+            before = ward.feeds["steady"].pipeline.engine.frames
+            until(lambda: ward.feeds["steady"].pipeline.engine.frames > before + 10, "the other to go on")
+            with rtsp_server(fps=10, port=port):
+                back = ward.feeds["cut"].pipeline.engine.frames
+                until(lambda: ward.feeds["cut"].pipeline.engine.frames > back + 5, "it to come back")
+                assert ward.feeds["steady"].status().state == "live"
+        finally:
+            ward.stop()
+
+
+def test_a_pipeline_that_failed_is_built_again_and_the_page_stays(tmp_path: Path) -> None:
+    (spec,) = specs(tmp_path, feed("bed 1", "demo", 'roi = "full"'))
+    ward = Ward((spec,), device="cpu", threads=1)
+    bed = ward.feeds["bed-1"]
+    outputs = []
+    again = WardFeed(spec, ward._build, lambda _spec, _pipeline, restarts: outputs.append(restarts))
+    again.start()
+    try:
+        until(lambda: again.pipeline.engine.frames > 3, "pictures")
+        again.change(gain=42.0)
+
+        def broken(*_: Any) -> Any:
+            raise RuntimeError("out of memory")
+
+        again.pipeline.magnifier.push = broken  # type: ignore[method-assign]
+        until(lambda: again.pipeline.engine.error is not None, "the failure")
+        again.watch(100.0)
+        status = again.status()
+        assert status.state == "lost"
+        assert "out of memory" in status.detail
+        again.watch(100.0 + RESTART / 2)
+        assert again.restarts == 0
+        again.watch(100.0 + RESTART)
+        assert again.restarts == 1
+        until(lambda: again.pipeline.engine.frames > 3, "pictures after the restart")
+        assert again.settings.gain == 42.0  # what the person chose is kept
+        assert outputs == [0, 1]
+    finally:
+        again.stop()
+        bed.stop()
+        ward.stop()
+
+
+def test_after_a_restart_another_file_is_written() -> None:
+    assert numbered(Path("a/bed.mkv"), 0) == Path("a/bed.mkv")
+    assert numbered(Path("a/bed.mkv"), 2) == Path("a/bed-3.mkv")
+
+
+def test_files_that_are_over_end_the_ward(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "a.mp4", frames=20)
+    ward = Ward(specs(tmp_path, feed("file", str(clip), 'roi = "full"')), device="cpu", threads=1)
+    assert not ward.over
+    ward.start()
+    until(lambda: ward.over, "the end")
+    ward.watch()
+    assert ward.feeds["file"].restarts == 0
+    ward.stop()

@@ -1,0 +1,132 @@
+"""FEEDS.toml: what runs, and what is said of the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from deepmag.stream.cli import _register, app
+from deepmag.stream.ward.feeds_file import Feeds, read_feeds
+
+GOOD = """
+[[feed]]
+name = "Bed 1"
+source = "rtsp://viewer:hush@10.0.0.11/stream"
+gain = 20
+roi = "10,20,100,120"
+
+[[feed]]
+name = "cot"
+source = "demo"
+target = "respiration"
+"""
+
+
+def read(folder: Path, text: str) -> Feeds:
+    file = folder / "FEEDS.toml"
+    file.write_text(text)
+    return read_feeds(file)
+
+
+def problem(folder: Path, text: str) -> str:
+    feeds = read(folder, GOOD + text)
+    assert [spec.slug for spec in feeds.good] == ["bed-1", "cot"]  # the good ones run
+    (only,) = feeds.problems
+    return only.removeprefix(f"{folder / 'FEEDS.toml'}, ")
+
+
+def test_each_feed_has_its_own_settings(tmp_path: Path) -> None:
+    feeds = read(tmp_path, GOOD)
+    bed, cot = feeds.good
+    assert feeds.problems == ()
+    assert (bed.name, bed.slug, bed.settings.gain, bed.settings.roi) == (
+        "Bed 1",
+        "bed-1",
+        20,
+        (10, 20, 100, 120),
+    )
+    assert (bed.settings.target, bed.settings.lag) == ("pulse", 0.25)
+    assert (cot.settings.target, cot.settings.lag) == ("respiration", 2.0)  # a breath is slow
+
+
+def test_a_password_is_in_no_repr(tmp_path: Path) -> None:
+    assert "hush" not in repr(read(tmp_path, GOOD))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[[feed]]\nname = "c"\nsource = "demo"\ngian = 3\n', "line 15: feed 'c': unknown key gian: did you mean gain"),
+        ('[[feed]]\nname = "COT"\nsource = "demo"\n', "line 13: the name 'COT' is taken by an earlier feed"),
+        ('[[feed]]\nname = "c"\n', "line 12: feed 'c': source is missing"),
+        ('[[feed]]\nsource = "demo"\n', "line 12: name is missing"),
+        ('[[feed]]\nname = "a/b"\nsource = "demo"\n', "line 13: a name is 1 to 40 letters"),
+        ('[[feed]]\nname = "c"\nsource = "demo"\ngain = "3"\n', "line 15: feed 'c': gain must be a number, not '3'"),
+        ('[[feed]]\nname = "c"\nsource = "demo"\ngain = 900\n', "line 15: feed 'c': gain must be between 1 and 100"),
+        ('[[feed]]\nname = "c"\nsource = "demo"\nroi = "all"\n', "line 15: feed 'c': roi must be auto, full or"),
+        ('[[feed]]\nname = "c"\nsource = "demo"\nloop = 1\n', "line 15: feed 'c': loop must be true or false, not 1"),
+        (
+            '[[feed]]\nname = "c"\nsource = "demo"\nmethod = "phase"\ntarget = "both"\n',
+            "line 16: feed 'c': the method phase has no target",
+        ),
+        ('[[feed]]\nname = "c"\nsource = "rtsp://u:${NO_SUCH}@h/s"\n', "line 14: feed 'c': source: the environment"),
+        ('[[feed]]\nname = "c"\nsource = "demo"\ntransport = "pigeon"\n', "line 15: feed 'c': transport must be tcp"),
+        ("[ward]\nx = 1\n", "line 12: unknown key ward outside a [[feed]]"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_with_its_line_and_key(text: str, words: str, tmp_path: Path) -> None:
+    assert problem(tmp_path, text).startswith(words)
+
+
+def test_two_feeds_do_not_write_to_one_file(tmp_path: Path) -> None:
+    both = "".join(f'[[feed]]\nname = "{name}"\nsource = "demo"\nrecord = "a.mkv"\n' for name in "ab")
+    feeds = read(tmp_path, both)
+    assert len(feeds.good) == 1
+    assert feeds.problems[0].endswith("line 8: feed 'b': record: an earlier feed writes to a.mkv")
+
+
+def test_a_password_may_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COT_PASSWORD", "s3cret")
+    feeds = read(tmp_path, '[[feed]]\nname = "c"\nsource = "rtsp://u:${COT_PASSWORD}@10.0.0.1/s"\n')
+    assert feeds.good[0].address.text == "rtsp://u:s3cret@10.0.0.1/s"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "lists no feed"),
+        ("feed = 3", "lists no feed"),
+        ("[[feed]\n", "is no TOML: .*line 1"),
+    ],
+)
+def test_a_file_that_is_none_is_refused(text: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=words):
+        read(tmp_path, text)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"cannot read .*nothing.toml: No such file"):
+        read_feeds(tmp_path / "nothing.toml")
+
+
+def test_the_command_checks_a_file_and_starts_nothing(tmp_path: Path) -> None:
+    _register()
+    file = tmp_path / "f.toml"
+    file.write_text(GOOD + '[[feed]]\nname = "c"\nsource = "demo"\ngian = 3\n')
+    result = CliRunner().invoke(app, ["serve", str(file), "--check"])
+    assert result.exit_code == 2
+    assert "unknown key gian" in result.stderr
+    assert "2 of 3 feeds are fine" in result.stdout
+    file.write_text(GOOD)
+    assert CliRunner().invoke(app, ["serve", str(file), "--check"]).exit_code == 0
+
+
+def test_the_command_refuses_a_file_without_one_good_feed(tmp_path: Path) -> None:
+    _register()
+    file = tmp_path / "f.toml"
+    file.write_text('[[feed]]\nname = "c"\n')
+    result = CliRunner().invoke(app, ["serve", str(file)])
+    assert result.exit_code == 2
+    assert "no feed of" in result.stderr
