@@ -1,4 +1,4 @@
-"""`deepmag live` as a subprocess with its page on a free port: what the other scripts here measure."""
+"""`deepmag live` or `serve` as a subprocess with its page on a free port: what the other scripts here measure."""
 
 from __future__ import annotations
 
@@ -23,11 +23,13 @@ COMMAND = [sys.executable, "-c", "from deepmag.stream.cli import main; main()"]
 class LiveCommand:
     """A running command. url: of its page. process: to look at its memory. began: clock time of its start, s."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, command: str = "live") -> None:
         self.began = time.monotonic()
-        options = ["--show", "page", "--port", "0", "--no-browser", "--log-level", "warning"]
+        options = ["--port", "0", "--log-level", "warning"]
+        if command == "live":
+            options += ["--show", "page", "--no-browser"]
         self.process = subprocess.Popen(
-            [*COMMAND, "live", *arguments, *options],
+            [*COMMAND, command, *arguments, *options],
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
@@ -68,10 +70,10 @@ class LiveCommand:
 
 
 @contextlib.contextmanager
-def live_command(*arguments: str) -> Iterator[LiveCommand]:
+def live_command(*arguments: str, command: str = "live") -> Iterator[LiveCommand]:
     """Run it for as long as the block lasts."""
-    command = LiveCommand(*arguments)
+    running = LiveCommand(*arguments, command=command)
     try:
-        yield command
+        yield running
     finally:
-        command.stop()
+        running.stop()
