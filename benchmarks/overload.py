@@ -44,10 +44,10 @@ def main() -> None:
     def pipeline(slow: float) -> Pipeline:
         return Pipeline(DemoSource(), ascender, detector, Settings(), slow=slow)
 
-    plain = run_live(pipeline(0.0), 8.0, page=False)
+    (plain,) = run_live([pipeline(0.0)], 8.0, page=False)
     work = (plain.engine.p50 or 0.0) / 1e3
     wanted = max(options.factor * work, LEAST)
-    slowed = run_live(pipeline(wanted - work), options.seconds, page=False)
+    (slowed,) = run_live([pipeline(wanted - work)], options.seconds, page=False)
     p95 = slowed.beyond_lag.p95
     drops = sum(slowed.dropped.values())
     arrived = round(slowed.seconds * RATE)

@@ -27,18 +27,25 @@ SGEMM_SIDE = 1024
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """Something to be timed. flops: of one run. threads: of the sgemm it is held against, 0 for a GPU."""
+    """Something to be timed. flops, traffic: of one run, the latter in bytes; see `forward_bytes`.
+
+    threads: of the sgemm it is held against, 0 for a GPU.
+    """
 
     name: str
     mode: str
     threads: int
     flops: int
     run: Callable[[], object]
+    traffic: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Figures of one contender: times in ms, speeds in GFLOP/s, ratio of its speed to sgemm's beside it."""
+    """Figures of one contender: times in ms, speeds in GFLOP/s, ratio of its speed to sgemm's beside it.
+
+    mbyte: of weights and activations that it reads and writes, 0 where it was not counted.
+    """
 
     name: str
     mode: str
@@ -50,6 +57,7 @@ class Row:
     sgemm_gflops: float
     ratio: float | None  # none for a GPU
     best_ratio: float | None
+    mbyte: float = 0.0
 
 
 def forward_flops(net: PulseNet) -> int:
@@ -59,13 +67,25 @@ def forward_flops(net: PulseNet) -> int:
     return sum(2 * getattr(net, name).weight.numel() * count for name, count in pixels.items())
 
 
+def forward_bytes(net: PulseNet) -> int:
+    """Bytes that a pair's forward pass moves in float32, were nothing kept in a cache.
+
+    Each weight is read once, and what each layer makes is written once and read once. The backward pass to the input
+    moves about as many.
+    """
+    whole, half = L * L, L * L // 4
+    pixels = {"conv1": whole, "conv2": whole, "conv3": half, "conv4": half, "dense1": 1, "dense2": 1}
+    layers = [(getattr(net, name).weight, count) for name, count in pixels.items()]
+    return sum(4 * (weight.numel() + 2 * weight.shape[0] * count) for weight, count in layers)
+
+
 def paper_flops(forward: int) -> int:
-    """Of one paper ascent: N - 1 forward and as many backward passes. forward: of one pass."""
+    """Of one paper ascent: N - 1 forward and as many backward passes. forward: of one pass; bytes count alike."""
     return 2 * (PAPER_ITERATIONS - 1) * forward
 
 
 def steady_flops(forward: int) -> int:
-    """Of one steady ascent: N - 1 forward passes and one backward pass. forward: of one pass."""
+    """Of one steady ascent: N - 1 forward passes and one backward pass. forward: of one pass; bytes count alike."""
     return STEADY_ITERATIONS * forward
 
 
@@ -110,6 +130,7 @@ def measure(entries: list[Contender], rounds: int) -> list[Row]:
                 sgemm_gflops=float(np.median(peak)) / 1e9,
                 ratio=float(np.median(speed / peak)) if entry.threads else None,
                 best_ratio=float(speed.max() / peak.max()) if entry.threads else None,
+                mbyte=entry.traffic / 1e6,
             )
         )
     return rows

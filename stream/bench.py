@@ -129,7 +129,14 @@ def time_ascents(ascender: Ascender, threads: int, rounds: int = 40) -> list[Row
     import torch
 
     from deepmag.export.runtime import load_weights
-    from deepmag.export.speed import Contender, forward_flops, measure, paper_flops, steady_flops
+    from deepmag.export.speed import (
+        Contender,
+        forward_bytes,
+        forward_flops,
+        measure,
+        paper_flops,
+        steady_flops,
+    )
     from deepmag.models.networks import PulseNet
     from deepmag.models.representation import INPUT_SCALE, L
     from deepmag.models.steady import GROWTH
@@ -137,35 +144,34 @@ def time_ascents(ascender: Ascender, threads: int, rounds: int = 40) -> list[Row
     from deepmag.models.weights import PULSE
 
     arrays = load_weights(PULSE)
-    forward = forward_flops(
-        PulseNet.from_weights({name: torch.from_numpy(value) for name, value in arrays.items()})
-    )
+    net = PulseNet.from_weights({name: torch.from_numpy(value) for name, value in arrays.items()})
+    forward, traffic = forward_flops(net), forward_bytes(net)
     x = np.random.default_rng(0).normal(0, INPUT_SCALE, (1, 3, L, L)).astype(np.float32)
 
     along = x * np.float32(1e-3)
     name = ascender.description
-    return measure(
-        [
-            Contender(
-                name, "steady", threads, steady_flops(forward), lambda: ascender.steady(x, along, GROWTH)
-            ),
-            Contender(name, "paper", threads, paper_flops(forward), lambda: ascender.paper(x, GAMMA)),
-        ],
-        rounds,
+    steady = Contender(
+        name, "steady", threads, steady_flops(forward), lambda: ascender.steady(x, along, GROWTH),
+        steady_flops(traffic),
+    )  # fmt: skip
+    paper = Contender(
+        name, "paper", threads, paper_flops(forward), lambda: ascender.paper(x, GAMMA), paper_flops(traffic)
     )
+    return measure([steady, paper], rounds)
 
 
 def run_live(
-    pipeline: Pipeline,
+    pipelines: Sequence[Pipeline],
     seconds: float,
     *,
     page: bool = True,
     settle: float = SETTLE,
     report: Callable[[str, float], None] = lambda _stage, _share: None,
-) -> Live:
-    """Run a pipeline at real pace for ``seconds`` after it has settled, then stop it.
+) -> list[Live]:
+    """Run pipelines side by side at real pace for ``seconds`` after they have settled, then stop them.
 
-    page: serve the page to one viewer, as in daily use. Raises RuntimeError where no picture comes.
+    page: serve the first one's page to one viewer, as in daily use. Returns one result for each; memory is the whole
+    process's. Raises RuntimeError where no picture comes.
     """
     from deepmag.stream.page.renderer import PageRenderer
     from deepmag.stream.page_client import PageClient
@@ -173,51 +179,74 @@ def run_live(
     client: PageClient | None = None
     try:
         if page:
-            server = PageRenderer(pipeline, port=0)
-            pipeline.add(server)
+            server = PageRenderer(pipelines[0], port=0)
+            pipelines[0].add(server)
             client = PageClient(server.url)
             client.start()
-        pipeline.start()
+        for pipeline in pipelines:
+            pipeline.start()
         began = time.monotonic()
         report("first picture", 0.0)
-        while pipeline.first_picture is None:
-            if pipeline.wait(0.05) or time.monotonic() - began > PICTURE_TIMEOUT:
-                raise RuntimeError(
-                    f"no picture came: {pipeline.capture.error or pipeline.engine.error or 'timeout'}"
-                )
-        pipeline.wait(settle)
-        pipeline.engine.latency, pipeline.engine.work = LatencyMeter(seconds + 10), LatencyMeter(seconds + 10)
+        for pipeline in pipelines:
+            _await_picture(pipeline, began)
+        pipelines[0].wait(settle)
+        before = []
+        for pipeline in pipelines:
+            engine = pipeline.engine
+            engine.latency, engine.work = LatencyMeter(seconds + 10), LatencyMeter(seconds + 10)
+            before.append((engine.frames, pipeline.status().dropped))
         gc.collect()
-        frames, dropped, rss = pipeline.engine.frames, pipeline.status().dropped, _rss()
+        rss = _rss()
         first = client.pictures[-1].seq if client and client.pictures else -1
         began = time.monotonic()
-        while (spent := time.monotonic() - began) < seconds and not pipeline.wait(min(0.25, seconds - spent)):
+        while (spent := time.monotonic() - began) < seconds and not pipelines[0].wait(
+            min(0.25, seconds - spent)
+        ):
             report("live", spent / seconds)
-        now = time.monotonic()
-        status, lag = pipeline.status(), pipeline.settings.lag
+        spent = time.monotonic() - began
         sent = [seen.latency for seen in list(client.pictures) if seen.seq > first] if client else []
-        engine, latency = pipeline.engine.work.values(now), pipeline.engine.latency.values(now)
-        taken = pipeline.engine.frames - frames
-        pulse = (pipeline.readings or {}).get("pulse")
-        return Live(
-            seconds=now - began,
-            frames=taken,
-            fps=taken / (now - began),
-            dropped={stage: count - dropped.get(stage, 0) for stage, count in status.dropped.items()},
-            lag_ms=1e3 * lag,
-            engine=Quantiles.of(engine),
-            latency=Quantiles.of(latency),
-            beyond_lag=Quantiles.of(latency, lag),
-            sent=Quantiles.of(sent),
-            sent_beyond_lag=Quantiles.of(sent, lag),
-            rss_start=rss,
-            rss_end=_rss(),
-            rate=pulse.rate if pulse else None,
-        )
+        return [
+            _measured(pipeline, spent, *start, sent if pipeline is pipelines[0] else [], rss)
+            for pipeline, start in zip(pipelines, before, strict=True)
+        ]
     finally:
         if client is not None:
             client.stop()
-        pipeline.stop()
+        for pipeline in pipelines:
+            pipeline.stop()
+
+
+def _await_picture(pipeline: Pipeline, began: float) -> None:
+    while pipeline.first_picture is None:
+        if pipeline.wait(0.05) or time.monotonic() - began > PICTURE_TIMEOUT:
+            raise RuntimeError(
+                f"no picture came: {pipeline.capture.error or pipeline.engine.error or 'timeout'}"
+            )
+
+
+def _measured(
+    pipeline: Pipeline, spent: float, frames: int, dropped: dict[str, int], sent: list[float], rss: float
+) -> Live:
+    now = time.monotonic()
+    status, lag = pipeline.status(), pipeline.settings.lag
+    engine, latency = pipeline.engine.work.values(now), pipeline.engine.latency.values(now)
+    taken = pipeline.engine.frames - frames
+    pulse = (pipeline.readings or {}).get("pulse")
+    return Live(
+        seconds=spent,
+        frames=taken,
+        fps=taken / spent,
+        dropped={stage: count - dropped.get(stage, 0) for stage, count in status.dropped.items()},
+        lag_ms=1e3 * lag,
+        engine=Quantiles.of(engine),
+        latency=Quantiles.of(latency),
+        beyond_lag=Quantiles.of(latency, lag),
+        sent=Quantiles.of(sent),
+        sent_beyond_lag=Quantiles.of(sent, lag),
+        rss_start=rss,
+        rss_end=_rss(),
+        rate=pulse.rate if pulse else None,
+    )
 
 
 def _rss() -> float:

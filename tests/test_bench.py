@@ -30,13 +30,16 @@ def test_a_size_is_read_or_refused_in_words() -> None:
 def test_the_command_measures_the_real_pipeline_with_the_page_open_to_a_viewer() -> None:
     command = [sys.executable, "-c", "from deepmag.stream.cli import main; main()"]
     done = subprocess.run(
-        [*command, "bench", "--seconds", "3", "--size", "320x240", "--json"],
+        [*command, "bench", "--seconds", "3", "--size", "320x240", "--fps", "15", "--streams", "2", "--json"],
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     report = json.loads(done.stdout)  # progress goes to standard error
     live = report["live"]
     assert live["seconds"] == pytest.approx(3.0, abs=1.0)
-    assert live["frames"] > 20
+    assert live["frames"] > 10
+    assert report["streams"][0] == {name: value for name, value in live.items() if name != "rss_growth"}
+    assert len(report["streams"]) == 2
+    assert report["streams"][1]["frames"] > 10
     assert live["fps"] == pytest.approx(live["frames"] / live["seconds"])
     assert set(live["dropped"]) == {"engine", "page"}
     for name in ("engine", "latency", "beyond_lag", "sent"):
@@ -48,3 +51,6 @@ def test_the_command_measures_the_real_pipeline_with_the_page_open_to_a_viewer()
     assert set(report["stages"]) == {"reduction", "ascent", "window", "reconstruction"}
     assert {row["mode"] for row in report["ascents"]} == {"steady", "paper"}
     assert all(row["ratio"] is None or row["ratio"] > 0 for row in report["ascents"])
+    # the weights of 19 forward and 19 backward passes are 110 MB by themselves
+    (paper,) = (row for row in report["ascents"] if row["mode"] == "paper")
+    assert 110 < paper["mbyte"] < 500

@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that the command prints."""
+    """All that the command prints. live: of the first stream. streams: of all."""
 
     version: str
     cores: int
@@ -35,6 +35,7 @@ class Report:
     target: str
     page: bool
     live: Live
+    streams: list[Live]
     stages: dict[str, Quantiles]
     ascents: list[Row]
 
@@ -59,6 +60,12 @@ def bench(
     target: Annotated[
         Target, typer.Option(help="As of `deepmag live`. Stages and ascents are timed of the pulse only.")
     ] = "pulse",
+    streams: Annotated[
+        int,
+        typer.Option(
+            help="So many demos at once, their networks shared as in `deepmag serve`.", min=1, max=64
+        ),
+    ] = 1,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the page to one viewer.")] = True,
     runtime: Annotated[Literal["auto", "ort", "torch"], typer.Option(help="What runs the network.")] = "auto",
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where it runs.")] = "auto",
@@ -72,7 +79,7 @@ def bench(
         settings = Settings(mode=mode, target=target, lag=DEFAULT_LAG[target])
     except ValueError as error:
         fail(str(error), 2)
-    report = _measure(seconds, picture, fps, settings, page, runtime, device, threads)
+    report = _measure(seconds, picture, fps, settings, streams, page, runtime, device, threads)
     if as_json:
         typer.echo(json.dumps(to_json(report), indent=2))
     else:
@@ -84,6 +91,7 @@ def _measure(
     size: tuple[int, int],
     fps: float,
     settings: Settings,
+    streams: int,
     page: bool,
     runtime: Literal["auto", "ort", "torch"],
     device: Literal["auto", "cpu", "cuda"],
@@ -102,21 +110,34 @@ def _measure(
     from deepmag.stream.networks import open_networks
     from deepmag.stream.pipeline import Pipeline
     from deepmag.stream.render.renderer import RendererError
+    from deepmag.stream.ward.batched_ascender import Shared
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     try:
         networks = open_networks(settings, runtime, device, threads)
         warm_up()
-        detector = load_face_detector() if "pulse" in settings.signals else None
-        source, ascender = DemoSource(size=size, rate=fps), networks.pulse
-        pipeline = Pipeline(source, ascender, detector, settings, respiration=networks.respiration)
-        backend = pipeline.status().backend
+        ascender = networks.pulse
+        finds_faces = "pulse" in settings.signals
+        shared = Shared(networks, lambda _signal: streams) if streams > 1 else networks
+        pipelines = [
+            Pipeline(
+                DemoSource(size=size, rate=fps),
+                shared.pulse,
+                load_face_detector() if finds_faces else None,
+                settings,
+                respiration=shared.respiration,
+            )
+            for _ in range(streams)
+        ]
+        backend = pipelines[0].status().backend
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             bar = progress.add_task("starting", total=1.0)
-            live = run_live(
-                pipeline, seconds, page=page,
+            lives = run_live(
+                pipelines, seconds, page=page,
                 report=lambda stage, share: progress.update(bar, description=stage, completed=share),
             )  # fmt: skip
+            if isinstance(shared, Shared):
+                shared.close()
             stages: dict[str, Quantiles] = {}
             ascents: list[Row] = []
             if ascender is not None:
@@ -130,8 +151,9 @@ def _measure(
         fail(str(error))
     cores = default_threads()
     return Report(
-        version("deepmag"), cores, backend, size, settings.mode, settings.target, page, live, stages, ascents
-    )
+        version("deepmag"), cores, backend, size, settings.mode, settings.target, page, lives[0], lives, stages,
+        ascents,
+    )  # fmt: skip
 
 
 def to_json(report: Report) -> dict[str, Any]:
@@ -171,6 +193,12 @@ def _print(report: Report) -> None:
     console.print(
         f"{width}x{height}: {live.frames} frames in {live.seconds:.1f} s, {live.fps:.2f} frames/s; dropped: {drops}"
     )
+    for number, stream in enumerate(report.streams[1:], start=2):
+        dropped = ", ".join(f"{stage} {count}" for stage, count in stream.dropped.items())
+        p95 = _number(stream.beyond_lag.p95)
+        console.print(
+            f"stream {number}: {stream.fps:.2f} frames/s; dropped: {dropped}; p95 beyond the lag {p95} ms"
+        )
     console.print(
         f"memory: {live.rss_start:.0f} MiB, at the end {live.rss_end:.0f} MiB ({live.rss_growth:+.1f})"
     )
@@ -180,7 +208,9 @@ def _print(report: Report) -> None:
             if row.ratio is None
             else f", {100 * row.ratio:.0f} % of sgemm's {row.sgemm_gflops:.0f} GFLOP/s"
         )
-        speed = f"{row.p50_ms:.1f} ms for {row.mflop:.0f} MFLOP, {row.gflops:.0f} GFLOP/s"
+        speed = (
+            f"{row.p50_ms:.1f} ms for {row.mflop:.0f} MFLOP and {row.mbyte:.0f} MB, {row.gflops:.0f} GFLOP/s"
+        )
         console.print(f"ascent, {row.mode}: {speed}{ratio}")
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from deepmag.export.runtime import Ascender
     from deepmag.stream.breath_ticks import GradientAscender
+    from deepmag.stream.frames import SignalName
+    from deepmag.stream.networks import Networks
 
 Floats = NDArray[np.float32]
 Two = tuple[Floats, Floats]
@@ -103,6 +105,25 @@ class BatchedRespiration:
         pairs, weights = (list(arrays) for arrays in zip(*requests, strict=True))
         y, gradient = self._ascender.gradient(_joined(pairs), _joined(weights))
         return [(y[part], gradient[part]) for part in _parts(pairs)]
+
+
+class Shared:
+    """The networks that feeds need, shared. members: of each signal's feeds, how many there are; see `Batcher`."""
+
+    def __init__(
+        self, networks: Networks, members: Callable[[SignalName], int], budget: float = BUDGET
+    ) -> None:
+        pulse, breath = networks.pulse, networks.respiration
+        self.pulse = None if pulse is None else BatchedAscender(pulse, lambda: members("pulse"), budget)
+        self.respiration = (
+            None if breath is None else BatchedRespiration(breath, lambda: members("respiration"), budget)
+        )
+
+    def close(self) -> None:
+        """End their threads."""
+        for network in (self.pulse, self.respiration):
+            if network is not None:
+                network.close()
 
 
 def _joined(arrays: Sequence[Floats]) -> Floats:

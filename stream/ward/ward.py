@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from deepmag.stream.capture.open import open_source
 from deepmag.stream.face import load_face_detector
-from deepmag.stream.networks import open_networks
+from deepmag.stream.networks import Networks, open_networks
 from deepmag.stream.pipeline import Pipeline
 from deepmag.stream.settings import Settings
-from deepmag.stream.ward.batched_ascender import BatchedAscender, BatchedRespiration
+from deepmag.stream.ward.batched_ascender import Shared
 from deepmag.stream.ward.batching import BUDGET
 from deepmag.stream.ward.feed import WardFeed
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deepmag.export.runtime import Device, Runtime
+    from deepmag.stream.frames import SignalName
     from deepmag.stream.render.renderer import Renderer
+    from deepmag.stream.settings import Target
     from deepmag.stream.ward.feeds_file import FeedSpec
 
 log = logging.getLogger("deepmag.stream.ward")
@@ -46,19 +48,11 @@ class Ward:
         signals = {
             name for spec in specs if spec.settings.method == "deepmag" for name in spec.settings.signals
         }
+        networks = Networks(None, None)
         if signals:
-            target = "both" if len(signals) == 2 else next(iter(signals))
-            networks = open_networks(Settings(target=target, lag=0.0), runtime, device, threads)
-        self.pulse = (
-            BatchedAscender(networks.pulse, lambda: self._members("pulse"), budget)
-            if signals and networks.pulse is not None
-            else None
-        )
-        self.respiration = (
-            BatchedRespiration(networks.respiration, lambda: self._members("respiration"), budget)
-            if signals and networks.respiration is not None
-            else None
-        )
+            target: Target = "both" if len(signals) == 2 else next(iter(signals))
+            networks = open_networks(Settings(target=target), runtime, device, threads)
+        self._networks = Shared(networks, self._members, budget)
         self.feeds: Mapping[str, WardFeed] = {}
         self.feeds = {spec.slug: WardFeed(spec, self._build, _add_outputs) for spec in specs}
 
@@ -84,9 +78,7 @@ class Ward:
             feed.pipeline.engine.stop()
         for feed in self.feeds.values():
             feed.stop()
-        for network in (self.pulse, self.respiration):
-            if network is not None:
-                network.close()
+        self._networks.close()
 
     def describe(self) -> Iterator[str]:
         """One line a feed: state, rates, frames per second, latency, drops."""
@@ -95,7 +87,7 @@ class Ward:
         for feed in self.feeds.values():
             yield f"{feed.spec.name}: {describe(feed, feed.pipeline.readings)}"
 
-    def _members(self, signal: str) -> int:
+    def _members(self, signal: SignalName) -> int:
         """Feeds whose pictures come, and which a batch may wait for."""
         now = self._clock()
         return sum(
@@ -107,10 +99,10 @@ class Ward:
         detector = load_face_detector() if "pulse" in settings.signals else None
         return Pipeline(
             open_source(spec.address, transport=spec.transport, pace="file", loop=spec.loop),
-            self.pulse,
+            self._networks.pulse,
             detector,
             settings,
-            respiration=self.respiration,
+            respiration=self._networks.respiration,
             label=spec.slug,
             give_up=None,
             clock=self._clock,
