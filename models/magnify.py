@@ -18,7 +18,7 @@ from deepmag.models.direction import SmoothedDirection
 from deepmag.models.representation import L, normalized_difference
 from deepmag.models.steady import REFERENCE_GAIN, ascend_symmetric
 from deepmag.models.step_size import gamma_for_rate
-from deepmag.models.temporal import PULSE_BAND, Band, log_factor
+from deepmag.models.temporal import PULSE_BAND, Band, band_at, log_factor
 from deepmag.models.ticks import RateEstimator, TickClock
 
 Mode = Literal["paper", "steady"]
@@ -144,9 +144,10 @@ def log_factors(
     """Log of the factor by which each frame of one stretch is magnified (Eq. 15-16), (T, ...), 0 for its first frame.
 
     steps: (T-1, ...). ticks: (T-1,); a pair's step is spread over its ticks evenly, and one of 0 ticks goes with
-    the next. out: written to where given; it may share memory with nothing else. Raises ValueError for a rate too
-    low for the band.
+    the next. band: as much of it as the rate shows. out: written to where given; it may share memory with nothing
+    else. Raises ValueError for a rate that shows too little of the band.
     """
+    band = band_at(band, rate)
     count = len(steps) + 1
     if out is None:
         out = np.zeros((count, *steps.shape[1:]), np.float32)

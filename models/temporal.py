@@ -28,6 +28,19 @@ def check_band(band: Band, rate: float) -> None:
         )
 
 
+def band_at(band: Band, rate: float) -> Band:
+    """As much of a band as a rate can show: its upper corner is held below the rate's limit.
+
+    A camera of 5 frames/s shows a pulse up to 142 beats per minute, and that is better than nothing. band: (low,
+    high), Hz. Raises ValueError, in words, where less than an octave would be left.
+    """
+    low, high = band
+    held = min(high, 0.999 * rate / RATE_MARGIN)
+    if held < high:
+        check_band((low, min(high, 2.0 * low)), rate)
+    return low, held
+
+
 def butterworth(band: Band, rate: float) -> NDArray[np.float64]:
     """Second-order sections of the sixth-order Butterworth band-pass.
 

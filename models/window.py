@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_toeplitz
 from scipy.signal import sosfiltfilt
 
-from deepmag.models.temporal import PULSE_BAND, Band, butterworth
+from deepmag.models.temporal import PULSE_BAND, Band, band_at, butterworth
 from deepmag.models.ticks import RateEstimator, TickClock
 
 __all__ = [
@@ -152,7 +152,7 @@ class SlidingWindow:
     """The last ``seconds`` of steps, and what a filter makes of them: of the ascent's, the log factor S.
 
     shape: of one step. rate: ticks per second. Memory is taken once, seconds * rate * prod(shape) float32.
-    design: of the kernel; that of the ascent over ``band``, where not given.
+    design: of the kernel; that of the ascent over as much of ``band`` as the rate shows, where not given.
     Where fewer steps have come than the window holds, the missing ones count as zero.
     Raises ValueError as `window_kernel` does.
     """
@@ -167,7 +167,7 @@ class SlidingWindow:
         design: Design | None = None,
     ) -> None:
         self._shape = shape
-        self._design = design or (lambda *arguments: window_kernel(band, *arguments))
+        self._design = design or (lambda rate, *others: window_kernel(band_at(band, rate), rate, *others))
         self._seconds = seconds
         self._lag = lag
         self._pending = np.zeros(int(np.prod(shape)), np.float32)

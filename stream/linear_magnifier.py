@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepmag.models.representation import normalized_difference
-from deepmag.models.temporal import PULSE_BAND
+from deepmag.models.temporal import PULSE_BAND, band_at
 from deepmag.models.window import WINDOW, SlidingWindow, causal_kernel, step_kernel
 from deepmag.stream.delayed import ASSUMED_RATE, DelayedMagnifier
 
@@ -36,7 +36,7 @@ def live_kernel(method: LinearMethod, rate: float, seconds: float, lag: float) -
     Raises ValueError for a rate too low for the method, or a lag not inside the window.
     """
     ideal = step_kernel(method.temporal_kernel(rate), rate, 2.0 * seconds)
-    return causal_kernel(ideal, method.band, rate, seconds, lag)
+    return causal_kernel(ideal, band_at(method.band, rate), rate, seconds, lag)
 
 
 class LinearMagnifier(DelayedMagnifier):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.signal import butter, sosfiltfilt, sosfreqz
 
-from deepmag.models.temporal import PULSE_BAND, butterworth, log_factor, zero_phase
+from deepmag.models.temporal import PULSE_BAND, band_at, butterworth, log_factor, zero_phase
 
 RATE = 30.0
 
@@ -20,6 +20,16 @@ def test_the_band_pass_has_six_poles_and_half_power_at_its_corners():
 def test_a_rate_too_low_for_the_band_is_refused_in_words(rate):
     with pytest.raises(ValueError, match="too few"):
         butterworth(PULSE_BAND, rate)
+
+
+def test_a_slow_camera_shows_as_much_of_the_band_as_it_can():
+    assert band_at(PULSE_BAND, RATE) == PULSE_BAND
+    low, high = band_at(PULSE_BAND, 5.0)
+    assert low == PULSE_BAND[0]
+    assert 2.3 < high < 2.5
+    butterworth((low, high), 5.0)  # is not refused
+    with pytest.raises(ValueError, match="too few"):
+        band_at(PULSE_BAND, 2.5)
 
 
 @pytest.mark.parametrize("band", [(0.0, 2.5), (2.5, 0.7), (1.0, 1.0)])

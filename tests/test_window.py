@@ -198,7 +198,7 @@ def test_a_new_rate_and_a_reset_empty_the_window():
     assert window.log_factor() == 0
     assert window.delay_ticks == 6
     with pytest.raises(ValueError, match="too few"):
-        window.set_rate(4.0)
+        window.set_rate(2.5)
     assert window.rate == 25.0
 
 

@@ -15,7 +15,7 @@ from scipy.signal import fftconvolve
 
 from deepmag.models.baselines.eulerian import LEVEL, analyse_colour
 from deepmag.models.baselines.gaussian import Floats, add_upsampled
-from deepmag.models.temporal import PULSE_BAND, Band, check_band
+from deepmag.models.temporal import PULSE_BAND, Band, band_at
 
 REACH = 6.0  # standard deviations of the Gaussian, beyond which it is cut
 
@@ -79,7 +79,7 @@ class ColourAcceleration:
 
     def temporal_kernel(self, rate: float) -> NDArray[np.float64]:
         """See `acceleration_kernel`."""
-        check_band(self.band, rate)
+        band_at(self.band, rate)  # only to see that there is enough of it
         return acceleration_kernel(self.frequency, rate)
 
     def filter_clip(self, coefficients: NDArray[np.float64], rate: float) -> NDArray[np.float64]:

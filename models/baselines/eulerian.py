@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.signal import sosfiltfilt
 
 from deepmag.models.baselines.gaussian import Floats, add_upsampled, pad, reduce
-from deepmag.models.temporal import PULSE_BAND, Band, butterworth, zero_phase
+from deepmag.models.temporal import PULSE_BAND, Band, band_at, butterworth, zero_phase
 
 LEVEL = 4  # of the Gaussian pyramid, the frame itself being level 0
 KERNEL_REACH = 8.0  # periods of the lower corner, after which the Butterworth's response has died out
@@ -51,11 +51,11 @@ class ColourEulerian:
 
     def temporal_kernel(self, rate: float) -> NDArray[np.float64]:
         """Response of the sixth-order Butterworth, forward and backward; see `linear.LinearMethod`."""
-        return butterworth_kernel(self.band, rate)
+        return butterworth_kernel(band_at(self.band, rate), rate)
 
     def filter_clip(self, coefficients: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
         """Run the sixth-order Butterworth forward and backward (Eq. 15), over (T, ...)."""
-        return zero_phase(coefficients, self.band, rate)
+        return zero_phase(coefficients, band_at(self.band, rate), rate)
 
     def synthesise(self, image: NDArray[np.uint8], filtered: Floats, gain: float) -> NDArray[np.uint8]:
         """Add the filtered level, ``gain - 1`` times and upsampled, to the frame."""

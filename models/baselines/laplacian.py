@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from deepmag.models.baselines.eulerian import butterworth_kernel
 from deepmag.models.baselines.gaussian import Floats, add_upsampled, expand, pad, reduce
-from deepmag.models.temporal import PULSE_BAND, Band, zero_phase
+from deepmag.models.temporal import PULSE_BAND, Band, band_at, zero_phase
 
 FINEST = 2  # level; at 640x480 the live window over 6 s then takes 18 MB, with level 1 it would take 74
 # px, side of the smallest picture that the pyramid has below its levels; it has one level at least.
@@ -64,11 +64,11 @@ class MotionEulerian:
 
     def temporal_kernel(self, rate: float) -> NDArray[np.float64]:
         """Response of the sixth-order Butterworth, forward and backward; see `linear.LinearMethod`."""
-        return butterworth_kernel(self.band, rate)
+        return butterworth_kernel(band_at(self.band, rate), rate)
 
     def filter_clip(self, coefficients: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
         """Run the sixth-order Butterworth forward and backward (Eq. 15), over (T, ...)."""
-        return zero_phase(coefficients, self.band, rate)
+        return zero_phase(coefficients, band_at(self.band, rate), rate)
 
     def synthesise(self, image: NDArray[np.uint8], filtered: Floats, gain: float) -> NDArray[np.uint8]:
         """Magnify each level by its own `alpha`, collapse the pyramid, and add it to all three colours."""
