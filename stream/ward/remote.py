@@ -1,0 +1,149 @@
+"""Feeds on a Ray cluster: an actor per group of feeds, restarted where it fails, moved where its machine dies."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from deepmag.stream.page.access import new_token
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from deepmag.export.runtime import Device, Runtime
+    from deepmag.stream.ward.feeds_file import FeedSpec
+
+PERIOD = 0.5  # s between two looks at a group
+PATIENCE = 2.0  # s that a group may take for an answer
+START = 120.0  # s for the first answer: a worker must import torch
+CLOSE = 20.0  # s for a group to finish its recordings
+
+log = logging.getLogger("deepmag.stream.ward")
+
+
+class RayUnavailableError(RuntimeError):
+    """Ray is not installed, or no cluster answers at the address; the message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a group is now. url: of its pages, None while it is being started. pid: of its process."""
+
+    url: str | None
+    pid: int | None
+    states: Mapping[str, str]
+
+
+LOST = Place(None, None, {})
+
+
+class RayWard:
+    """Runs feeds on a Ray cluster.
+
+    address: of the cluster; "local" starts one on this machine. groups: so many actors, at most one a feed. gpus: share
+    of a GPU for each, 0 for none. The rest as for `Ward`. Raises RayUnavailableError.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[FeedSpec],
+        address: str,
+        *,
+        groups: int = 2,
+        gpus: float = 0.0,
+        runtime: Runtime = "auto",
+        device: Device = "auto",
+        threads: int | None = 1,
+        budget: float,
+    ) -> None:
+        try:
+            import ray
+        except ImportError:
+            raise RayUnavailableError("--ray needs Ray: pip install 'deepmag[ray]'") from None
+        self._ray = ray
+        try:
+            ray.init(
+                address=None if address == "local" else address,
+                include_dashboard=False if address == "local" else None,
+                log_to_driver=True,
+                logging_level=logging.WARNING,
+                configure_logging=True,
+            )
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            raise RayUnavailableError(f"no Ray cluster answers at {address}: {error}") from None
+        self.token = new_token()
+        self.specs = tuple(specs)
+        count = max(1, min(groups, len(specs)))
+        self._members = [self.specs[i::count] for i in range(count)]
+        self._of = {spec.slug: i for i, members in enumerate(self._members) for spec in members}
+        self._places = [LOST] * count
+        self._answered = [False] * count
+        self._stop = threading.Event()
+        from deepmag.stream.ward.group import FeedGroup
+
+        # On one machine the pages of the groups are for the gateway only; on a cluster it must reach them.
+        hosts = "127.0.0.1" if address == "local" else "0.0.0.0"
+        actor: Any = ray.remote(FeedGroup)
+        self._groups: list[Any] = [
+            actor.options(max_restarts=-1, max_concurrency=4, num_cpus=1, num_gpus=gpus).remote(
+                members, self.token, hosts, runtime, device, threads, budget
+            )
+            for members in self._members
+        ]
+        self._threads = [
+            threading.Thread(target=self._watch, args=(i,), name=f"group-{i}", daemon=True)
+            for i in range(count)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def url_of(self, slug: str) -> str | None:
+        """Where a feed's page is now, without the token; None where it is nowhere."""
+        url = self._places[self._of[slug]].url
+        return None if url is None else f"{url}feeds/{slug}/"
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Each group: its process, and the state of its feeds; "lost" while it is started again."""
+        told = []
+        for place, members in zip(self._places, self._members, strict=True):
+            states = {spec.slug: place.states.get(spec.slug, "lost") for spec in members}
+            told.append({"pid": place.pid, "feeds": states})
+        return told
+
+    def stop(self) -> None:
+        """End all; recordings are finished."""
+        self._stop.set()
+        ends = [group.stop.remote() for group in self._groups]
+        try:
+            self._ray.get(ends, timeout=CLOSE)
+        except self._ray.exceptions.RayError as error:
+            log.warning("a group did not end in order: %s", type(error).__name__)
+        for thread in self._threads:
+            thread.join(PATIENCE)
+        self._ray.shutdown()
+
+    def _watch(self, number: int) -> None:
+        """Follow one group: a place that does not answer is one that pages must not be asked of."""
+        group = self._groups[number]
+        while not self._stop.wait(PERIOD):
+            patience = PATIENCE if self._answered[number] else START
+            try:
+                (url, pid), states = self._ray.get(
+                    [group.where.remote(), group.states.remote()], timeout=patience
+                )
+            except self._ray.exceptions.RayError as error:
+                if self._stop.is_set():
+                    return
+                if self._places[number] is not LOST:
+                    names = ", ".join(spec.name for spec in self._members[number])
+                    log.error(
+                        "the group of %s does not answer (%s); it is started again",
+                        names,
+                        type(error).__name__,
+                    )
+                self._places[number] = LOST
+            else:
+                self._answered[number] = True
+                self._places[number] = Place(url, pid, states)
