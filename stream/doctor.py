@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from deepmag.stream.frames import SignalName
-
 Level = Literal["ok", "note", "problem"]
 """note: something optional is missing. problem: ``deepmag live demo`` cannot run."""
 
@@ -147,12 +145,16 @@ def cuda(count: int) -> Finding:
 
 def weights() -> list[Finding]:
     """The shipped networks."""
-    from deepmag.models.weights import PULSE, RESPIRATION
+    from deepmag.models.weights import LEARNED, PULSE, RESPIRATION
 
-    return [weights_file(PULSE, "pulse"), weights_file(RESPIRATION, "respiration")]
+    return [
+        weights_file(PULSE, "pulse"),
+        weights_file(RESPIRATION, "respiration"),
+        weights_file(LEARNED, "learned"),
+    ]
 
 
-def weights_file(path: Path, target: SignalName) -> Finding:
+def weights_file(path: Path, target: Literal["pulse", "respiration", "learned"]) -> Finding:
     """Checksum and size of a weights file; the demo needs the pulse's only."""
     try:
         data = path.read_bytes()

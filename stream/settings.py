@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from deepmag.stream.frames import SignalName
 
 Mode = Literal["steady", "paper"]
-Method = Literal["deepmag", "evm", "evm-motion", "vam", "phase", "riesz", "phase-vam"]
+Method = Literal["deepmag", "evm", "evm-motion", "vam", "phase", "riesz", "phase-vam", "learned"]
 Target = Literal["pulse", "respiration", "both"]
 Region = Literal["auto", "full"] | tuple[int, int, int, int]
 
@@ -18,7 +18,8 @@ GAIN_RANGE = (1.0, 100.0)  # times
 LAG_RANGE = (0.0, 2.0)  # s
 # s. A breath lasts ten times as long as a heartbeat: what it is at a frame shows only in what follows.
 DEFAULT_LAG: dict[Target, float] = {"pulse": 0.25, "respiration": 2.0, "both": 2.0}
-METHODS_FOR_BREATH: tuple[Method, ...] = ("phase", "riesz", "phase-vam")  # by the band that they filter
+# by the band that they filter
+METHODS_FOR_BREATH: tuple[Method, ...] = ("phase", "riesz", "phase-vam", "learned")
 
 
 def default_lag(method: Method, target: Target) -> float:

@@ -1,4 +1,4 @@
-"""What magnifies motion by phase: a picture that moves by d moves by gain d, and nothing else happens.
+"""What magnifies motion, by phase or learned: a picture that moves by d moves by gain d, and nothing else happens.
 
 They run here in the pulse's band, where a window is full after six seconds; the filter does not know what it filters.
 """
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from swinging import CENTRE, RATE, as_frames, linear_magnifier, phasor, run_live
 
+from deepmag.models.baselines.learned import LearnedEulerian
 from deepmag.models.baselines.linear import magnify_linear
 from deepmag.models.baselines.methods import METHODS
 from deepmag.models.baselines.phase import PhaseEulerian
@@ -23,6 +24,8 @@ from deepmag.stream.settings import Settings, default_lag
 BAND_PASSES = (PhaseEulerian(band=PULSE_BAND), RieszEulerian(band=PULSE_BAND))
 METHODS_OF_MOTION = (*BAND_PASSES, PhaseAcceleration(band=PULSE_BAND))
 each = pytest.mark.parametrize("method", METHODS_OF_MOTION, ids=lambda method: method.name)
+LEARNED = LearnedEulerian(band=PULSE_BAND)  # no phase; test_baselines_learned has by how much it moves what
+every = pytest.mark.parametrize("method", [*METHODS_OF_MOTION, LEARNED], ids=lambda method: method.name)
 
 SIZE = (96, 128)  # px, height and width
 T = np.arange(150) / RATE
@@ -120,21 +123,21 @@ def test_acceleration_magnifies_a_swing_on_a_steady_motion_and_not_the_motion():
     assert np.polyfit(T[chosen], off - 10.0 * swing[chosen], 1)[0] == pytest.approx(0.0, abs=0.05)
 
 
-@each
+@every
 def test_a_still_picture_is_untouched(method):
     images = moving(texture(4, 64), np.zeros(1)) * 40
     for shown in (magnify_linear(method, images, RATE, 100.0), pictures(run_live(method, as_frames(images)))):
         assert all(np.array_equal(a, b) for a, b in zip(images, shown, strict=True))
 
 
-@each
+@every
 def test_the_noise_of_a_flat_wall_is_not_magnified(method):
     images = moving(np.zeros(SIZE), np.zeros(len(T)), noise=1.0)
     shown = list(magnify_linear(method, images, RATE, 50.0))
     assert np.std(np.stack(shown)) < 1.2 * np.std(np.stack(images))
 
 
-@each
+@every
 def test_stripes_too_fine_to_move_are_left_alone(method):
     stripes = np.tile(40.0 * (-1.0) ** np.arange(SIZE[1]), (SIZE[0], 1))
     images = moving(np.zeros(SIZE), np.zeros(60), noise=1.0)
@@ -143,7 +146,7 @@ def test_stripes_too_fine_to_move_are_left_alone(method):
     assert np.abs(np.stack(shown).astype(int) - np.stack(images)).max() < 10
 
 
-@each
+@every
 def test_light_that_pulses_moves_nothing(method):
     picture = texture(8, 32)
     images = [
@@ -161,7 +164,7 @@ def pictures(done):
     return [magnified.image for magnified in done]
 
 
-@each
+@every
 def test_live_is_offline_but_for_the_lag(method):
     t = np.arange(330) / RATE
     images = moving(texture(8, 32), 0.15 * np.sin(2 * np.pi * 1.2 * t))
@@ -183,7 +186,7 @@ def test_a_picture_that_moves_on_and_on_is_not_magnified(method):
     assert np.abs(off).max() < 1.0  # of the 20 px a frame that its motion would have
 
 
-@each
+@every
 def test_a_new_session_a_gap_and_another_size_start_with_an_empty_memory(method):
     t = np.arange(50) / RATE
     path = 0.2 * np.sin(2 * np.pi * 1.2 * t)
@@ -201,7 +204,7 @@ def test_a_new_session_a_gap_and_another_size_start_with_an_empty_memory(method)
         assert all(np.array_equal(a, b) for a, b in zip(after, fresh, strict=True)), name
 
 
-@each
+@every
 def test_too_small_a_picture_is_refused_in_words(method):
     images = [np.zeros((40, 3000, 3), np.uint8)] * 2
     with pytest.raises(ValueError, match="3000x40 px is too small"):
@@ -210,7 +213,7 @@ def test_too_small_a_picture_is_refused_in_words(method):
         linear_magnifier(method).push(as_frames(images)[0], Settings())
 
 
-@each
+@every
 def test_by_name_a_method_looks_for_breath(method):
     low, high = METHODS[method.name].band
     assert low == 0.16

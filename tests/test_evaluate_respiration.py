@@ -33,7 +33,7 @@ FACTOR = 5.0
 TINY = BreathPlan(
     7, True, (192, 144), 7.0, 6.0, people(7, 1)[:1], 2, large_paper=False, tasks=("A", "B", "C"), iterations=2
 )  # fmt: skip
-METHODS = {"phase", "phase-vam", "paper", "steady"}
+METHODS = {"phase", "phase-vam", "learned", "paper", "steady"}
 
 
 @pytest.fixture(scope="module")

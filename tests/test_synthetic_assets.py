@@ -112,7 +112,7 @@ def test_the_same_seed_is_the_same_mesh_head():
 
 
 def test_nothing_is_needed_and_a_missing_folder_is_said(tmp_path):
-    assert load_assets(tmp_path) == Assets([], [], None, [])
+    assert load_assets(tmp_path) == Assets([], [], None, [], [])
     with pytest.raises(FileNotFoundError, match="no folder"):
         load_assets(tmp_path / "nowhere")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from deepmag.models.baselines.acceleration import ColourAcceleration
 from deepmag.models.baselines.eulerian import ColourEulerian
 from deepmag.models.baselines.laplacian import MotionEulerian
+from deepmag.models.baselines.learned import LearnedEulerian
 from deepmag.models.baselines.phase import PhaseEulerian
 from deepmag.models.baselines.phase_acceleration import PhaseAcceleration
 from deepmag.models.baselines.riesz import RieszEulerian
@@ -23,5 +24,6 @@ METHODS: dict[str, LinearMethod] = {
         PhaseEulerian(),
         RieszEulerian(),
         PhaseAcceleration(),
+        LearnedEulerian(),
     )
 }

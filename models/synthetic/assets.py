@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from deepmag.models.synthetic.mesh import FaceMesh
 from deepmag.models.synthetic.recorded import HeadTrack, RecordedRhythm
@@ -17,6 +18,7 @@ from deepmag.models.synthetic.render import GAMMA
 
 TRACK_RATE = 50.0  # Hz, of the head tracks
 BACKGROUND = 256  # px, of the side to which pictures are reduced
+PICTURE = 512  # px, of the same where they are what moves
 
 
 @dataclass(frozen=True)
@@ -24,13 +26,14 @@ class Assets:
     """What could be found in a folder.
 
     rhythms: of real people. tracks: motions of real heads. mesh: heads with identity shapes. backgrounds: (3, h, w)
-    linear.
+    linear. pictures: (h, w) luma, grey levels, all that there are, by name.
     """
 
     rhythms: Sequence[RecordedRhythm] = ()
     tracks: Sequence[HeadTrack] = ()
     mesh: FaceMesh | None = None
     backgrounds: Sequence[torch.Tensor] = field(default=())
+    pictures: Sequence[NDArray[np.float32]] = ()
 
 
 def load_assets(folder: Path) -> Assets:
@@ -48,6 +51,7 @@ def load_assets(folder: Path) -> Assets:
         load_tracks(folder / "waveforms" / "head_tracks48.npz"),
         FaceMesh.load(mesh, mesh.parent / "vertex_indices.json") if mesh.is_file() else None,
         [load_background(path) for path in pictures],
+        load_pictures(folder / "assets"),
     )
 
 
@@ -77,3 +81,18 @@ def load_background(path: Path) -> torch.Tensor:
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     linear = ((small[..., ::-1] / 255) ** GAMMA).astype(np.float32)
     return torch.from_numpy(np.ascontiguousarray(linear.transpose(2, 0, 1)))
+
+
+def load_pictures(folder: Path) -> list[NDArray[np.float32]]:
+    """The luma of every picture in the folders ``images_*``, (h, w) grey levels, by file name."""
+    pictures = []
+    for path in sorted(folder.glob("images_*/*"), key=lambda path: path.name):
+        if path.suffix not in (".jpg", ".png"):
+            continue
+        picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        if picture is None:
+            raise ValueError(f"{path} is not a picture")
+        scale = min(1.0, PICTURE / min(picture.shape))
+        small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        pictures.append(small.astype(np.float32))
+    return pictures

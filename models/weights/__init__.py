@@ -7,3 +7,6 @@ PULSE = Path(__file__).with_name("pulse.safetensors")
 
 RESPIRATION = Path(__file__).with_name("respiration.safetensors")
 """RespirationNet's weights."""
+
+LEARNED = Path(__file__).with_name("learned.safetensors")
+"""MotionNet's weights, of the method ``learned``."""

@@ -89,8 +89,8 @@ def live(
         Method,
         typer.Option(
             help="deepmag: the networks, which follow what --target names. Others, to compare, magnify all that "
-            "changes in a band: evm and vam colour; evm-motion, phase, riesz and phase-vam motion. --mode and "
-            "--target are for deepmag only."
+            "changes in a band: evm and vam colour; evm-motion, phase, riesz, phase-vam and learned, which has a "
+            "network of its own, motion. --mode and --target are for deepmag only."
         ),
     ] = "deepmag",
     lag: Annotated[

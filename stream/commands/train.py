@@ -1,4 +1,4 @@
-"""``deepmag train``: train a network again from nothing, on synthetic people made here."""
+"""``deepmag train``: train a network again from nothing, on synthetic people or pictures that move, made here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    target: Annotated[Literal["pulse", "respiration"], typer.Argument(help="Which network.")] = "pulse",
+    target: Annotated[
+        Literal["pulse", "respiration", "learned"],
+        typer.Argument(help="Which network; learned is that of the method learned."),
+    ] = "pulse",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -30,12 +33,14 @@ def train(
     ] = None,
     steps: Annotated[int, typer.Option(help="Optimiser steps.", min=1)] = 4000,
     batch: Annotated[
-        int, typer.Option(help="Sequences a step, each of 64 frame pairs (respiration: 40).", min=2)
+        int,
+        typer.Option(help="Sequences a step, each of 64 frame pairs (respiration: 40; learned: one).", min=2),
     ] = 4,
     fresh: Annotated[
         int | None,
         typer.Option(
-            help="Of these, newly made ones; the others are seen before. Default: all (respiration: half).",
+            help="Of these, newly made ones; the others are seen before. Default: all (respiration: half; "
+            "learned: a quarter).",
             min=1,
         ),
     ] = None,
@@ -47,7 +52,8 @@ def train(
     assets: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Folder of recordings and meshes, to make some people from; not needed."
+            metavar="DIR",
+            help="Folder of recordings, meshes and pictures, to make some people or motion from; not needed.",
         ),
     ] = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to train.")] = "auto",
@@ -59,19 +65,24 @@ def train(
     ] = 0,
     store: Annotated[int, typer.Option(help="Sequences that are kept to be seen again.", min=1)] = 1500,
 ) -> None:
-    """Train on synthetic people. Ctrl-C keeps a checkpoint; the same command goes on from it."""
+    """Train on synthetic people, or pictures that move. Ctrl-C keeps a checkpoint; the same command goes on from it."""
     import torch
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
     from safetensors import SafetensorError
 
     from deepmag.models.training.loop import Recipe
 
-    if target == "respiration":
+    score = "r"
+    if target == "learned":
+        from deepmag.models.training.learned import train_learned as train_target
+
+        score = "error"
+    elif target == "respiration":
         from deepmag.models.training.respiration import train_respiration as train_target
     else:
         from deepmag.models.training.pulse import train_pulse as train_target
     out = out or Path("runs") / target
-    fresh = fresh or (batch // 2 if target == "respiration" else batch)
+    fresh = fresh or max(1, batch // {"pulse": 1, "respiration": 2, "learned": 4}[target])
     if device == "cuda" and not torch.cuda.is_available():
         fail("torch sees no CUDA GPU here; use --device cpu")
     where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
@@ -93,7 +104,9 @@ def train(
 
         def report(step: int, loss: float, r: float, speed: float) -> None:
             progress.update(
-                bar, completed=step, note=f"loss {loss:.3f}, held-out r {r:.3f}, {speed:.1f} sequences/s"
+                bar,
+                completed=step,
+                note=f"loss {loss:.3f}, held-out {score} {r:.3f}, {speed:.1f} sequences/s",
             )
 
         try:

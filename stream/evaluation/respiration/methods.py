@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from deepmag.stream.breath_ticks import GradientAscender
     from deepmag.stream.frames import MagnifiedFrame
 
-LINEAR = ("phase", "phase-vam")
+LINEAR = ("phase", "phase-vam", "learned")
 METHODS = (*LINEAR, "paper", "steady")
 
 
