@@ -29,6 +29,8 @@ Policy = Literal["drop_oldest", "wait"]
 
 CAPACITY = 16  # frames
 MAX_BYTES = 256 * 2**20
+SLOWEST = 0.5  # s between frames, at most, that counts for their age
+SMOOTHING = 0.2  # of the newest distance between two frames
 
 
 class _Lease:
@@ -90,7 +92,8 @@ class FrameRing:
     """Frames in order from one producer to one consumer, bounded in number and in bytes.
 
     policy: "drop_oldest": ``put`` never waits, the oldest frame makes room; "wait": ``put`` waits for room
-    and nothing is dropped. max_age: s; ``get`` drops what arrived longer ago (None: no limit).
+    and nothing is dropped. max_age: s; ``get`` drops what arrived longer ago than that, and longer ago than frames lie
+    apart, since a slow camera's next picture would be later still (None: no limit).
     A single frame larger than ``max_bytes`` is still taken: the limit is on what waits beside it.
     """
 
@@ -115,6 +118,8 @@ class FrameRing:
         self._changed = threading.Condition()
         self._closed = False
         self._dropped = 0
+        self._arrived: float | None = None  # when the newest frame did, s
+        self._spacing = 0.0  # s between frames
         self._shape: tuple[int, ...] = ()
         self.pool = SlotPool(keep=2 * capacity)
 
@@ -142,6 +147,10 @@ class FrameRing:
             while not self._fits(size):
                 self._pop()
                 self._dropped += 1
+            if self._arrived is not None:
+                apart = min(max(frame.arrived - self._arrived, 0.0), SLOWEST)
+                self._spacing += SMOOTHING * (apart - self._spacing)
+            self._arrived = frame.arrived
             self._frames.append(frame)
             self._bytes += size
             self._changed.notify_all()
@@ -158,7 +167,8 @@ class FrameRing:
                     return None
                 frame = self._pop()
                 self._changed.notify_all()
-                if self._max_age is None or self._clock() - frame.arrived <= self._max_age:
+                age = self._clock() - frame.arrived
+                if self._max_age is None or age <= max(self._max_age, self._spacing):
                     return frame
                 self._dropped += 1
 

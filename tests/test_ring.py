@@ -69,6 +69,22 @@ def test_frames_over_the_age_budget_are_dropped_and_counted() -> None:
     assert ring.dropped == 2
 
 
+def test_a_slow_cameras_picture_is_not_dropped_while_the_next_is_further_away() -> None:
+    """At 5 frames/s a picture that waited 150 ms is shown: the next would be 200 ms later."""
+    now = 0.0
+    ring = FrameRing(8, max_age=0.05, clock=lambda: now)
+    for number in range(30):
+        ring.put(frame(number, arrived=0.2 * number))
+        now = 0.2 * number + 0.15
+        taken = ring.get(timeout=0)
+        if number > 10:  # the ring knows by then how far apart they are
+            assert taken is not None
+            assert taken.seq == number
+    now += 1.0
+    ring.put(frame(30, arrived=now - 0.3))
+    assert ring.get(timeout=0) is None  # but one that is older than that is dropped
+
+
 def test_a_picture_in_hand_never_changes_even_when_only_a_crop_is_kept() -> None:
     ring = FrameRing(2)
     kept = []

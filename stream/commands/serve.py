@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,6 +14,7 @@ import typer
 from deepmag.stream.cli import fail, set_up_logging
 
 if TYPE_CHECKING:
+    from deepmag.stream.ward.feeds_file import FeedSpec
     from deepmag.stream.ward.ward import Ward
 
 PERIOD = 1.0  # s between two looks at the feeds
@@ -66,6 +68,17 @@ def serve(
     threads: Annotated[
         int | None, typer.Option(help="CPU threads of a network. Default: one a core, at most 4.")
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Run the feeds on a Ray cluster, e.g. ray://10.0.0.5:10001 or auto; local starts one on this machine.",
+        ),
+    ] = None,
+    groups: Annotated[int, typer.Option(help="With --ray: so many processes share the feeds.", min=1)] = 2,
+    gpus: Annotated[
+        float, typer.Option(help="With --ray: the share of a GPU for each of them.", min=0)
+    ] = 0.0,
     check: Annotated[bool, typer.Option("--check", help="Only say what is wrong with the file.")] = False,
     duration: Annotated[float | None, typer.Option(help="End after this many seconds.")] = None,
     log_level: Annotated[
@@ -94,15 +107,21 @@ def serve(
         typer.echo(f"{len(listed.good)} of {len(listed.good) + len(listed.problems)} feeds are fine")
         raise typer.Exit(2 if listed.problems else 0)
 
+    from deepmag.stream.commands.live import stop_on_signals
+
+    stop = threading.Event()
+    stop_on_signals(stop)
+    if ray is not None:
+        options = Options(groups, gpus, runtime, device, threads, budget / 1e3)
+        _serve_on_ray(listed.good, ray, options, (host, port, token) if page else None, stop, duration)
+        return
+
     from deepmag.export.runtime import AscenderUnavailableError
     from deepmag.models.reconstruction import warm_up
-    from deepmag.stream.commands.live import stop_on_signals
     from deepmag.stream.render.renderer import RendererError
     from deepmag.stream.ward.page import WardPage
     from deepmag.stream.ward.ward import Ward
 
-    stop = threading.Event()
-    stop_on_signals(stop)
     try:
         ward = Ward(listed.good, runtime=runtime, device=device, threads=threads, budget=budget / 1e3)
     except AscenderUnavailableError as error:
@@ -121,6 +140,62 @@ def serve(
         ward.stop()
         if shown is not None:
             shown.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How groups run: see `RayWard`."""
+
+    groups: int
+    gpus: float
+    runtime: Literal["auto", "ort", "torch"]
+    device: Literal["auto", "cpu", "cuda"]
+    threads: int | None
+    budget: float
+
+
+def _serve_on_ray(
+    specs: tuple[FeedSpec, ...],
+    address: str,
+    options: Options,
+    served: tuple[str, int, str | None] | None,
+    stop: threading.Event,
+    duration: float | None,
+) -> None:
+    """Run the feeds elsewhere until a signal, or the end of the time. served: where the page is, None for no page."""
+    from deepmag.stream.render.renderer import RendererError
+    from deepmag.stream.ward.gateway import Gateway
+    from deepmag.stream.ward.remote import RayUnavailableError, RayWard
+
+    try:
+        ward = RayWard(
+            specs, address, groups=options.groups, gpus=options.gpus, runtime=options.runtime,
+            device=options.device, threads=options.threads or 1, budget=options.budget,
+        )  # fmt: skip
+    except RayUnavailableError as error:
+        fail(str(error))
+    gateway = None
+    try:
+        if served is not None:
+            host, port, token = served
+            gateway = Gateway(ward, host=host, port=port, token=token)
+            gateway.open()
+            typer.echo(f"Open {gateway.url}")
+        began = said = time.monotonic()
+        while not stop.wait(PERIOD):
+            now = time.monotonic()
+            if duration is not None and now - began >= duration:
+                return
+            if now - said >= LOG_PERIOD:
+                said = now
+                for group in ward.groups():
+                    log.info("group %s: %s", group["pid"], group["feeds"])
+    except RendererError as error:
+        fail(str(error))
+    finally:
+        ward.stop()
+        if gateway is not None:
+            gateway.close()
 
 
 def _watch(ward: Ward, stop: threading.Event, duration: float | None) -> None:

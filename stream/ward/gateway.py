@@ -175,7 +175,7 @@ class Gateway:
                 await _pump(socket, feed)
         except (OSError, WebSocketException, TimeoutError):
             pass  # the feed's process has ended: the browser tries again
-        with contextlib.suppress(RuntimeError):  # the browser was the one to go
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # the browser was the one to go
             await socket.close(GONE)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,13 @@ class Place:
 LOST = Place(None, None, {})
 
 
+def _reach(address: str) -> None:
+    """Raise OSError where nobody listens at HOST:PORT: Ray itself would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
+
+
 class RayWard:
     """Runs feeds on a Ray cluster.
 
@@ -64,6 +72,7 @@ class RayWard:
             raise RayUnavailableError("--ray needs Ray: pip install 'deepmag[ray]'") from None
         self._ray = ray
         try:
+            _reach(address)
             ray.init(
                 address=None if address == "local" else address,
                 include_dashboard=False if address == "local" else None,
@@ -107,8 +116,9 @@ class RayWard:
     def groups(self) -> list[dict[str, Any]]:
         """Each group: its process, and the state of its feeds; "lost" while it is started again."""
         told = []
-        for place, members in zip(self._places, self._members, strict=True):
-            states = {spec.slug: place.states.get(spec.slug, "lost") for spec in members}
+        for place, members, answered in zip(self._places, self._members, self._answered, strict=True):
+            otherwise = "lost" if answered else "connecting"
+            states = {spec.slug: place.states.get(spec.slug, otherwise) for spec in members}
             told.append({"pid": place.pid, "feeds": states})
         return told
 

@@ -1,0 +1,126 @@
+"""Feeds on Ray, as a person starts them: a worker that is killed comes back, and the other does not notice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chromium import needs_chromium, opened, wait_for
+from ward_feeds import feed
+
+pytest.importorskip("ray")
+
+TIMEOUT = 90.0  # s: on a busy machine two workers import torch
+
+
+class Served:
+    """A running `deepmag serve --ray local`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def ask(self, path: str, data: bytes | None = None) -> tuple[int, Any]:
+        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
+        if data is not None:
+            request.add_header("Origin", self.url.rstrip("/"))
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                body = answer.read()
+                return answer.status, body if body[:4] == b"\x89PNG" else body.decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def health(self) -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(self.ask("healthz")[1])
+        return told
+
+    def until(self, true: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
+        end = time.monotonic() + TIMEOUT
+        while not true(told := self.health()):
+            assert time.monotonic() < end, (what, told)
+            time.sleep(0.1)
+        return told
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    file = tmp_path_factory.mktemp("ray") / "FEEDS.toml"
+    file.write_text(feed("one", "demo", 'roi = "full"') + feed("two", "demo", 'roi = "full"'))
+    command = [sys.executable, "-c", "from deepmag.stream.cli import main; main()", "serve", str(file)]
+    process = subprocess.Popen(
+        [*command, "--ray", "local", "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert process.stdout is not None
+        lines = iter(process.stdout)
+        url = next(line.split()[1] for line in lines if line.startswith("Open "))
+        running = Served(url)
+        running.until(lambda told: set(told["feeds"].values()) == {"live"}, "both to be live")
+        yield running
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+@needs_chromium
+def test_the_page_shows_feeds_that_run_in_other_processes(served: Served, browser: Any) -> None:
+    with opened(browser, served.url) as tab:
+        wait_for(tab, "document.querySelectorAll('.tile[data-state=live]').length === 2")
+        wait_for(tab, "document.querySelector('.tile canvas').width === 640")
+        tab.click(".tile >> nth=1")
+        wait_for(tab, "(document.getElementById('magnified')?.header?.seq ?? -1) > 0")
+        tab.evaluate("document.getElementById('gain').value = 700")
+        tab.evaluate("document.getElementById('gain').dispatchEvent(new Event('input', {bubbles: true}))")
+        wait_for(tab, "document.getElementById('caption-gain').textContent !== '\N{MULTIPLICATION SIGN}15'")
+
+
+def test_what_programs_ask_is_handed_through(served: Served) -> None:
+    assert "deepmag_frames_total" in served.ask("feeds/one/metrics")[1]
+    assert served.ask("feeds/one/snapshot", b"{}")[1][:4] == b"\x89PNG"
+    assert served.ask("feeds/three/metrics")[0] == 404
+
+
+def test_a_worker_that_is_killed_comes_back_and_the_other_goes_on(served: Served) -> None:
+    before = served.until(lambda told: set(told["feeds"].values()) == {"live"}, "both to be live")
+    pid = before["groups"][0]["pid"]
+    os.kill(pid, signal.SIGKILL)
+    seen = set()
+
+    def back(told: dict[str, Any]) -> bool:
+        seen.add(told["feeds"]["two"])
+        return told["groups"][0]["pid"] not in (pid, None) and told["feeds"]["one"] == "live"
+
+    served.until(back, "the killed one to be back")
+    assert seen == {"live"}
+    assert served.health()["groups"][1]["pid"] == before["groups"][1]["pid"]
+
+
+def test_without_a_cluster_at_the_address_it_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "FEEDS.toml"
+    file.write_text(feed("one", "demo"))
+    command = [sys.executable, "-c", "from deepmag.stream.cli import main; main()", "serve", str(file)]
+    done = subprocess.run(
+        [*command, "--ray", "127.0.0.1:9", "--no-page"],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "no Ray cluster answers at 127.0.0.1:9" in done.stderr
