@@ -69,9 +69,13 @@ def test_a_pipeline_that_failed_is_built_again_and_the_page_stays(tmp_path: Path
         ward.stop()
 
 
-def test_after_a_restart_another_file_is_written() -> None:
-    assert numbered(Path("a/bed.mkv"), 0) == Path("a/bed.mkv")
-    assert numbered(Path("a/bed.mkv"), 2) == Path("a/bed-3.mkv")
+def test_after_a_restart_another_file_is_written(tmp_path: Path) -> None:
+    file = tmp_path / "bed.mkv"
+    file.touch()
+    assert numbered(file, 0) == file  # as deepmag live replaces it
+    assert numbered(file, 1) == tmp_path / "bed-2.mkv"
+    (tmp_path / "bed-2.mkv").touch()
+    assert numbered(file, 1) == tmp_path / "bed-3.mkv"  # of a process that had been started again, too
 
 
 def test_files_that_are_over_end_the_ward(tmp_path: Path) -> None:

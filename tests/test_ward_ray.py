@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from chromium import needs_chromium, opened, wait_for
+from made_clip import pictures_in
 from ward_feeds import feed
 
 pytest.importorskip("ray")
@@ -26,8 +27,9 @@ TIMEOUT = 90.0  # s: on a busy machine two workers import torch
 class Served:
     """A running `deepmag serve --ray local`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, folder: Path) -> None:
         self.url = url
+        self.folder = folder
 
     def ask(self, path: str, data: bytes | None = None) -> tuple[int, Any]:
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
@@ -56,7 +58,8 @@ class Served:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     file = tmp_path_factory.mktemp("ray") / "FEEDS.toml"
-    file.write_text(feed("one", "demo", 'roi = "full"') + feed("two", "demo", 'roi = "full"'))
+    record = f'roi = "full"\nrecord = "{file.parent / "one.mkv"}"'
+    file.write_text(feed("one", "demo", record) + feed("two", "demo", 'roi = "full"'))
     command = [sys.executable, "-c", "from deepmag.stream.cli import main; main()", "serve", str(file)]
     process = subprocess.Popen(
         [*command, "--ray", "local", "--port", "0"],
@@ -68,7 +71,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         assert process.stdout is not None
         lines = iter(process.stdout)
         url = next(line.split()[1] for line in lines if line.startswith("Open "))
-        running = Served(url)
+        running = Served(url, file.parent)
         running.until(lambda told: set(told["feeds"].values()) == {"live"}, "both to be live")
         yield running
     finally:
@@ -109,6 +112,9 @@ def test_a_worker_that_is_killed_comes_back_and_the_other_goes_on(served: Served
     served.until(back, "the killed one to be back")
     assert seen == {"live"}
     assert served.health()["groups"][1]["pid"] == before["groups"][1]["pid"]
+    # what the killed one had recorded plays, and the new one writes to another file
+    assert pictures_in(served.folder / "one.mkv") > 0
+    assert (served.folder / "one-2.mkv").exists()
 
 
 def test_without_a_cluster_at_the_address_it_says_so(tmp_path: Path) -> None:

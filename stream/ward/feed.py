@@ -27,7 +27,7 @@ class WardFeed:
 
     build: makes a pipeline with the given settings, not started. page: the feed's part of the page, or None. outputs:
     adds recorder and the like to a pipeline that was started again so many times before; what it raises is told, and
-    the feed runs without.
+    the feed runs without. restarts: how often it was started before.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class WardFeed:
         spec: FeedSpec,
         build: Callable[[FeedSpec, Settings], Pipeline],
         outputs: Callable[[FeedSpec, Pipeline, int], None] = lambda _spec, _pipeline, _restarts: None,
+        restarts: int = 0,
     ) -> None:
         self.spec = spec
         self._build = build
@@ -43,7 +44,7 @@ class WardFeed:
         self._pipeline = build(spec, spec.settings)
         self._ended: float | None = None  # when it was seen that the pipeline had failed
         self._why = ""
-        self.restarts = 0
+        self.restarts = restarts
 
     @property
     def pipeline(self) -> Pipeline:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from itertools import count
 from typing import TYPE_CHECKING
 
 from deepmag.stream.capture.open import open_source
@@ -31,7 +32,8 @@ log = logging.getLogger("deepmag.stream.ward")
 class Ward:
     """Runs feeds. Raises AscenderUnavailableError where a network that they need cannot run.
 
-    runtime, device, threads: of the networks. budget: s that a frame pair waits for those of other feeds.
+    runtime, device, threads: of the networks. budget: s that a frame pair waits for those of other feeds. restarts: how
+    often the feeds were started before, in processes that have ended.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Ward:
         device: Device = "auto",
         threads: int | None = None,
         budget: float = BUDGET,
+        restarts: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
@@ -54,7 +57,7 @@ class Ward:
             networks = open_networks(Settings(target=target), runtime, device, threads)
         self._networks = Shared(networks, self._members, budget)
         self.feeds: Mapping[str, WardFeed] = {}
-        self.feeds = {spec.slug: WardFeed(spec, self._build, _add_outputs) for spec in specs}
+        self.feeds = {spec.slug: WardFeed(spec, self._build, _add_outputs, restarts) for spec in specs}
 
     def start(self, pages: Mapping[str, Renderer] | None = None) -> None:
         """Start all. pages: each feed's part of the page, by slug."""
@@ -131,5 +134,8 @@ def _add_outputs(spec: FeedSpec, pipeline: Pipeline, restarts: int) -> None:
 
 
 def numbered(file: Path, restarts: int) -> Path:
-    """Another file after each restart: what was written before stays."""
-    return file.with_stem(f"{file.stem}-{restarts + 1}") if restarts else file
+    """Another file after each restart, so that what was written before stays: the first of -2, -3 ... that is free."""
+    if not restarts:
+        return file
+    numbers = (file.with_stem(f"{file.stem}-{number}") for number in count(2))
+    return next(other for other in numbers if not other.exists())
