@@ -2,8 +2,8 @@
 
     python benchmarks/ward_ray.py [--feeds 4] [--kills 3]
 
-The feeds are test patterns of GStreamer's RTSP servers, in two workers. One worker is killed again and again. away: from
-the kill until all its feeds are live in a new process. others: states that the feeds of the other worker were in
+The feeds are test patterns of GStreamer's RTSP servers, in two workers. One worker is killed again and again. away:
+from the kill until all its feeds are live in a new process. others: states that the feeds of the other worker were in
 meanwhile, and the longest time in which one of them brought no new picture.
 """
 
