@@ -20,7 +20,10 @@ C1, C2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
 def psnr(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Peak signal-to-noise ratio of two pictures of the same shape in [0, 255], dB; PSNR_LIMIT for equal ones."""
     _same_shape(a, b)
-    error = float(np.mean(np.square(a.astype(np.float32) - b.astype(np.float32)), dtype=np.float64))
+    if a.dtype != b.dtype or a.dtype not in (np.uint8, np.float32):
+        a, b = a.astype(np.float32, copy=False), b.astype(np.float32, copy=False)
+    # OpenCV's, which sums in double precision: a tenth of the time that NumPy takes for its intermediate pictures
+    error = cv2.norm(a, b, cv2.NORM_L2SQR) / a.size
     return PSNR_LIMIT if error == 0 else min(PSNR_LIMIT, 10 * float(np.log10(PEAK**2 / error)))
 
 

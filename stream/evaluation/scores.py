@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from deepmag.models.metrics import pulse
@@ -124,9 +125,13 @@ def score_picture(
         look = (i - edge) % ssim_every == 0
         counted += look
         grey = luma(shown) if look else None
-        for against, other in (("", clip.video[i]), ("_true", true_frame(clip, i, factor))):
-            sums[f"psnr{against}"] += psnr(shown, other)
-            sums[f"psnr{against}_region"] += psnr(shown[region], other[region])
+        exact = shown.astype(np.float32)  # the true frame has fractions
+        for against, mine, other in (
+            ("", shown, clip.video[i]),
+            ("_true", exact, true_frame(clip, i, factor)),
+        ):
+            sums[f"psnr{against}"] += psnr(mine, other)
+            sums[f"psnr{against}_region"] += psnr(mine[region], other[region])
             if grey is not None:
                 likeness = ssim_map(grey, luma(other))
                 sums[f"ssim{against}"] += float(likeness.mean(dtype=np.float64))
@@ -146,6 +151,7 @@ def true_frame(clip: SyntheticClip, index: int, factor: float) -> NDArray[np.flo
     """
     if clip.ideal is None:
         raise ValueError("the clip has no ideal")
-    before, large = (video[index].astype(np.float32) for video in (clip.video, clip.ideal))
-    share = np.float32((factor - 1.0) / (clip.factor - 1.0))
-    return np.asarray(np.clip(before + share * (large - before), 0.0, 255.0))
+    share = (factor - 1.0) / (clip.factor - 1.0)
+    before, large = (np.ascontiguousarray(video[index]) for video in (clip.video, clip.ideal))
+    between = cv2.addWeighted(before, 1.0 - share, large, share, 0.0, dtype=cv2.CV_32F)
+    return np.asarray(np.clip(between, 0.0, 255.0, out=between), np.float32)

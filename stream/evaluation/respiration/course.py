@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from deepmag.stream.evaluation.respiration.plan import BreathPlan
     from deepmag.stream.evaluation.workers import Job
 
+QUICK_REAL = ("phase", "paper", "steady")  # methods of a quick run's real clips, which are large
+
 log = logging.getLogger("deepmag.stream.evaluation")
 
 
@@ -43,7 +45,8 @@ class BreathCourse:
         self.found = BreathFindings()
         first = plan.subjects[0]
         self._references = [BreathReferenceJob(plan, who, weights, kept) for who in plan.subjects]
-        self._real = [RealBreathJob(clip, weights) for clip in real]
+        methods = QUICK_REAL if plan.quick else METHODS
+        self._real = [RealBreathJob(clip, weights, methods) for clip in real]
         self._study = BreathStudyJob(kept, f"breath-{first.seed}-A", plan.rate, weights, plan.iterations)
         # what is judged is not known before its strengths are, but its cost is
         equal = tuple(dict.fromkeys(METHODS, REFERENCE_STRENGTH).items())

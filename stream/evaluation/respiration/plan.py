@@ -45,8 +45,8 @@ class BreathPlan:
 
 
 def quick_plan(seed: int = 1) -> BreathPlan:
-    """One person, 16 s a task: three minutes on two cores."""
-    return BreathPlan(seed, True, (320, 240), 16.0, 10.0, people(seed, 1)[:1], 2, large_paper=False)
+    """One person, 14 s a task: three minutes on two cores."""
+    return BreathPlan(seed, True, (320, 240), 14.0, 10.0, people(seed, 1)[:1], 2, large_paper=False)
 
 
 def full_plan(seed: int = 1) -> BreathPlan:

@@ -44,11 +44,12 @@ class RealBreathJob:
 
     clip: BreathingClip
     weights: Path
+    methods: tuple[str, ...] = METHODS
 
     @property
     def cost(self) -> float:
         """Work in all."""
-        return RUN * (len(METHODS) - 1) + PAPER_RUN
+        return RUN * len(self.methods) + PAPER_RUN * ("paper" in self.methods)
 
     def run(self) -> dict[str, Any]:
         """Numbers by name, and what Fig. 12 shows under "exhibits"; or breaths, and not_measured: why."""
@@ -82,7 +83,7 @@ class RealBreathJob:
             if signal is not None and signal.reading.rate is not None:
                 shown.append(signal.reading.rate)
 
-        for method in METHODS:
+        for method in self.methods:
             if method == "paper":
                 done = draw(video, rate, ascend(video, rate, PAPER_STEP, ascender=ascender))
                 tick(PAPER_RUN)
