@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 # Before they are imported: they read it once.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+MOST_WORKERS = 4  # each takes a gigabyte
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One process for each core that this one may use, which can be fewer than the machine has."""
+    del config
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST_WORKERS)
+
+
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
 
