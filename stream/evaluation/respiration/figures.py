@@ -126,8 +126,9 @@ def correlation_maps(maps: Arrays, faint: NDArray[np.bool_], path: Path) -> Capt
 
 def real_scans(clips: Mapping[str, Arrays], path: Path) -> Caption:
     """Fig. 12: scan lines of real clips. clips: exhibits by name."""
-    canvas = canvas_of(12.0, 2.6 * len(clips))
-    grid = canvas.subplots(len(clips), 1 + len(METHODS) + 1, squeeze=False)
+    columns = 1 + max(sum(f"scan {key}" in arrays for key in SCAN_ORDER) for arrays in clips.values())
+    canvas = canvas_of(2.2 * columns, 2.6 * len(clips))
+    grid = canvas.subplots(len(clips), columns, squeeze=False)
     for axes, (name, arrays) in zip(grid, clips.items(), strict=True):
         axes[0].imshow(arrays["frame"])
         axes[0].axvline(arrays["column"], color="yellow", linewidth=1.2)
