@@ -161,7 +161,7 @@ def test_stopped_while_writing_what_is_there_plays(clip, tmp_path):
     ("options", "said"),
     [
         (["--target", "both", "--method", "phase"], "the method phase has no target"),
-        (["--target", "respiration", "--roi", "1,2,3"], "--roi must be"),
+        (["--target", "respiration", "--roi", "1,2,3"], "roi must be"),
     ],
 )
 def test_what_does_not_go_with_breathing_is_said_before_anything_is_read(options, said, tmp_path):
