@@ -23,28 +23,17 @@ BUDGET_RANGE = (0.0, 100.0)  # ms
 
 log = logging.getLogger("deepmag.serve")
 
-EXAMPLE = """\
-A feeds file:
-
-[[feed]]
-name = "bed 1"
-source = "rtsp://viewer:${BED1_PASSWORD}@10.0.0.11/stream"
-
-[[feed]]
-name = "cot"
-source = "rtsp://10.0.0.12/stream"
-target = "respiration"
-gain = 20
-vitals = "cot.csv"
-
-A feed may also say lag, mode, method, roi, transport, loop, record and push, with the values of the options of
-deepmag live. ${NAME} is taken from the environment.
+EXAMPLE = r"""
+A feeds file, in TOML (more in docs/ward.md): [\[feed]] begins each feed, then name = "bed 1" and
+source = "rtsp://viewer:${BED1_PASSWORD}@10.0.0.11/stream" on lines of their own; ${NAME} is taken from the environment.
+A feed may also say target, gain, lag, mode, method, roi, transport and loop, with the values of the options of deepmag
+live, and record, vitals and push, each to a file or address of its own.
 """
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("serve", epilog=EXAMPLE.replace("\n", "\n\n"))(serve)
+    app.command("serve", epilog=EXAMPLE.strip())(serve)
 
 
 def serve(
