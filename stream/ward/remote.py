@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import threading
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ class RayWard:
         threads: int | None = 1,
         budget: float,
     ) -> None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray's own telemetry, which nobody asked for
         try:
             import ray
         except ImportError:
