@@ -69,6 +69,17 @@ def test_a_pipeline_that_failed_is_built_again_and_the_page_stays(tmp_path: Path
         ward.stop()
 
 
+def test_a_batch_does_not_wait_for_a_feed_that_has_no_network(tmp_path: Path) -> None:
+    text = feed("bed", "demo", 'roi = "full"') + feed("plain", "demo", 'method = "evm"')
+    ward = Ward(specs(tmp_path, text), device="cpu", threads=1)
+    ward.start()
+    try:
+        until(lambda: all(one.pipeline.engine.frames > 3 for one in ward.feeds.values()), "pictures of both")
+        assert ward._members("pulse") == 1
+    finally:
+        ward.stop()
+
+
 def test_after_a_restart_another_file_is_written(tmp_path: Path) -> None:
     file = tmp_path / "bed.mkv"
     file.touch()

@@ -94,7 +94,9 @@ class Ward:
         """Feeds whose pictures come, and which a batch may wait for."""
         now = self._clock()
         return sum(
-            signal in feed.settings.signals and feed.pipeline.capture.state(now)[0] == "live"
+            feed.settings.method == "deepmag"  # the others have no pairs to bring
+            and signal in feed.settings.signals
+            and feed.pipeline.capture.state(now)[0] == "live"
             for feed in self.feeds.values()
         )
 
