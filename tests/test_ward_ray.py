@@ -22,6 +22,7 @@ from ward_feeds import feed
 pytest.importorskip("ray")
 
 TIMEOUT = 90.0  # s: on a busy machine two workers import torch
+CLUSTER = 10_000  # bytes: the header of a recording is shorter, a second of pictures longer
 
 
 class Served:
@@ -100,7 +101,13 @@ def test_what_programs_ask_is_handed_through(served: Served) -> None:
 
 
 def test_a_worker_that_is_killed_comes_back_and_the_other_goes_on(served: Served) -> None:
-    before = served.until(lambda told: set(told["feeds"].values()) == {"live"}, "both to be live")
+    # a recording reaches the disk a cluster (a second) at a time
+    before = served.until(
+        lambda told: (
+            set(told["feeds"].values()) == {"live"} and (served.folder / "one.mkv").stat().st_size > CLUSTER
+        ),
+        "both to be live, and the first to have recorded",
+    )
     pid = before["groups"][0]["pid"]
     os.kill(pid, signal.SIGKILL)
     seen = set()
