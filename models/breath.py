@@ -5,7 +5,8 @@ motion of the picture: the gradient of one pair is mostly noise, and a step alon
 the pulse. But over the last twenty seconds every part of the picture can be asked how it moves when the network's
 output does. That regression is the direction; it is kept where the network looks, and where the breath explains how
 the part moves. Along it, the phases of all those cells together measure the breath better than the network's single
-number does, and that measure, band-passed without drift, says how far along it each frame is.
+number does, and that measure, band-passed without drift, says how far along it each frame is. What else moves is told
+apart by where the network does not look: its share in every part's motion is taken out before the breath's is judged.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deepmag.models.breath_regression import measuring_motion, other_motions
 from deepmag.models.local_motion import GRID, LocalMotion, solve_motion
 from deepmag.models.phase import Floats
 from deepmag.models.respiration import ASCENT_RATE
@@ -30,7 +32,8 @@ SPREAD = 2.5  # grid cells, over which it is asked whether the network looks her
 EVEN = 0.65  # of the RMS over the picture: attention from which a place is magnified in full
 # Share of a part's motion in the band that the breath explains, from which it is magnified a little, and in full.
 EXPLAINED = (0.3, 0.6)
-ROUNDS = 2  # of measuring the breath along the direction, and the direction by that breath
+FAINTEST = 0.01  # of the best wave's share: waves that the band-pass leaves less of are left out
+ROUNDS = 2  # of measuring the breath in a region, and finding the region by that breath
 
 
 @dataclass(frozen=True)
@@ -98,27 +101,32 @@ class BreathWindow:
         if self.seconds < 2.0:
             return None
         first = self._length - self._count
-        band = _band_pass(self._length)[first:, first:]
-        pull, y = self._pull[first:], self._y[first:]
-        moved = band @ pull  # (T, 2 GRID GRID)
-        energy = (moved**2).sum(0).reshape(2, GRID, GRID).sum(0)
-        wave = band @ y
-        looks = self._looks(band.T @ wave, float(wave @ wave), first)
+        waves, into = _band_pass(self._count)
+        pull = self._pull[first:]
+        # what is in the band has fewer numbers than ticks: all below is of these, (M,) for a wave
+        moved = into @ pull  # (M, 2 GRID GRID)
+        seen = into @ self._y[first:]
+        looks = self._looks(into.T @ seen, float(seen @ seen), first)
+        # a wave of the band, this long, is so many independent numbers
         freedom = max(2.0 * (BREATH_BAND[1] - BREATH_BAND[0]) * self.seconds, 1.5)
-        for round_ in range(ROUNDS + 1):
-            power = float(wave @ wave) + 1e-12
-            pulled = np.asarray((wave @ moved).reshape(2, GRID, GRID) / power, np.float32)
+        others = other_motions(seen, moved, looks, freedom)
+        energy = _energy(moved) - _energy(others.T @ moved)
+        # by chance alone, one wave explains one part in so many as there are independent ones
+        chance = 1.0 / (max(freedom - others.shape[1], 1.5) - 0.5)
+        region = looks
+        for _ in range(ROUNDS):
+            y = pull @ measuring_motion(seen, moved, region, freedom)
+            wave = into @ y
+            own = wave - others @ (others.T @ wave)
+            power = float(own @ own) + 1e-12
+            pulled = np.asarray((own @ moved).reshape(2, GRID, GRID) / power, np.float32)
             share = _blur((pulled**2).sum(0)) * np.float32(power) / (_blur(energy) + 1e-9)
-            # by chance alone, one wave explains one part in so many as there are independent ones
-            share = share - (1.0 - share) / np.float32(freedom - 0.5)
-            low, high = EXPLAINED
-            region = looks * np.clip((share - low) / (high - low), 0.0, 1.0)
+            share = share - np.float32(chance) * (1.0 - share)
+            region = looks * np.clip((share - EXPLAINED[0]) / (EXPLAINED[1] - EXPLAINED[0]), 0.0, 1.0)
             pattern = np.asarray(solve_motion(self._stiffness, pulled) * region, np.float32)
             strength = float((pattern * pulled).sum())
-            if round_ == ROUNDS or strength <= 1e-12:
+            if strength <= 1e-12:
                 break
-            y = np.asarray((pull @ pattern.ravel()) / strength, np.float32)
-            wave = band @ y
         self._estimates += 1
         settle = max(1.0 / (SETTLE * ASCENT_RATE), 2.0 / (self._estimates + 1.0))
         self._pattern += np.float32(settle) * (pattern - self._pattern)
@@ -127,7 +135,7 @@ class BreathWindow:
         explained = float((weight * share).sum() / max(float(weight.sum()), 1e-12))
         unit = float(np.sqrt((region * (self._pattern**2).sum(0)).sum() / max(float(region.sum()), 1e-9)))
         found = explained if strength > 1e-12 else 0.0
-        return Breath(self._pattern.copy(), wave.astype(np.float64), found, unit)
+        return Breath(self._pattern.copy(), (waves @ wave).astype(np.float64), found, unit)
 
     def amplitude(self, age: int) -> float:
         """The breath ``age`` ticks before the newest pair's end, from the last `estimate`.
@@ -146,17 +154,28 @@ class BreathWindow:
         return np.asarray(np.clip(attention**2 / np.float32(level), 0.0, 1.0), np.float32)
 
 
+def _energy(moved: Floats) -> Floats:
+    """Sum of squares over waves and both directions. moved: (M, 2 GRID GRID). Returns (GRID, GRID)."""
+    return np.asarray((moved**2).sum(0).reshape(2, GRID, GRID).sum(0), np.float32)
+
+
 def _blur(picture: Floats) -> Floats:
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), SPREAD), np.float32)
 
 
 # The kernels are those of the pulse, whose factor of two belongs to its logarithms (Eq. 16).
-@lru_cache(maxsize=4)
-def _band_pass(length: int) -> Floats:
-    """Matrix from steps to band-passed positions, both (length,), without delay."""
-    kernel = 0.5 * zero_phase_kernel(BREATH_BAND, ASCENT_RATE, length / ASCENT_RATE)
-    ages = np.subtract.outer(np.arange(length), np.arange(length))
-    return np.ascontiguousarray(kernel[kernel.size // 2 + ages], np.float32)
+@lru_cache(maxsize=128)
+def _band_pass(count: int) -> tuple[Floats, Floats]:
+    """From count steps to the band-passed positions, without delay, in as few numbers as they have.
+
+    Returns orthonormal waves (count, M), and the matrix (M, count) from steps to the shares of these in the positions.
+    """
+    kernel = 0.5 * zero_phase_kernel(BREATH_BAND, ASCENT_RATE, WINDOW)
+    ages = np.subtract.outer(np.arange(count), np.arange(count))
+    waves, sizes, steps = np.linalg.svd(kernel[kernel.size // 2 + ages])
+    kept = sizes > FAINTEST * sizes[0]
+    into = sizes[kept, None] * steps[kept]
+    return np.ascontiguousarray(waves[:, kept], np.float32), np.ascontiguousarray(into, np.float32)
 
 
 @lru_cache(maxsize=64)
