@@ -30,10 +30,13 @@ WINDOW = 20.0  # s
 SETTLE = 1.0  # s over which the direction takes up a new estimate
 SPREAD = 2.5  # grid cells, over which it is asked whether the network looks here, and whether the breath explains it
 EVEN = 0.65  # of the RMS over the picture: attention from which a place is magnified in full
+HOLE = 13  # grid cells: how wide a place may be that the network does not look at between others that it does
 # Share of a part's motion in the band that the breath explains, from which it is magnified a little, and in full.
 EXPLAINED = (0.3, 0.6)
 FAINTEST = 0.01  # of the best wave's share: waves that the band-pass leaves less of are left out
 ROUNDS = 2  # of measuring the breath in a region, and finding the region by that breath
+
+_HOLE = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (HOLE, HOLE))
 
 
 @dataclass(frozen=True)
@@ -111,18 +114,18 @@ class BreathWindow:
         freedom = max(2.0 * (BREATH_BAND[1] - BREATH_BAND[0]) * self.seconds, 1.5)
         others = other_motions(seen, moved, looks, freedom)
         energy = _energy(moved) - _energy(others.T @ moved)
-        # by chance alone, one wave explains one part in so many as there are independent ones
-        chance = 1.0 / (max(freedom - others.shape[1], 1.5) - 0.5)
-        region = looks
+        # by chance alone, one wave explains one part in so many as there are independent ones, and often twice that
+        chance = 2.0 / (max(freedom - others.shape[1], 1.5) - 0.5)
+        region, whole = np.ones_like(looks), _filled(looks)
         for _ in range(ROUNDS):
-            y = pull @ measuring_motion(seen, moved, region, freedom)
+            y = pull @ measuring_motion(seen, moved, looks * region, freedom)
             wave = into @ y
             own = wave - others @ (others.T @ wave)
             power = float(own @ own) + 1e-12
             pulled = np.asarray((own @ moved).reshape(2, GRID, GRID) / power, np.float32)
             share = _blur((pulled**2).sum(0)) * np.float32(power) / (_blur(energy) + 1e-9)
             share = share - np.float32(chance) * (1.0 - share)
-            region = looks * np.clip((share - EXPLAINED[0]) / (EXPLAINED[1] - EXPLAINED[0]), 0.0, 1.0)
+            region = whole * np.clip((share - EXPLAINED[0]) / (EXPLAINED[1] - EXPLAINED[0]), 0.0, 1.0)
             pattern = np.asarray(solve_motion(self._stiffness, pulled) * region, np.float32)
             strength = float((pattern * pulled).sum())
             if strength <= 1e-12:
@@ -152,6 +155,11 @@ class BreathWindow:
         attention = np.maximum(_blur(attention), 0.0)
         level = EVEN**2 * float(np.mean(attention**2)) + 1e-20
         return np.asarray(np.clip(attention**2 / np.float32(level), 0.0, 1.0), np.float32)
+
+
+def _filled(looks: Floats) -> Floats:
+    """Where the network looks, without holes: a chest moves as a whole, also where a plain shirt hides it."""
+    return np.asarray(np.maximum(looks, cv2.morphologyEx(looks, cv2.MORPH_CLOSE, _HOLE)), np.float32)
 
 
 def _energy(moved: Floats) -> Floats:

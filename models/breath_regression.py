@@ -12,7 +12,7 @@ from deepmag.models.phase import Floats
 DOUBT = 1.0  # of the mean motion in the band: what moves less says little of the breath
 OTHERS = 2  # motions besides the breath that are told apart from it
 LARGE = 0.05  # of all motion outside of the breath, from which one is
-SAME = 0.5  # of the breath's power, from which a motion outside is the breath
+CHANCE = 4.0  # times the share of one wave that another has by chance: one that has more of the breath is the breath
 
 
 def measuring_motion(seen: Floats, moved: Floats, region: Floats, freedom: float) -> Floats:
@@ -41,6 +41,6 @@ def other_motions(seen: Floats, moved: Floats, looks: Floats, freedom: float) ->
     values, waves = np.linalg.eigh(outside @ outside.T)
     most = int(min(OTHERS, freedom / 4.0, len(seen)))
     values, waves = values[::-1][:most], waves[:, ::-1][:, :most]
-    alike = (waves.T @ seen) ** 2 > SAME * float(seen @ seen)
+    alike = (waves.T @ seen) ** 2 > min(CHANCE / freedom, 0.5) * float(seen @ seen)
     large = values > LARGE * float((outside**2).sum())
     return np.asarray(waves[:, large & ~alike], np.float32)

@@ -39,7 +39,8 @@ def sine(bpm: float, count: int):
 class Take:
     """Pairs of a grid whose chest moves with a breath and whose head moves as it likes, pushed one by one.
 
-    breath: (T + 1,) positions in units of DEPTH. After each pair there was an estimate, and an amplitude for each age.
+    breath: (T + 1,) positions in units of DEPTH. sway: how far the chest follows the head, sideways. After each pair
+    there was an estimate, and an amplitude for each age.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Take:
         looks=CHEST,
         head=None,
         moves=CHEST,
+        sway=0.0,
         ages=(0, 5, 9),
         window: BreathWindow | None = None,
         seed: int = 0,
@@ -66,7 +68,7 @@ class Take:
             motion = noise * 5 * cv2.GaussianBlur(grain, None, 1.5).transpose(2, 0, 1)
             for axis in (0, 1):
                 motion[axis] += UP[axis] * DEPTH * breathed * moves
-            motion[1] += DEPTH * turned * HEAD
+            motion[1] += DEPTH * turned * (HEAD + sway * CHEST)
             y = DEPTH * (breathed + 0.1 * rng.standard_normal())
             attention = looks * y + 0.01 * DEPTH * rng.standard_normal((GRID, GRID)).astype(np.float32)
             self.window.push(LocalMotion(STIFFNESS, motion), attention.astype(np.float32), y)
@@ -108,6 +110,31 @@ def test_the_pattern_is_where_the_chest_moves_and_as_it_moves() -> None:
 def test_another_part_that_moves_more_but_not_with_the_breath_is_left_alone() -> None:
     found = take().last
     assert np.abs(found.pattern[:, HEAD > 0.3]).max() < 0.02 * np.abs(found.pattern[0, CHEST > 0.6]).mean()
+
+
+def test_shoulders_that_follow_a_turning_head_are_magnified_by_their_breath_only() -> None:
+    turning = 4.0 * np.sin(2 * np.pi * 0.3 * times(100))
+    taken = Take(sine(15, 100), head=turning, sway=1.0)
+    said, truth = taken.path(9, 10.0)
+    assert np.corrcoef(said, truth)[0, 1] > 0.95
+    assert (said @ truth) / (truth @ truth) > 0.8
+    chest = CHEST > 0.6
+    down, right = taken.last.pattern
+    assert np.abs(right[chest]).mean() < 0.3 * np.abs(down[chest]).mean()
+    assert np.abs(taken.last.pattern[:, HEAD > 0.3]).max() < 0.02 * np.abs(down[chest]).mean()
+
+
+def test_a_head_that_nods_with_the_breath_takes_nothing_from_the_chest() -> None:
+    nodding = Take(sine(15, 100), head=2.0 * sine(15, 100)).last
+    still = Take(sine(15, 100), head=np.zeros(101)).last
+    assert nodding.size == pytest.approx(still.size, rel=0.1)
+
+
+def test_a_place_between_that_the_network_does_not_look_at_is_magnified_too() -> None:
+    hole = np.clip(CHEST - 2.0 * np.exp(-0.5 * ((ROWS - 44) ** 2 + (COLUMNS - 31) ** 2) / 4**2), 0, None)
+    pattern = Take(sine(15, 100), looks=hole.astype(np.float32)).last.pattern
+    whole = take().last.pattern
+    assert pattern[0, 44, 31] == pytest.approx(whole[0, 44, 31], rel=0.15)
 
 
 def test_what_moves_with_the_breath_where_the_network_does_not_look_is_left_alone() -> None:

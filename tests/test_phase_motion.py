@@ -271,3 +271,16 @@ def test_a_motion_at_the_pictures_edge_brings_in_no_black(corner) -> None:
     moved = displace_frame(bright, field)
     assert not np.array_equal(moved, bright)
     assert moved.min() > 150
+
+
+@pytest.mark.parametrize("grain", [0.0, 0.3])
+def test_a_person_who_turns_before_black_is_not_taken_for_the_camera(grain) -> None:
+    # a scene that shows nothing tells nothing: else all that the person does would be the camera's
+    person = np.exp(-0.5 * ((X / 35) ** 2 + ((Y - 30) / 60) ** 4)).astype(np.float32)
+    rng = np.random.default_rng(0)
+    turned = (0.0, 1.5 * np.exp(-0.5 * ((Y + 20) / 25) ** 2))  # px, the head
+    before, after = (
+        person * wavy(Y.shape, moved) + grain * rng.standard_normal(Y.shape, np.float32)
+        for moved in ((0.0, 0.0), turned)
+    )
+    assert camera_motion(before, after, between(before, after)) == pytest.approx(np.zeros(4), abs=0)
