@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from deepmag.export.device import CPU, cuda_device_count
 from deepmag.export.ort_ascender import OrtAscender
 from deepmag.export.runtime import (
     Ascender,
     AscenderUnavailableError,
-    cuda_device_count,
     load_weights,
     open_ascender,
 )
@@ -82,7 +82,7 @@ def contenders(weights: dict[str, NDArray[np.float32]], spins: list[int]) -> lis
             continue
         ascenders.append((ascender.description, threads, ascender))
     for spin in spins:
-        ascender = OrtAscender(weights, "cpu", cores, PAPER_ITERATIONS, STEADY_ITERATIONS, spin=spin)
+        ascender = OrtAscender(weights, CPU, cores, PAPER_ITERATIONS, STEADY_ITERATIONS, spin=spin)
         ascenders.append((f"{ascender.description}, spin {spin} us", cores, ascender))
     result: list[Contender] = []
     for name, threads, ascender in ascenders:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from deepmag.export.device import CPU
 from deepmag.export.exported import ExportedPulse, ExportedRespiration
 from deepmag.export.graph import paper_graph, steady_graph
 from deepmag.export.ort_ascender import open_session
@@ -68,13 +69,13 @@ def speed(
     contents = {name: model.SerializeToString() for name, model in files.items()}
     loading = medians(
         {
-            name: (lambda content=content: open_session(content, "cpu", threads, batch=1))
+            name: (lambda content=content: open_session(content, CPU, threads, batch=1))
             for name, content in contents.items()
         },
         max(3, options.rounds // 3),
     )
     unrolled = [
-        open_session(contents[f"pulse, unrolled, {mode}"], "cpu", threads, batch=1)
+        open_session(contents[f"pulse, unrolled, {mode}"], CPU, threads, batch=1)
         for mode in ("paper", "steady")
     ]
     gamma, growth = np.array(GAMMA, np.float32), np.ones(1, np.float32)
@@ -93,7 +94,7 @@ def speed(
         runs[f"respiration, exported {precision}, steady"] = lambda breathing=breathing: breathing.gradient(
             phases, trust
         )
-    in_torch = RespirationAscender(breath, "cpu")
+    in_torch = RespirationAscender(breath, CPU)
     runs["respiration, torch, paper"] = lambda: in_torch.paper(phases, trust, BREATH_STEP)
     runs["respiration, torch, steady"] = lambda: in_torch.gradient(phases, trust)
     print(f"{'':30} {'MB':>6} {'load, ms':>9}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from deepmag.export.ascent_loop import PAPER, STEADY
+from deepmag.export.device import CPU, Device
 from deepmag.export.graph import GRAPH_VERSION
 from deepmag.export.ort_ascender import open_session
 from deepmag.export.pairs import per_pair
@@ -28,7 +29,7 @@ class ExportedModel:
         self,
         model: Path | bytes,
         signal: Signal,
-        device: Literal["cpu", "cuda"] = "cpu",
+        device: Device = CPU,
         threads: int = 1,
     ) -> None:
         """model: a file, or what would be in it.
@@ -48,7 +49,9 @@ class ExportedModel:
         batch, size = self.properties["batch"], self.properties["size"]
         self._batch = None if batch == "dynamic" else int(batch)
         self._size = tuple(int(side) for side in size.split("x"))
-        self.description = f"onnxruntime {device.upper()}, exported {self.properties['precision']}"
+        self.description = (
+            f"onnxruntime {'CUDA' if device.is_gpu else 'CPU'}, exported {self.properties['precision']}"
+        )
 
     def run(self, mode: int, gamma: float, fps_scale: float, pairs: dict[str, Floats]) -> list[NDArray[Any]]:
         """Run one mode on pairs. pairs: every input that has one entry for each pair, x among them.
@@ -86,7 +89,7 @@ class ExportedModel:
 class ExportedPulse:
     """See ``deepmag.export.runtime.Ascender``; the iterations are those of the file."""
 
-    def __init__(self, model: Path | bytes, device: Literal["cpu", "cuda"] = "cpu", threads: int = 1) -> None:
+    def __init__(self, model: Path | bytes, device: Device = CPU, threads: int = 1) -> None:
         """As `ExportedModel`."""
         self.model = ExportedModel(model, "pulse", device, threads)
         self.description = self.model.description
@@ -106,7 +109,7 @@ class ExportedPulse:
 class ExportedRespiration:
     """In the place of ``deepmag.export.respiration.RespirationAscender``."""
 
-    def __init__(self, model: Path | bytes, device: Literal["cpu", "cuda"] = "cpu", threads: int = 1) -> None:
+    def __init__(self, model: Path | bytes, device: Device = CPU, threads: int = 1) -> None:
         """As `ExportedModel`."""
         self.model = ExportedModel(model, "respiration", device, threads)
         self.description = self.model.description

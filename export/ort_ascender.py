@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime as ort
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+
+    from deepmag.export.device import Device
 
 FATAL = 4  # ONNX Runtime's severity: a provider that cannot start is reported by us, once, not on its stderr
 ERROR = 3
@@ -39,7 +41,7 @@ class OrtAscender:
     def __init__(
         self,
         weights: Mapping[str, NDArray[np.float32]],
-        device: Literal["cpu", "cuda"],
+        device: Device,
         threads: int,
         paper_iterations: int,
         steady_iterations: int,
@@ -47,14 +49,18 @@ class OrtAscender:
         spin: int = SPIN,
     ) -> None:
         """Raise AscenderUnavailableError if CUDA is wanted and its provider does not start. spin: us."""
-        self._cuda = device == "cuda"
+        self._cuda = device.is_gpu
         paper, steady = paper_graph(weights, paper_iterations), steady_graph(weights, steady_iterations)
         self._paper, self._steady = (
             open_session(graph.SerializeToString(), device, threads, spin=spin, batch=1)
             for graph in (paper, steady)
         )
         plural = "" if threads == 1 else "s"
-        self.description = "onnxruntime CUDA" if self._cuda else f"onnxruntime CPU, {threads} thread{plural}"
+        self.description = (
+            f"onnxruntime CUDA, GPU {device.index}"
+            if self._cuda
+            else f"onnxruntime CPU, {threads} thread{plural}"
+        )
 
     def paper(self, x: NDArray[np.float32], gamma: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Eq. 4 (see Ascender.paper)."""
@@ -93,7 +99,7 @@ class OrtAscender:
 
 def open_session(
     model: bytes,
-    device: Literal["cpu", "cuda"],
+    device: Device,
     threads: int,
     *,
     spin: int = SPIN,
@@ -107,7 +113,7 @@ def open_session(
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = ERROR
     options.intra_op_num_threads = threads
-    if device == "cpu":
+    if not device.is_gpu:
         # With the batch unknown ONNX Runtime cannot prove that a mask and a gradient have the same shape, and
         # leaves its blocked channel layout for each product: 247 changes of it in place of 57, 1 ms of 31.
         if batch is not None:
@@ -119,7 +125,8 @@ def open_session(
         providers: list[Any] = ["CPUExecutionProvider"]
     else:
         options.log_severity_level = FATAL
-        providers = [("CUDAExecutionProvider", CUDA_OPTIONS), "CPUExecutionProvider"]
+        where = {"device_id": str(device.index)}
+        providers = [("CUDAExecutionProvider", CUDA_OPTIONS | where), "CPUExecutionProvider"]
         if "CUDAExecutionProvider" not in ort.get_available_providers():
             raise AscenderUnavailableError(
                 "this onnxruntime has no CUDA provider: install onnxruntime-gpu in place of onnxruntime"
@@ -131,7 +138,7 @@ def open_session(
         raise AscenderUnavailableError(f"onnxruntime cannot run the ascent on {device}: {error}") from error
     finally:
         ort.set_default_logger_severity(ERROR)
-    if device == "cuda" and session.get_providers()[0] != "CUDAExecutionProvider":
+    if device.is_gpu and session.get_providers()[0] != "CUDAExecutionProvider":
         raise AscenderUnavailableError(
             "onnxruntime's CUDA provider does not start: its CUDA or cuDNN libraries are missing or too old"
         )

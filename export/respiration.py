@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 
+from deepmag.export.device import CPU, devices_to_try
+from deepmag.export.fallback import FallbackRespiration
+from deepmag.export.pairs import per_pair
 from deepmag.export.runtime import AscenderUnavailableError, load_weights
+from deepmag.export.torch_device import on_device, open_torch_device, torch_description
 from deepmag.models.networks import RespirationNet
 from deepmag.models.phase import SIDE
 from deepmag.models.pyramid import ORIENTATIONS
@@ -21,9 +25,31 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from deepmag.export.runtime import Device
+    from deepmag.export.device import Device
+    from deepmag.export.runtime import DeviceName
 
 _log = logging.getLogger("deepmag.export.respiration")
+
+
+class GradientAscender(Protocol):
+    """The network of respiration and its gradient; see `RespirationAscender`."""
+
+    @property
+    def description(self) -> str:
+        """What runs."""
+        ...
+
+    def gradient(
+        self, x: NDArray[np.float32], weight: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """x: (B, 4, SIDE, SIDE) rad. weight: like x. Returns y (B,) and dy/dX like x."""
+        ...
+
+    def paper(
+        self, x: NDArray[np.float32], weight: NDArray[np.float32], gamma: float
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Eq. 4, for whole clips. x, weight: as for `gradient`. Returns X_N - X_1 like x, and y (B,)."""
+        ...
 
 
 class RespirationAscender:
@@ -32,7 +58,7 @@ class RespirationAscender:
     def __init__(
         self,
         weights: Mapping[str, NDArray[np.float32]],
-        device: Literal["cpu", "cuda"],
+        device: Device,
         paper_iterations: int = PAPER_ITERATIONS,
     ) -> None:
         """weights: RespirationNet's, by name. paper_iterations: N of `paper`.
@@ -40,15 +66,22 @@ class RespirationAscender:
         Raises AscenderUnavailableError, and ValueError for other weights.
         """
         self._iterations = paper_iterations
-        if device == "cuda" and not torch.cuda.is_available():
-            raise AscenderUnavailableError("this torch cannot use the GPU: install a torch built for CUDA")
-        self._device = torch.device(device)
+        where = open_torch_device(device)
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in weights.items()}
         try:
-            self._net = RespirationNet.from_weights(tensors).to(self._device)
+            self._net = RespirationNet.from_weights(tensors).to(where)
         except RuntimeError as error:
             raise ValueError(f"these are not the weights of a RespirationNet: {error}") from error
-        self.description = f"torch CUDA ({torch.cuda.get_device_name()})" if device == "cuda" else "torch CPU"
+        self.description = torch_description(device)
+        pair = (ORIENTATIONS, SIDE, SIDE)
+        self._gradient = on_device(
+            lambda x, weight: respiration_gradient(self._net, x, weight), (pair, pair), where
+        )
+        self._paper = on_device(
+            lambda x, weight, gamma: ascend_paper(self._net, x, weight, gamma, self._iterations),
+            (pair, pair, ()),
+            where,
+        )
 
     def gradient(
         self, x: NDArray[np.float32], weight: NDArray[np.float32]
@@ -58,8 +91,8 @@ class RespirationAscender:
         Raises ValueError for other shapes.
         """
         _check(x, weight)
-        y, gradient = respiration_gradient(self._net, self._tensor(x), self._tensor(weight))
-        return y.cpu().numpy(), gradient.cpu().numpy()
+        y, gradient = self._gradient(x, weight)
+        return y, gradient
 
     def paper(
         self, x: NDArray[np.float32], weight: NDArray[np.float32], gamma: float
@@ -69,12 +102,8 @@ class RespirationAscender:
         Raises ValueError for other shapes.
         """
         _check(x, weight)
-        added, y = ascend_paper(self._net, self._tensor(x), self._tensor(weight), gamma, self._iterations)
-        return added.cpu().numpy(), y.cpu().numpy()
-
-    def _tensor(self, array: NDArray[np.float32]) -> torch.Tensor:
-        # a copy: a caller's read-only array must not become a writable tensor
-        return torch.from_numpy(np.array(array, np.float32)).to(self._device)
+        added, y = self._paper(x, weight, per_pair(gamma, len(x)))
+        return added, y
 
 
 def _check(x: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
@@ -87,19 +116,27 @@ def _check(x: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
 
 def open_respiration_ascender(
     weights: Path | Mapping[str, NDArray[np.float32]],
-    device: Device = "auto",
+    device: DeviceName = "auto",
     paper_iterations: int = PAPER_ITERATIONS,
-) -> RespirationAscender:
-    """Open the network on the GPU where torch can use one, else on the CPU.
+) -> GradientAscender:
+    """Open the network on the GPU where torch can use one, else on the CPU, where it also goes if the GPU fails.
 
     weights: RespirationNet's, as a safetensors file or as arrays by name. paper_iterations: N of `paper`. Raises
     AscenderUnavailableError where the wanted device is not there, OSError for a file that cannot be read, ValueError
     for one that holds other weights.
     """
     arrays = load_weights(weights) if isinstance(weights, Path) else weights
-    where: Literal["cpu", "cuda"] = "cpu"
-    if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
-        where = "cuda"
-    ascender = RespirationAscender(arrays, where, paper_iterations)
-    _log.info("respiration runs in %s", ascender.description)
-    return ascender
+    refusals: list[str] = []
+    for candidate in devices_to_try(device, refusals):
+        try:
+            ascender: GradientAscender = RespirationAscender(arrays, candidate, paper_iterations)
+        except AscenderUnavailableError as refusal:
+            refusals.append(str(refusal))
+            continue
+        if candidate.is_gpu:
+            ascender = FallbackRespiration(
+                ascender, lambda: RespirationAscender(arrays, CPU, paper_iterations)
+            )
+        _log.info("respiration runs in %s", ascender.description)
+        return ascender
+    raise AscenderUnavailableError("; ".join(refusals))

@@ -7,7 +7,6 @@ one that runs, and a GPU is looked for by asking the driver.
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import sys
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
+from deepmag.export.device import Device, devices_to_try
+from deepmag.export.fallback import FallbackAscender
 from deepmag.models.step_size import PAPER_ITERATIONS, STEADY_ITERATIONS
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Runtime = Literal["auto", "ort", "torch"]
-Device = Literal["auto", "cpu", "cuda"]
+DeviceName = str
+"""auto, cpu, cuda or cuda:N."""
 
 MAX_THREADS = 4  # one pair is small: beyond four threads their meetings cost more than they share
 
@@ -60,7 +62,7 @@ class Ascender(Protocol):
 def open_ascender(
     weights: Path | Mapping[str, NDArray[np.float32]],
     runtime: Runtime = "auto",
-    device: Device = "auto",
+    device: DeviceName = "auto",
     threads: int | None = None,
     *,
     paper_iterations: int = PAPER_ITERATIONS,
@@ -69,18 +71,30 @@ def open_ascender(
     """The best ascender that works here.
 
     weights: PulseNet's, as a safetensors file or as arrays by name. runtime, device: "auto" takes what is
-    there, the GPU before the CPU and ONNX Runtime before torch. threads: CPU threads, by default one a usable
-    core up to MAX_THREADS. Raises AscenderUnavailableError where nothing of the wanted kind works, OSError
-    for a file that cannot be read, ValueError for one that holds no weights.
+    there, the GPU before the CPU and ONNX Runtime before torch. A GPU that fails later is replaced by the CPU,
+    see `fallback`. threads: CPU threads, by default one a usable core up to MAX_THREADS. Raises
+    AscenderUnavailableError where nothing of the wanted kind works, OSError for a file that cannot be read,
+    ValueError for one that holds no weights, and for no name of a device.
     """
     arrays = load_weights(weights) if isinstance(weights, Path) else weights
     threads = threads or default_threads()
     iterations = (paper_iterations, steady_iterations)
     refusals: list[str] = []
-    for candidate_device in _devices(device, refusals):
+    for candidate_device in devices_to_try(device, refusals):
         for candidate in ("ort", "torch") if runtime == "auto" else (runtime,):
             try:
                 ascender = _open(candidate, candidate_device, arrays, threads, iterations)
+                if candidate_device.is_gpu:
+                    ascender = FallbackAscender(
+                        ascender,
+                        lambda: open_ascender(
+                            arrays,
+                            device="cpu",
+                            threads=threads,
+                            paper_iterations=paper_iterations,
+                            steady_iterations=steady_iterations,
+                        ),
+                    )
             except AscenderUnavailableError as refusal:
                 _log.info("%s", refusal)
                 refusals.append(str(refusal))
@@ -108,34 +122,9 @@ def default_threads() -> int:
     return min(os.cpu_count() or 1, MAX_THREADS)
 
 
-def cuda_device_count() -> int:
-    """How many GPUs the CUDA driver sees; 0 without a driver.
-
-    ONNX Runtime's list of providers is no answer: it says what the package was built with.
-    """
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return 0
-    count = ctypes.c_int(0)
-    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
-        return 0
-    return count.value
-
-
-def _devices(device: Device, refusals: list[str]) -> list[Literal["cpu", "cuda"]]:
-    """The devices to try, best first. A GPU that is not there is added to the refusals."""
-    if device == "cpu":
-        return ["cpu"]
-    if cuda_device_count() == 0:
-        refusals.append("the CUDA driver sees no GPU here: use the device cpu")
-        return [] if device == "cuda" else ["cpu"]
-    return ["cuda"] if device == "cuda" else ["cuda", "cpu"]
-
-
 def _open(
     runtime: str,
-    device: Literal["cpu", "cuda"],
+    device: Device,
     weights: Mapping[str, NDArray[np.float32]],
     threads: int,
     iterations: tuple[int, int],

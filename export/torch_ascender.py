@@ -1,22 +1,28 @@
-"""The ascent in torch: where ONNX Runtime is missing, or only torch can use the GPU."""
+"""The ascent in torch: where ONNX Runtime is missing, or only torch can use the GPU.
+
+On a GPU every ascent is one CUDA graph.
+"""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from deepmag.export.pairs import per_pair, require_pairs
-from deepmag.export.runtime import AscenderUnavailableError
+from deepmag.export.torch_device import on_device, open_torch_device, torch_description
 from deepmag.models.ascent import ascend_paper, ascend_steady
 from deepmag.models.networks import PulseNet
+from deepmag.models.representation import L
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
+
+    from deepmag.export.device import Device
 
 
 class TorchAscender:
@@ -25,7 +31,7 @@ class TorchAscender:
     def __init__(
         self,
         weights: Mapping[str, NDArray[np.float32]],
-        device: Literal["cpu", "cuda"],
+        device: Device,
         threads: int,
         paper_iterations: int,
         steady_iterations: int,
@@ -34,26 +40,25 @@ class TorchAscender:
 
         threads: becomes the whole process's number, since torch has only one.
         """
-        if device == "cuda" and not torch.cuda.is_available():
-            raise AscenderUnavailableError("this torch cannot use the GPU: install a torch built for CUDA")
-        if device == "cpu":
+        self._device = open_torch_device(device)
+        if not device.is_gpu:
             torch.set_num_threads(threads)
-        self._device = torch.device(device)
         self._iterations = (paper_iterations, steady_iterations)
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in weights.items()}
         self._net = PulseNet.from_weights(tensors).to(self._device)
         plural = "" if threads == 1 else "s"
-        self.description = (
-            f"torch CUDA ({torch.cuda.get_device_name()})"
-            if device == "cuda"
-            else f"torch CPU, {threads} thread{plural}"
+        self.description = torch_description(device) + (
+            "" if device.is_gpu else f", {threads} thread{plural}"
         )
+        pair = (3, L, L)
+        self._paper = on_device(self._ascend_paper, (pair, ()), self._device)
+        self._steady = on_device(self._ascend_steady, (pair, pair, ()), self._device)
 
     def paper(self, x: NDArray[np.float32], gamma: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Eq. 4 (see Ascender.paper)."""
-        with _full_precision():
-            dx, y = ascend_paper(self._net, self._tensor(require_pairs(x)), gamma, self._iterations[0])
-        return _array(dx), _array(y)
+        x = require_pairs(x)
+        dx, y = self._paper(x, per_pair(gamma, len(x)))
+        return dx, y
 
     def steady(
         self, x: NDArray[np.float32], direction: NDArray[np.float32], growth: float | NDArray[np.float32]
@@ -61,24 +66,18 @@ class TorchAscender:
         """Steps of growth * y * direction (see Ascender.steady)."""
         x = require_pairs(x)
         direction = require_pairs(direction, len(x))
+        dx, y, gradient = self._steady(x, direction, per_pair(growth, len(x)))
+        return dx, y, gradient
+
+    def _ascend_paper(self, x: torch.Tensor, gamma: torch.Tensor) -> tuple[torch.Tensor, ...]:
         with _full_precision():
-            dx, y, grad = ascend_steady(
-                self._net,
-                self._tensor(x),
-                self._tensor(direction),
-                self._tensor(per_pair(growth, len(x))),
-                self._iterations[1],
-            )
-        return _array(dx), _array(y), _array(grad)
+            return ascend_paper(self._net, x, gamma, self._iterations[0])
 
-    def _tensor(self, array: NDArray[np.float32]) -> torch.Tensor:
-        # A copy: a caller's read-only array must not become a writable tensor.
-        return torch.from_numpy(array.copy()).to(self._device)
-
-
-def _array(tensor: torch.Tensor) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = tensor.cpu().numpy()
-    return array
+    def _ascend_steady(
+        self, x: torch.Tensor, direction: torch.Tensor, growth: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        with _full_precision():
+            return ascend_steady(self._net, x, direction, growth, self._iterations[1])
 
 
 @contextmanager

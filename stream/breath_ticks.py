@@ -7,7 +7,7 @@ own motion), the network says how the chest moved, and `BreathWindow` what in th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from deepmag.stream.tick_pairs import TICK, TickPairs
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from deepmag.export.respiration import GradientAscender
     from deepmag.models.phase import Floats, PhaseDifference
     from deepmag.stream.frames import Reading
     from deepmag.stream.roi import IntBox
@@ -30,27 +31,6 @@ if TYPE_CHECKING:
 
 LEARNING = 10.0  # s over which the network's gradient is averaged
 MOST = 12.0  # cells: a larger displacement is no breath but a mistake
-
-
-class GradientAscender(Protocol):
-    """The network of respiration and its gradient; see ``export.respiration.RespirationAscender``."""
-
-    @property
-    def description(self) -> str:
-        """What runs."""
-        ...
-
-    def gradient(
-        self, x: NDArray[np.float32], weight: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """x: (B, 4, SIDE, SIDE) rad. weight: like x. Returns y (B,) and dy/dX like x."""
-        ...
-
-    def paper(
-        self, x: NDArray[np.float32], weight: NDArray[np.float32], gamma: float
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Eq. 4, for whole clips. x, weight: as for `gradient`. Returns X_N - X_1 like x, and y (B,)."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

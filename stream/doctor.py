@@ -120,7 +120,7 @@ def providers() -> list[Finding]:
     """What ONNX Runtime was built with, and whether there is a GPU behind it."""
     import onnxruntime
 
-    from deepmag.export.runtime import cuda_device_count
+    from deepmag.export.device import cuda_device_count
 
     names = [name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers()]
     found = [Finding("ascent", "ONNX Runtime providers", ", ".join(names))]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from deepmag.export.device import CPU
 from deepmag.export.exported import ExportedPulse, ExportedRespiration
 from deepmag.export.model_parity import compare_pulse, compare_respiration
 from deepmag.export.respiration import RespirationAscender
@@ -39,9 +40,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepmag.export.model_parity import ModelParity
+    from deepmag.export.respiration import GradientAscender
     from deepmag.export.runtime import Ascender
     from deepmag.models.synthetic.clip import SyntheticClip
-    from deepmag.stream.breath_ticks import GradientAscender
 
     Floats = NDArray[np.float32]
     Progress = Callable[[str, float], None]
@@ -119,7 +120,7 @@ def check_pulse(
     parities[_name(source)] = compare_pulse(model, net, real, rate)
     exported = ExportedPulse(model.SerializeToString())
     steps = tuple(int(exported.model.properties[f"{mode}_iterations"]) for mode in ("paper", "steady"))
-    ours = TorchAscender(weights, "cpu", 1, steps[0], steps[1])
+    ours = TorchAscender(weights, CPU, 1, steps[0], steps[1])
     scores = []
     for i, mode in enumerate(MODES):
         progress(f"a clip, {mode}", 0.3 + 0.45 * i)
@@ -149,7 +150,7 @@ def check_respiration(
     progress("real pairs", 0.15)
     parities[_name(source)] = compare_respiration(model, net, x, weight, respiration.ASCENT_RATE)
     exported = ExportedRespiration(model.SerializeToString())
-    ours = RespirationAscender(weights, "cpu", int(exported.model.properties["paper_iterations"]))
+    ours = RespirationAscender(weights, CPU, int(exported.model.properties["paper_iterations"]))
     scores = []
     with tempfile.TemporaryDirectory() as folder:
         for i, mode in enumerate(MODES):

@@ -12,8 +12,8 @@ from deepmag.stream.vitals import PulseRate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from deepmag.export.respiration import GradientAscender
     from deepmag.export.runtime import Ascender
-    from deepmag.stream.breath_ticks import GradientAscender
     from deepmag.stream.magnifier import Magnifier
     from deepmag.stream.settings import Method, Target
 
@@ -27,8 +27,8 @@ def open_magnifier(
     clock: Callable[[], float],
     nominal_rate: Callable[[], float | None],
     lag: float,
-) -> tuple[Magnifier, str]:
-    """The magnifier of a method and a target, and what runs it, in words.
+) -> tuple[Magnifier, Callable[[], str]]:
+    """The magnifier of a method and a target, and what tells in words what runs it: a GPU may fail.
 
     ascender: the pulse's network, respiration: that of respiration; None where the run needs none. clock,
     nominal_rate, lag: as for ``PulseMagnifier``. Raises ValueError where a network is missing.
@@ -41,7 +41,7 @@ def open_magnifier(
         linear = LinearMagnifier(
             METHODS[method], RoiTracker(), PulseRate(), clock=clock, nominal_rate=nominal_rate, lag=lag
         )
-        return linear, f"{method} on the CPU"
+        return linear, lambda: f"{method} on the CPU"
     if target == "respiration":
         return _of_respiration(respiration, clock=clock, nominal_rate=nominal_rate, lag=lag)
     if ascender is None:
@@ -50,9 +50,12 @@ def open_magnifier(
         ascender, RoiTracker(), PulseRate(), clock=clock, nominal_rate=nominal_rate, lag=lag
     )
     if target == "pulse":
-        return pulse, ascender.description
+        return pulse, lambda: ascender.description
     breath, runs_breath = _of_respiration(respiration, clock=clock, nominal_rate=nominal_rate, lag=lag)
-    return BothMagnifier(pulse, breath), f"pulse: {ascender.description}; respiration: {runs_breath}"
+    return (
+        BothMagnifier(pulse, breath),
+        lambda: f"pulse: {ascender.description}; respiration: {runs_breath()}",
+    )
 
 
 def _of_respiration(
@@ -61,11 +64,11 @@ def _of_respiration(
     clock: Callable[[], float],
     nominal_rate: Callable[[], float | None],
     lag: float,
-) -> tuple[Magnifier, str]:
+) -> tuple[Magnifier, Callable[[], str]]:
     if ascender is None:
         raise ValueError("the target respiration needs its network")
     # only here: it imports torch, for which the pulse need not wait
     from deepmag.stream.respiration import RespirationMagnifier
 
     magnifier = RespirationMagnifier(ascender, clock=clock, nominal_rate=nominal_rate, lag=lag)
-    return magnifier, ascender.description
+    return magnifier, lambda: ascender.description

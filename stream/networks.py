@@ -11,8 +11,8 @@ from deepmag.export.runtime import AscenderUnavailableError, open_ascender
 from deepmag.models.weights import PULSE, RESPIRATION
 
 if TYPE_CHECKING:
-    from deepmag.export.runtime import Ascender, Device, Runtime
-    from deepmag.stream.breath_ticks import GradientAscender
+    from deepmag.export.respiration import GradientAscender
+    from deepmag.export.runtime import Ascender, DeviceName, Runtime
     from deepmag.stream.settings import Settings
 
 
@@ -25,7 +25,7 @@ class Networks:
 
 
 def open_networks(
-    settings: Settings, runtime: Runtime = "auto", device: Device = "auto", threads: int | None = None
+    settings: Settings, runtime: Runtime = "auto", device: DeviceName = "auto", threads: int | None = None
 ) -> Networks:
     """Open what the settings' method and target ask for.
 
@@ -39,7 +39,7 @@ def open_networks(
     return Networks(pulse, respiration)
 
 
-def open_respiration(device: Device = "auto", threads: int | None = None) -> GradientAscender:
+def open_respiration(device: DeviceName = "auto", threads: int | None = None) -> GradientAscender:
     """Respiration's network, warm. Raises AscenderUnavailableError where it cannot run."""
     try:
         import torch

@@ -38,8 +38,8 @@ from deepmag.stream.stopped import StoppedError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from deepmag.export.respiration import GradientAscender
     from deepmag.export.runtime import Ascender
-    from deepmag.stream.breath_ticks import GradientAscender
     from deepmag.stream.face import Face, FaceDetector
     from deepmag.stream.frames import Frame
     from deepmag.stream.roi import Roi

@@ -30,7 +30,7 @@ from deepmag.stream.tick_pairs import TICK
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from deepmag.stream.breath_ticks import GradientAscender
+    from deepmag.export.respiration import GradientAscender
     from deepmag.stream.frames import Frame
     from deepmag.stream.offline_linear import Progress
     from deepmag.stream.roi import IntBox

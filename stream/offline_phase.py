@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from deepmag.stream.breath_ticks import GradientAscender
+    from deepmag.export.respiration import GradientAscender
     from deepmag.stream.clip_file import Timeline
     from deepmag.stream.frames import Frame
     from deepmag.stream.offline_linear import Progress

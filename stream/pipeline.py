@@ -22,8 +22,8 @@ from deepmag.stream.status import Status
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from deepmag.export.respiration import GradientAscender
     from deepmag.export.runtime import Ascender
-    from deepmag.stream.breath_ticks import GradientAscender
     from deepmag.stream.capture.source import Source
     from deepmag.stream.face import FaceDetector
     from deepmag.stream.frames import MagnifiedFrame, Reading, SignalName
@@ -201,7 +201,7 @@ class Pipeline:
             latency_p95=p95,
             lag=self.settings.lag,
             dropped=dropped,
-            backend=self._backend,
+            backend=self._backend(),
             recording=recording.renderer.path.name if recording is not None else "",  # type: ignore[attr-defined]
         )
 

@@ -19,8 +19,8 @@ from deepmag.stream.frames import MagnifiedFrame, Signal
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from deepmag.export.respiration import GradientAscender
     from deepmag.models.breath import Breath
-    from deepmag.stream.breath_ticks import GradientAscender
     from deepmag.stream.face import Face
     from deepmag.stream.frames import Frame
     from deepmag.stream.roi import IntBox

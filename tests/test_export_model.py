@@ -16,13 +16,14 @@ import torch
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from deepmag.export.device import Device, cuda_device_count
 from deepmag.export.exported import ExportedModel, ExportedPulse, ExportedRespiration
 from deepmag.export.graph import weights_sha256
 from deepmag.export.model_parity import BOUNDS, compare_pulse, compare_respiration
 from deepmag.export.onnx_file import write_model
 from deepmag.export.pulse_model import pulse_model
 from deepmag.export.respiration_model import respiration_model
-from deepmag.export.runtime import AscenderUnavailableError, cuda_device_count, load_weights
+from deepmag.export.runtime import AscenderUnavailableError, load_weights
 from deepmag.export.sides import Imposed
 from deepmag.models.ascent import ascend_paper, ascend_steady
 from deepmag.models.networks import PulseNet, RespirationNet
@@ -185,7 +186,7 @@ def test_the_gpu_computes_what_the_cpu_computes(precision: str, pairs: dict[tupl
     x = pairs["pulse", "real"][0]
     content = build("pulse", precision, "dynamic").SerializeToString()
     try:
-        on_gpu = ExportedPulse(content, "cuda")
+        on_gpu = ExportedPulse(content, Device(0))
     except AscenderUnavailableError as refusal:
         pytest.skip(str(refusal))
     for output, expected in zip(on_gpu.paper(x, 6e-5), ExportedPulse(content).paper(x, 6e-5), strict=True):

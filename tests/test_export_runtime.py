@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from test_ascent import pairs, pulse_net
 
+from deepmag.export.device import Device, cuda_device_count
 from deepmag.export.parity import TOLERANCE, compare, compare_ascenders
 from deepmag.export.runtime import (
     Ascender,
     AscenderUnavailableError,
     Runtime,
-    cuda_device_count,
     load_weights,
     open_ascender,
 )
@@ -156,7 +156,7 @@ def test_a_cuda_provider_that_does_not_start_is_refused_without_noise(
     from deepmag.export.ort_ascender import OrtAscender
 
     with pytest.raises(AscenderUnavailableError, match="CUDA"):
-        OrtAscender(weights, "cuda", 1, 3, 3)
+        OrtAscender(weights, Device(0), 1, 3, 3)
     assert capfd.readouterr() == ("", "")
 
 

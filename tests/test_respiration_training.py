@@ -11,6 +11,7 @@ import seeded_draw
 import torch
 from safetensors.torch import load_file
 
+from deepmag.export.device import CPU
 from deepmag.export.respiration import RespirationAscender, open_respiration_ascender
 from deepmag.export.runtime import AscenderUnavailableError, load_weights
 from deepmag.models.networks import RespirationNet
@@ -155,7 +156,7 @@ def test_weights_that_are_another_networks_are_refused(tmp_path):
     whole = load_weights(RESPIRATION)
     part = {name: array for name, array in whole.items() if "dense2" not in name}
     with pytest.raises(ValueError, match="not the weights of a RespirationNet"):
-        RespirationAscender(part, "cpu")
+        RespirationAscender(part, CPU)
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(b"not weights at all")
     with pytest.raises(ValueError, match="not a safetensors file"):

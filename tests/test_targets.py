@@ -120,7 +120,7 @@ def test_a_target_opens_its_magnifier(target: Target, kind: type, runs: str) -> 
         lag=0.25,
     )
     assert isinstance(opened, kind)
-    assert described == runs
+    assert described() == runs
 
 
 @pytest.mark.parametrize(("target", "missing"), [("pulse", "pulse"), ("respiration", "respiration")])

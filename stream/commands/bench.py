@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from deepmag.stream.cli import fail, set_up_logging
+from deepmag.stream.commands.device_option import DeviceOption
 from deepmag.stream.settings import DEFAULT_LAG, Settings, Target
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def bench(
     ] = 1,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the page to one viewer.")] = True,
     runtime: Annotated[Literal["auto", "ort", "torch"], typer.Option(help="What runs the network.")] = "auto",
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where it runs.")] = "auto",
+    device: DeviceOption = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads of the network.", min=1)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -94,7 +95,7 @@ def _measure(
     streams: int,
     page: bool,
     runtime: Literal["auto", "ort", "torch"],
-    device: Literal["auto", "cpu", "cuda"],
+    device: str,
     threads: int | None,
 ) -> Report:
     from importlib.metadata import version

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from deepmag.stream.cli import fail, set_up_logging
+from deepmag.stream.commands.device_option import DeviceOption
 from deepmag.stream.describe import describe
 from deepmag.stream.settings import DEFAULT_LAG, Method, Settings, Target, default_lag, parse_region
 
@@ -142,7 +143,7 @@ def live(
         Literal["auto", "ort", "torch"],
         typer.Option(help="What runs the pulse's network; respiration's runs in torch."),
     ] = "auto",
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the networks run.")] = "auto",
+    device: DeviceOption = "auto",
     threads: Annotated[
         int | None, typer.Option(help="CPU threads of a network. Default: one a core, at most 4.")
     ] = None,
@@ -234,7 +235,7 @@ def _build(
     loop: bool,
     transport: Literal["tcp", "udp"],
     runtime: Literal["auto", "ort", "torch"],
-    device: Literal["auto", "cpu", "cuda"],
+    device: str,
     threads: int | None,
 ) -> Pipeline:
     from deepmag.export.runtime import AscenderUnavailableError

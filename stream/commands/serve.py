@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from deepmag.stream.cli import fail, set_up_logging
+from deepmag.stream.commands.device_option import DeviceOption
 
 if TYPE_CHECKING:
     from deepmag.stream.ward.feeds_file import FeedSpec
@@ -53,7 +54,7 @@ def serve(
         Literal["auto", "ort", "torch"],
         typer.Option(help="What runs the pulse's network; respiration's runs in torch."),
     ] = "auto",
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the networks run.")] = "auto",
+    device: DeviceOption = "auto",
     threads: Annotated[
         int | None, typer.Option(help="CPU threads of a network. Default: one a core, at most 4.")
     ] = None,
@@ -138,7 +139,7 @@ class Options:
     groups: int
     gpus: float
     runtime: Literal["auto", "ort", "torch"]
-    device: Literal["auto", "cpu", "cuda"]
+    device: str
     threads: int | None
     budget: float
 

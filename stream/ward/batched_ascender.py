@@ -13,8 +13,8 @@ from deepmag.stream.ward.batching import BUDGET, Batcher
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from deepmag.export.respiration import GradientAscender
     from deepmag.export.runtime import Ascender
-    from deepmag.stream.breath_ticks import GradientAscender
     from deepmag.stream.frames import SignalName
     from deepmag.stream.networks import Networks
 

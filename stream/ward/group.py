@@ -10,7 +10,7 @@ from deepmag.stream.ward.page import WardPage
 from deepmag.stream.ward.ward import Ward
 
 if TYPE_CHECKING:
-    from deepmag.export.runtime import Device, Runtime
+    from deepmag.export.runtime import DeviceName, Runtime
     from deepmag.stream.ward.feeds_file import FeedSpec
 
 PERIOD = 1.0  # s between two looks at the feeds
@@ -28,7 +28,7 @@ class FeedGroup:
         token: str,
         host: str,
         runtime: Runtime,
-        device: Device,
+        device: DeviceName,
         threads: int | None,
         budget: float,
     ) -> None:

@@ -14,7 +14,7 @@ from deepmag.stream.page.access import new_token
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from deepmag.export.runtime import Device, Runtime
+    from deepmag.export.runtime import DeviceName, Runtime
     from deepmag.stream.ward.feeds_file import FeedSpec
 
 PERIOD = 0.5  # s between two looks at a group
@@ -63,7 +63,7 @@ class RayWard:
         groups: int = 2,
         gpus: float = 0.0,
         runtime: Runtime = "auto",
-        device: Device = "auto",
+        device: DeviceName = "auto",
         threads: int | None = 1,
         budget: float,
     ) -> None:

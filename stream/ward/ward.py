@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from deepmag.export.runtime import Device, Runtime
+    from deepmag.export.runtime import DeviceName, Runtime
     from deepmag.stream.frames import SignalName
     from deepmag.stream.render.renderer import Renderer
     from deepmag.stream.settings import Target
@@ -41,7 +41,7 @@ class Ward:
         specs: tuple[FeedSpec, ...],
         *,
         runtime: Runtime = "auto",
-        device: Device = "auto",
+        device: DeviceName = "auto",
         threads: int | None = None,
         budget: float = BUDGET,
         restarts: int = 0,

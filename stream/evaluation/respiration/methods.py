@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from deepmag.stream.breath_ticks import GradientAscender
+    from deepmag.export.respiration import GradientAscender
     from deepmag.stream.frames import MagnifiedFrame
 
 LINEAR = ("phase", "phase-vam", "learned")

@@ -1,0 +1,104 @@
+"""A function of frame pairs as CUDA graphs: captured once for a number of pairs, replayed with one launch.
+
+An ascent is some three hundred small kernels; launched one by one they take longer to launch than to run. Pairs come
+and go with the streams, so graphs are made for 1, 2, 4, ... pairs, and what is between is padded.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+MOST = 512  # pairs in a graph; more are run in turns
+WARM_UP = 3  # runs before the capture, in which libraries choose their kernels and take their memory
+
+
+def turns(pairs: int, most: int = MOST) -> Iterator[tuple[slice, int]]:
+    """Split pairs into runs: which of them, and for how many the graph is made, a power of two up to ``most``."""
+    for start in range(0, pairs, most):
+        count = min(most, pairs - start)
+        yield slice(start, start + count), 1 << (count - 1).bit_length()
+
+
+@dataclass(frozen=True, slots=True)
+class _Graph:
+    """given, results: tensors on the GPU that it reads and writes. sent, fetched: their copies in pinned memory."""
+
+    graph: torch.cuda.CUDAGraph
+    given: tuple[torch.Tensor, ...]
+    results: tuple[torch.Tensor, ...]
+    sent: tuple[torch.Tensor, ...]
+    fetched: tuple[torch.Tensor, ...]
+
+
+class Captured:
+    """Calls a function on a GPU by replaying it.
+
+    function: of tensors (B, ...) float32, returns tensors (B, ...) float32, each pair on its own, by kernels alone:
+    nothing in it may wait for the GPU. shapes: of one pair in each argument. device: a GPU.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., tuple[torch.Tensor, ...]],
+        shapes: Sequence[tuple[int, ...]],
+        device: torch.device,
+    ) -> None:
+        self._function = function
+        self._shapes = tuple(shapes)
+        self._device = device
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._graphs: dict[int, _Graph] = {}
+        self._lock = threading.Lock()
+
+    def warm_up(self, pairs: int = 1) -> None:
+        """Capture the graph for so many pairs, so that the first frame need not wait for it."""
+        with self._lock, torch.cuda.device(self._device), torch.cuda.stream(self._stream):
+            for _, size in turns(pairs):
+                self._graph(size)
+
+    def __call__(self, *arrays: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Run it. arrays: (B, ...) float32, as many as there are shapes. Returns arrays of one's own."""
+        parts: list[list[NDArray[np.float32]]] = []
+        with self._lock, torch.cuda.device(self._device), torch.cuda.stream(self._stream):
+            for which, size in turns(len(arrays[0])):
+                parts.append(self._replay(self._graph(size), [array[which] for array in arrays]))
+        return [np.concatenate(part) if len(part) > 1 else part[0] for part in zip(*parts, strict=True)]
+
+    def _replay(self, made: _Graph, arrays: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        count = len(arrays[0])
+        for array, sent, given in zip(arrays, made.sent, made.given, strict=True):
+            np.copyto(sent[:count].numpy(), array)
+            given.copy_(sent, non_blocking=True)
+        made.graph.replay()
+        for result, fetched in zip(made.results, made.fetched, strict=True):
+            fetched.copy_(result, non_blocking=True)
+        self._stream.synchronize()
+        return [fetched[:count].numpy().copy() for fetched in made.fetched]
+
+    def _graph(self, size: int) -> _Graph:
+        if size not in self._graphs:
+            self._graphs[size] = self._capture(size)
+        return self._graphs[size]
+
+    def _capture(self, size: int) -> _Graph:
+        given = tuple(torch.zeros((size, *shape), device=self._device) for shape in self._shapes)
+        for _ in range(WARM_UP):
+            self._function(*given)
+        self._stream.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=self._stream):
+            results = self._function(*given)
+        sent, fetched = (
+            tuple(torch.zeros(one.shape, pin_memory=True) for one in tensors) for tensors in (given, results)
+        )
+        return _Graph(graph, given, results, sent, fetched)
