@@ -81,7 +81,7 @@ def _kernels() -> tuple[Callable[..., None], Callable[..., None]]:
 
 
 @lru_cache(maxsize=64)
-def _axis(
+def interpolation(
     start: int, size: int, full: int, cells: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
     """Of each of ``size`` pixels: the cell before it, its share of the next one, and its fade.
@@ -100,7 +100,7 @@ def _axis(
 
 
 @lru_cache(maxsize=16)
-def _dither_rows(start: int, size: int) -> NDArray[np.float32]:
+def dither_rows(start: int, size: int) -> NDArray[np.float32]:
     """Thresholds (8, 3 size) in (0, 1), an ordered 8 x 8 dither, for pixels from column ``start`` on.
 
     A whole number plus a threshold never reaches the next one, so where nothing is added nothing changes.
@@ -159,13 +159,13 @@ def add_difference(
     if (w, h) != (width, height):
         np.copyto(out, image)
 
-    left, share_x, fade_x = _axis(x, w, width, difference.shape[2])
-    top, share_y, fade_y = _axis(y, h, height, difference.shape[1])
+    left, share_x, fade_x = interpolation(x, w, width, difference.shape[2])
+    top, share_y, fade_y = interpolation(y, h, height, difference.shape[1])
     wide = np.empty((difference.shape[1], 3 * w), np.float32)
     widen, add = _kernels()
     widen(np.ascontiguousarray(difference), left, share_x, fade_x, wide)
     rows = np.ascontiguousarray(image).reshape(height, 3 * width)
-    add(rows, wide, x, y, top, share_y, fade_y, _dither_rows(x % 8, w), out.reshape(height, 3 * width))
+    add(rows, wide, x, y, top, share_y, fade_y, dither_rows(x % 8, w), out.reshape(height, 3 * width))
     return out
 
 

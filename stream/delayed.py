@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from deepmag.models.representation import is_scene_cut, reduce_frame
+from deepmag.models.representation import is_scene_cut
 from deepmag.models.ticks import RateEstimator, TickClock
 from deepmag.models.window import SlidingWindow
 from deepmag.stream.frames import MagnifiedFrame, Signal
+from deepmag.stream.pictures import HostPictures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from deepmag.stream.face import Face
     from deepmag.stream.frames import Frame, Reading
+    from deepmag.stream.pictures import Pictures
     from deepmag.stream.roi import IntBox, Roi
     from deepmag.stream.settings import Region, Settings
 
@@ -91,7 +93,7 @@ class DelayedMagnifier(ABC):
     """Frames in, magnified frames out, in order and one for one; those of the last ``lag`` seconds are still inside.
 
     nominal_rate: asked for at each session's first frame: Hz where the source states it, else None.
-    clock: time.monotonic, for ``MagnifiedFrame.ready`` only.
+    clock: time.monotonic, for ``MagnifiedFrame.ready`` only. pictures: of this stream alone; on the CPU if None.
     """
 
     def __init__(
@@ -102,7 +104,9 @@ class DelayedMagnifier(ABC):
         *,
         clock: Callable[[], float],
         nominal_rate: Callable[[], float | None],
+        pictures: Pictures | None = None,
     ) -> None:
+        self._pictures = HostPictures() if pictures is None else pictures
         self._window = window
         self._tracker = tracker
         self._meter = meter
@@ -177,7 +181,7 @@ class DelayedMagnifier(ABC):
             self._pulse.set_rate(new_rate)
         height, width = frame.image.shape[:2]
         roi = self._tracker.update(frame.pts, (width, height), faces, settings.roi)
-        small = _reduce(frame, roi.box)
+        small = self._pictures.reduce(frame, roi.box)
         ticks = self._ticks.advance(frame.pts)
         before = self._reduced_before(roi)
         if ticks is None or before is None or is_scene_cut(before, small):
@@ -209,7 +213,7 @@ class DelayedMagnifier(ABC):
         if self._last is None or self._roi is None:
             return None
         if self._last_small is None or roi.box != self._roi.box:
-            return _reduce(self._last, roi.box)
+            return self._pictures.reduce(self._last, roi.box)
         return self._last_small
 
     def _estimate_rate(self, frame: Frame) -> float | None:
@@ -268,8 +272,3 @@ class DelayedMagnifier(ABC):
 def _other_source(last: Frame, frame: Frame) -> bool:
     """Whether what came before says nothing about a frame. A change of size is a new session by itself."""
     return frame.session != last.session or frame.image.shape != last.image.shape
-
-
-def _reduce(frame: Frame, box: IntBox) -> NDArray[np.float32]:
-    x, y, w, h = box
-    return reduce_frame(frame.image[y : y + h, x : x + w])

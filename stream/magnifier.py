@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from deepmag.models.direction import SmoothedDirection
-from deepmag.models.reconstruction import magnify_frame
 from deepmag.models.representation import INPUT_SCALE, L, normalized_difference
 from deepmag.models.steady import REFERENCE_GAIN, ascend_symmetric
 from deepmag.models.step_size import gamma_for_rate
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from deepmag.stream.delayed import Pair, RateMeter, RegionTracker, Waiting
     from deepmag.stream.face import Face
     from deepmag.stream.frames import Frame, MagnifiedFrame
+    from deepmag.stream.pictures import Pictures
     from deepmag.stream.settings import Settings
 
 MAX_LOG_FACTOR = 0.4  # S beyond this is no pulse but a blow-up: 1.5-fold brightness
@@ -67,7 +67,7 @@ class PulseMagnifier(DelayedMagnifier):
     """Magnifies what the network sees of a pulse. Implements ``Magnifier``.
 
     nominal_rate: asked for at each session's first frame: Hz where the source states it, else None.
-    clock: time.monotonic, for ``MagnifiedFrame.ready`` only.
+    clock: time.monotonic, for ``MagnifiedFrame.ready`` only. pictures: of this stream alone; on the CPU if None.
     """
 
     def __init__(
@@ -79,9 +79,10 @@ class PulseMagnifier(DelayedMagnifier):
         clock: Callable[[], float],
         nominal_rate: Callable[[], float | None] = lambda: None,
         lag: float = 0.25,
+        pictures: Pictures | None = None,
     ) -> None:
         window = SlidingWindow((3, L, L), nominal_rate() or ASSUMED_RATE, lag=lag)
-        super().__init__(window, tracker, meter, clock=clock, nominal_rate=nominal_rate)
+        super().__init__(window, tracker, meter, clock=clock, nominal_rate=nominal_rate, pictures=pictures)
         self._ascender = ascender
         self._direction = SmoothedDirection()
         self._level = 0.0
@@ -141,4 +142,4 @@ class PulseMagnifier(DelayedMagnifier):
     def _magnify(self, waiting: Waiting) -> NDArray[np.uint8]:
         scale = np.float32((self._gain - 1.0) / (REFERENCE_GAIN - 1.0))
         factor = np.clip(self._window.log_factor() * scale, -MAX_LOG_FACTOR, MAX_LOG_FACTOR)
-        return magnify_frame(waiting.frame.image, waiting.small, factor, waiting.box)
+        return self._pictures.magnify(waiting.frame, waiting.small, factor, waiting.box)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from deepmag.export.respiration import GradientAscender
     from deepmag.export.runtime import Ascender
     from deepmag.stream.magnifier import Magnifier
+    from deepmag.stream.pictures import Pictures
     from deepmag.stream.settings import Method, Target
 
 
@@ -27,11 +28,12 @@ def open_magnifier(
     clock: Callable[[], float],
     nominal_rate: Callable[[], float | None],
     lag: float,
+    pictures: Pictures | None = None,
 ) -> tuple[Magnifier, Callable[[], str]]:
     """The magnifier of a method and a target, and what tells in words what runs it: a GPU may fail.
 
     ascender: the pulse's network, respiration: that of respiration; None where the run needs none. clock,
-    nominal_rate, lag: as for ``PulseMagnifier``. Raises ValueError where a network is missing.
+    nominal_rate, lag, pictures: as for ``PulseMagnifier``. Raises ValueError where a network is missing.
     """
     if method != "deepmag":
         # only here: the network's start need not wait for them
@@ -47,7 +49,13 @@ def open_magnifier(
     if ascender is None:
         raise ValueError("the method deepmag needs the pulse's network")
     pulse = PulseMagnifier(
-        ascender, RoiTracker(), PulseRate(), clock=clock, nominal_rate=nominal_rate, lag=lag
+        ascender,
+        RoiTracker(),
+        PulseRate(),
+        clock=clock,
+        nominal_rate=nominal_rate,
+        lag=lag,
+        pictures=pictures,
     )
     if target == "pulse":
         return pulse, lambda: ascender.description

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deepmag.export.device import devices_to_try
 from deepmag.export.runtime import AscenderUnavailableError, open_ascender
 from deepmag.models.weights import PULSE, RESPIRATION
+from deepmag.stream.pictures import HostPictures
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from deepmag.export.respiration import GradientAscender
     from deepmag.export.runtime import Ascender, DeviceName, Runtime
+    from deepmag.stream.pictures import Pictures
     from deepmag.stream.settings import Settings
+
+log = logging.getLogger("deepmag.stream.networks")
 
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """None where a run does not need it."""
+    """None where a run does not need it. pictures: makes what passes over one stream's pictures, see ``Pictures``."""
 
     pulse: Ascender | None
     respiration: GradientAscender | None
+    pictures: Callable[[], Pictures] = HostPictures
 
 
 def open_networks(
@@ -36,7 +46,21 @@ def open_networks(
     # first: where torch runs the pulse's network too, its number of threads is to hold
     respiration = open_respiration(device, threads) if "respiration" in signals else None
     pulse = open_ascender(PULSE, runtime, device, threads) if "pulse" in signals else None
-    return Networks(pulse, respiration)
+    return Networks(pulse, respiration, _pictures(device) if pulse is not None else HostPictures)
+
+
+def _pictures(device: DeviceName) -> Callable[[], Pictures]:
+    """On a GPU where torch can use it: ONNX Runtime, which may run the network there, has no pictures."""
+    for candidate in devices_to_try(device, []):
+        if candidate.is_gpu:
+            try:
+                from deepmag.export.torch_device import open_torch_device
+                from deepmag.stream.device_pictures import DevicePictures
+
+                return partial(DevicePictures, open_torch_device(candidate))
+            except (ImportError, AscenderUnavailableError) as error:
+                log.info("pictures stay on the CPU: %s", error)
+    return HostPictures
 
 
 def open_respiration(device: DeviceName = "auto", threads: int | None = None) -> GradientAscender:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from deepmag.stream.capture.source import Source
     from deepmag.stream.face import FaceDetector
     from deepmag.stream.frames import MagnifiedFrame, Reading, SignalName
+    from deepmag.stream.pictures import Pictures
     from deepmag.stream.render.renderer import Renderer
     from deepmag.stream.render.thread import Policy
 
@@ -51,7 +52,7 @@ class Pipeline:
     is dropped, one frame out for each frame in. slow: s by which each frame is held up on purpose (benchmarks).
     label: in the names of recordings, where several pipelines write to one folder. give_up: as for ``CaptureThread``.
     ascender: the pulse's network, respiration: that of respiration; None where the settings' method and target need
-    none (see `networks.open_networks`).
+    none (see `networks.open_networks`). pictures: what passes over them, of this pipeline alone; on the CPU if None.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Pipeline:
         settings: Settings,
         *,
         respiration: GradientAscender | None = None,
+        pictures: Pictures | None = None,
         pace: Pace = "file",
         clock: Callable[[], float] = time.monotonic,
         slow: float = 0.0,
@@ -90,6 +92,7 @@ class Pipeline:
             clock=clock,
             nominal_rate=lambda: self.nominal_rate,
             lag=settings.lag,
+            pictures=pictures,
         )
         finder = FaceFinder(detector, at_once=pace == "max")
         self.engine = Engine(

@@ -127,6 +127,7 @@ def _measure(
                 load_face_detector() if finds_faces else None,
                 settings,
                 respiration=shared.respiration,
+                pictures=networks.pictures(),
             )
             for _ in range(streams)
         ]

@@ -262,6 +262,7 @@ def _build(
         detector,
         settings,
         respiration=networks.respiration,
+        pictures=networks.pictures(),
         pace=pace,
     )
 

@@ -55,6 +55,7 @@ class Ward:
         if signals:
             target: Target = "both" if len(signals) == 2 else next(iter(signals))
             networks = open_networks(Settings(target=target), runtime, device, threads)
+        self._pictures = networks.pictures
         self._networks = Shared(networks, self._members, budget)
         self.feeds: Mapping[str, WardFeed] = {}
         self.feeds = {spec.slug: WardFeed(spec, self._build, _add_outputs, restarts) for spec in specs}
@@ -108,6 +109,7 @@ class Ward:
             detector,
             settings,
             respiration=self._networks.respiration,
+            pictures=self._pictures(),
             label=spec.slug,
             give_up=None,
             clock=self._clock,

@@ -1,0 +1,124 @@
+"""A stream's pictures on a GPU: each goes up once and comes down once, and what passes over its pixels stays there.
+
+Pictures wait there as long as the frames wait in the magnifier, so that the one that was reduced need not go up again
+to be magnified. The reduced pictures and what the filter makes of them, 36 x 36, stay with the host.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+
+from deepmag.models.torch_pictures import add_difference, reduce_region
+from deepmag.stream.pictures import HostPictures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from deepmag.stream.frames import Frame
+    from deepmag.stream.roi import IntBox
+
+Result = TypeVar("Result")
+
+HELD = 128  # pictures that wait on the GPU, at most: 0.8 GB of 1920x1080; older ones go up again when they are due
+
+log = logging.getLogger("deepmag.stream.device_pictures")
+
+
+class DevicePictures:
+    """Implements ``Pictures`` by torch, and by the CPU from the moment the GPU fails. Of one stream and one thread.
+
+    device: as torch has it; a CPU does the same, slower than `HostPictures`.
+    """
+
+    def __init__(self, device: torch.device, held: int = HELD) -> None:
+        self._device = device
+        self._most = held
+        self._held: OrderedDict[tuple[int, int], torch.Tensor] = OrderedDict()
+        self._pinned: torch.Tensor | None = None
+        self._host: HostPictures | None = None
+
+    @property
+    def held(self) -> int:
+        """Pictures on the device."""
+        return len(self._held)
+
+    def reduce(self, frame: Frame, box: IntBox) -> NDArray[np.float32]:
+        """See ``Pictures``."""
+
+        def on_device() -> NDArray[np.float32]:
+            result: NDArray[np.float32] = reduce_region(self._picture(frame), box).cpu().numpy()
+            return result
+
+        return self._either(on_device, lambda host: host.reduce(frame, box))
+
+    def magnify(
+        self, frame: Frame, small: NDArray[np.float32], log_factor: NDArray[np.float32], box: IntBox
+    ) -> NDArray[np.uint8]:
+        """See ``Pictures``."""
+
+        def on_device() -> NDArray[np.uint8]:
+            picture = self._picture(frame)
+            change = torch.from_numpy(small).to(self._device) * torch.expm1(
+                torch.from_numpy(log_factor).to(self._device)
+            )
+            result = self._down(add_difference(picture, change, box))
+            self._release(frame)
+            return result
+
+        return self._either(on_device, lambda host: host.magnify(frame, small, log_factor, box))
+
+    def _either(self, on_device: Callable[[], Result], on_host: Callable[[HostPictures], Result]) -> Result:
+        if self._host is None:
+            try:
+                return on_device()
+            except (ValueError, MemoryError):
+                raise
+            except Exception as error:  # torch's errors have no base of their own
+                log.error(
+                    "%s failed: %s; pictures go on on the CPU", self._device, str(error).partition("\n")[0]
+                )
+                self._host = HostPictures()
+                self._held.clear()
+                self._pinned = None
+        return on_host(self._host)
+
+    def _picture(self, frame: Frame) -> torch.Tensor:
+        """A frame's picture on the device, (H, W, 3) uint8."""
+        key = (frame.session, frame.seq)
+        if key not in self._held:
+            self._held[key] = self._up(frame.image)
+            if len(self._held) > self._most:
+                self._held.popitem(last=False)
+        return self._held[key]
+
+    def _release(self, frame: Frame) -> None:
+        """Let go of what came no later than a frame that is shown."""
+        shown = (frame.session, frame.seq)
+        while self._held and next(iter(self._held)) <= shown:
+            self._held.popitem(last=False)
+
+    def _up(self, image: NDArray[np.uint8]) -> torch.Tensor:
+        if self._device.type != "cuda":
+            return torch.from_numpy(image.copy())
+        if self._pinned is None or self._pinned.shape != image.shape:
+            self._pinned = torch.empty(image.shape, dtype=torch.uint8, pin_memory=True)
+        self._pinned.numpy()[:] = image
+        # what it is used for first ends with a copy to the host: by the next picture, this one is up
+        return self._pinned.to(self._device, non_blocking=True)
+
+    def _down(self, picture: torch.Tensor) -> NDArray[np.uint8]:
+        if self._device.type != "cuda":
+            return picture.numpy()
+        result = torch.empty(
+            picture.shape, dtype=torch.uint8, pin_memory=True
+        )  # from torch's own store of them
+        result.copy_(picture)
+        array: NDArray[np.uint8] = result.numpy()
+        return array

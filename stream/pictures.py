@@ -1,0 +1,44 @@
+"""What is done to whole pictures: reduce a region, and magnify it. Here on the CPU; see `device_pictures` for a GPU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from deepmag.models.reconstruction import magnify_frame
+from deepmag.models.representation import reduce_frame
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from deepmag.stream.frames import Frame
+    from deepmag.stream.roi import IntBox
+
+
+class Pictures(Protocol):
+    """The two passes over every pixel of a frame, of one stream."""
+
+    def reduce(self, frame: Frame, box: IntBox) -> NDArray[np.float32]:
+        """A frame's region, area-averaged: (3, L, L), grey levels. Raises ValueError for one smaller than L x L."""
+        ...
+
+    def magnify(
+        self, frame: Frame, small: NDArray[np.float32], log_factor: NDArray[np.float32], box: IntBox
+    ) -> NDArray[np.uint8]:
+        """Eq. 17 on a frame, as `reconstruction.magnify_frame`. Frames come in the order in which they were reduced."""
+        ...
+
+
+class HostPictures:
+    """On the CPU. Implements ``Pictures``."""
+
+    def reduce(self, frame: Frame, box: IntBox) -> NDArray[np.float32]:
+        """See ``Pictures``."""
+        x, y, w, h = box
+        return reduce_frame(frame.image[y : y + h, x : x + w])
+
+    def magnify(
+        self, frame: Frame, small: NDArray[np.float32], log_factor: NDArray[np.float32], box: IntBox
+    ) -> NDArray[np.uint8]:
+        """See ``Pictures``."""
+        return magnify_frame(frame.image, small, log_factor, box)

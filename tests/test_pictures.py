@@ -1,0 +1,142 @@
+"""What passes over whole pictures, in torch: the same pictures as on the CPU, and nothing kept that is shown."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from deepmag.export.device import cuda_device_count
+from deepmag.export.runtime import open_ascender
+from deepmag.models.representation import L
+from deepmag.models.weights import PULSE
+from deepmag.stream import device_pictures
+from deepmag.stream.device_pictures import DevicePictures
+from deepmag.stream.frames import Frame
+from deepmag.stream.magnifier import PulseMagnifier
+from deepmag.stream.pictures import HostPictures, Pictures
+from deepmag.stream.roi import RoiTracker
+from deepmag.stream.settings import Settings
+from deepmag.stream.vitals import PulseRate
+
+if TYPE_CHECKING:
+    from deepmag.stream.frames import MagnifiedFrame
+    from deepmag.stream.roi import IntBox
+
+BOXES: list[IntBox] = [(0, 0, 160, 120), (13, 7, 101, 97), (60, 0, 100, 120), (0, 84, 160, 36)]
+
+
+@pytest.fixture(params=["cpu", "cuda"])
+def device(request: pytest.FixtureRequest) -> torch.device:
+    if request.param == "cuda" and not (cuda_device_count() and torch.cuda.is_available()):
+        pytest.skip("no GPU here")
+    return torch.device(request.param)
+
+
+def frame(number: int = 0, session: int = 0) -> Frame:
+    rng = np.random.default_rng([session, number])
+    return Frame(session, number, number / 30.0, 0.0, rng.integers(0, 256, (120, 160, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("box", BOXES)
+def test_a_region_is_reduced_as_on_the_cpu(device: torch.device, box: IntBox) -> None:
+    small = DevicePictures(device).reduce(frame(), box)
+    assert small.shape == (3, L, L)
+    np.testing.assert_allclose(small, HostPictures().reduce(frame(), box), atol=2e-3)
+
+
+@pytest.mark.parametrize("box", BOXES)
+def test_a_frame_is_magnified_as_on_the_cpu(device: torch.device, box: IntBox) -> None:
+    small = HostPictures().reduce(frame(), box)
+    factor = np.random.default_rng(1).normal(0.0, 0.05, small.shape).astype(np.float32)
+    found = DevicePictures(device).magnify(frame(), small, factor, box)
+    wanted = HostPictures().magnify(frame(), small, factor, box)
+    apart = np.abs(found.astype(int) - wanted)
+    assert apart.max() <= 1
+    assert (apart > 0).mean() < 1e-3
+    assert (found != frame().image).mean() > 0.05
+
+
+def test_nothing_added_is_the_very_frame(device: torch.device) -> None:
+    small = np.full((3, L, L), 100, np.float32)
+    same = DevicePictures(device).magnify(frame(), small, np.zeros_like(small), BOXES[1])
+    np.testing.assert_array_equal(same, frame().image)
+
+
+def test_a_region_smaller_than_the_reduced_picture_is_refused(device: torch.device) -> None:
+    for pictures in (DevicePictures(device), HostPictures()):
+        with pytest.raises(ValueError, match="a picture of 30x120 is smaller than 36x36"):
+            pictures.reduce(frame(), (0, 0, 30, 120))
+
+
+def through(pictures: Pictures, frames: list[Frame], lag: float) -> list[MagnifiedFrame]:
+    magnifier = PulseMagnifier(
+        open_ascender(PULSE, "ort", "cpu", threads=1),
+        RoiTracker(),
+        PulseRate(),
+        clock=lambda: 0.0,
+        lag=lag,
+        pictures=pictures,
+    )
+    settings = Settings(roi="full", lag=lag, gain=30.0)
+    return [one for item in frames for one in magnifier.push(item, settings)]
+
+
+def stream(seconds: float) -> list[Frame]:
+    """A picture whose brightness beats, in a stream of 30 Hz."""
+    still = frame().image.astype(np.float32) * 0.5 + 60
+    beats = 1.0 + 0.01 * np.sin(2 * np.pi * 1.2 * np.arange(round(30 * seconds)) / 30)
+    return [
+        Frame(0, i, i / 30.0, 0.0, np.rint(beat * still).astype(np.uint8)) for i, beat in enumerate(beats)
+    ]
+
+
+def test_a_stream_is_the_same_and_what_is_shown_is_let_go(device: torch.device) -> None:
+    frames = stream(2.0)
+    pictures = DevicePictures(device)
+    found, wanted = through(pictures, frames, 0.25), through(HostPictures(), frames, 0.25)
+    assert len(found) == len(wanted) == len(frames) - 8
+    assert pictures.held == 8  # those within the lag
+    for one, other in zip(found, wanted, strict=True):
+        apart = np.abs(one.image.astype(int) - other.image)
+        assert apart.max() <= 1
+        assert apart.mean() < 0.002
+
+
+def test_it_holds_no_more_than_it_may_and_sends_again_what_it_let_go(device: torch.device) -> None:
+    frames = stream(2.0)
+    pictures = DevicePictures(device, held=3)
+    found, wanted = through(pictures, frames, 0.5), through(DevicePictures(device), frames, 0.5)
+    assert pictures.held <= 3
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(one.image, other.image)
+
+
+def test_a_gpu_that_fails_is_replaced_by_the_cpu(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    left = 20
+
+    def failing(picture: torch.Tensor, box: IntBox) -> torch.Tensor:
+        nonlocal left
+        if left == 0:
+            raise RuntimeError("CUDA error: the launch timed out\nmore")
+        left -= 1
+        return reduce_region(picture, box)
+
+    reduce_region = device_pictures.reduce_region
+    monkeypatch.setattr(device_pictures, "reduce_region", failing)
+    pictures = DevicePictures(torch.device("cpu"))
+    frames = stream(1.5)
+    with caplog.at_level(logging.ERROR, "deepmag"):
+        found = through(pictures, frames, 0.25)
+    assert len(found) == len(frames) - 8
+    assert [record.getMessage() for record in caplog.records] == [
+        "cpu failed: CUDA error: the launch timed out; pictures go on on the CPU"
+    ]
+    assert pictures.held == 0
+    for one, other in zip(found[20:], through(HostPictures(), frames, 0.25)[20:], strict=True):
+        assert np.abs(one.image.astype(int) - other.image).max() <= 1
