@@ -60,7 +60,7 @@ class Captured:
         self._graphs: dict[int, _Graph] = {}
         self._lock = threading.Lock()
 
-    def warm_up(self, pairs: int = 1) -> None:
+    def warm_up(self, pairs: int) -> None:
         """Capture the graph for so many pairs, so that the first frame need not wait for it."""
         with self._lock, torch.cuda.device(self._device), torch.cuda.stream(self._stream):
             for _, size in turns(pairs):

@@ -43,7 +43,8 @@ def on_device(
         return lambda *arrays: _call(function, arrays)
     captured = Captured(function, shapes, device)
     try:
-        captured.warm_up()
+        for pairs in (1, 2):  # a frame's: in steady mode a pair and its negative
+            captured.warm_up(pairs)
     except RuntimeError as error:
         raise AscenderUnavailableError(f"torch cannot run the ascent on {device}: {error}") from error
     return captured

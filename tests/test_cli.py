@@ -138,7 +138,8 @@ def test_bad_options_are_refused_before_anything_starts(tmp_path: Path) -> None:
     size = Command("bench", "--size", "large")
     paper = Command("live", "demo", "--target", "respiration", "--mode", "paper")
     linear = Command("live", "demo", "--target", "both", "--method", "evm")
-    with commands(gain, roi, lag, unseen, size, paper, linear):
+    device = Command("serve", tmp_path / "none.toml", "--device", "gpu")
+    with commands(gain, roi, lag, unseen, size, paper, linear, device):
         gain.says_one_line("gain must be between 1 and 100")
         roi.says_one_line("X,Y,W,H")
         lag.says_one_line("lag must be between 0 and 2")
@@ -146,6 +147,9 @@ def test_bad_options_are_refused_before_anything_starts(tmp_path: Path) -> None:
         size.says_one_line("WIDTHxHEIGHT")
         paper.says_one_line("respiration is magnified in steady mode only")
         linear.says_one_line("evm has no target")
+        code, _, error = device.end()
+        assert code == 2
+        assert "auto, cpu, cuda or cuda:N" in error
 
 
 def test_the_baselines_run_on_a_file_live_and_offline(tmp_path: Path, clip: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from deepmag.stream.cli import fail, set_up_logging
-from deepmag.stream.commands.device_option import DeviceOption
+from deepmag.stream.commands.network_options import DeviceOption, RuntimeOption, ThreadsOption
 from deepmag.stream.settings import DEFAULT_LAG, Settings, Target
 
 if TYPE_CHECKING:
@@ -68,9 +68,9 @@ def bench(
         ),
     ] = 1,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the page to one viewer.")] = True,
-    runtime: Annotated[Literal["auto", "ort", "torch"], typer.Option(help="What runs the network.")] = "auto",
+    runtime: RuntimeOption = "auto",
     device: DeviceOption = "auto",
-    threads: Annotated[int | None, typer.Option(help="CPU threads of the network.", min=1)] = None,
+    threads: ThreadsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure latency, frame rate, drops, memory and the ascent's speed on the demo, at real pace."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from deepmag.stream.cli import fail, set_up_logging
-from deepmag.stream.commands.device_option import DeviceOption
+from deepmag.stream.commands.network_options import DeviceOption, RuntimeOption, ThreadsOption
 from deepmag.stream.describe import describe
 from deepmag.stream.settings import DEFAULT_LAG, Method, Settings, Target, default_lag, parse_region
 
@@ -139,14 +139,9 @@ def live(
     loop: Annotated[bool, typer.Option("--loop", help="Start a file again at its end.")] = False,
     duration: Annotated[float | None, typer.Option(help="End after this many seconds.")] = None,
     transport: Annotated[Literal["tcp", "udp"], typer.Option(help="Of RTSP.")] = "tcp",
-    runtime: Annotated[
-        Literal["auto", "ort", "torch"],
-        typer.Option(help="What runs the pulse's network; respiration's runs in torch."),
-    ] = "auto",
+    runtime: RuntimeOption = "auto",
     device: DeviceOption = "auto",
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads of a network. Default: one a core, at most 4.")
-    ] = None,
+    threads: ThreadsOption = None,
     host: Annotated[
         str, typer.Option(help="Address of the page; any but 127.0.0.1 asks for a token.")
     ] = "127.0.0.1",

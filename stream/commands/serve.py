@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from deepmag.stream.cli import fail, set_up_logging
-from deepmag.stream.commands.device_option import DeviceOption
+from deepmag.stream.commands.network_options import DeviceOption, RuntimeOption, ThreadsOption
 
 if TYPE_CHECKING:
     from deepmag.stream.ward.feeds_file import FeedSpec
@@ -50,14 +50,9 @@ def serve(
     budget: Annotated[
         float, typer.Option(help="Milliseconds that a frame pair may wait for those of other feeds.")
     ] = 5.0,
-    runtime: Annotated[
-        Literal["auto", "ort", "torch"],
-        typer.Option(help="What runs the pulse's network; respiration's runs in torch."),
-    ] = "auto",
+    runtime: RuntimeOption = "auto",
     device: DeviceOption = "auto",
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads of a network. Default: one a core, at most 4.")
-    ] = None,
+    threads: ThreadsOption = None,
     ray: Annotated[
         str | None,
         typer.Option(

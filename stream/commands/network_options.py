@@ -1,8 +1,8 @@
-"""``--device``, as all commands that run a network have it."""
+"""``--runtime``, ``--device`` and ``--threads``, as all commands that run a network live have them."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -17,6 +17,10 @@ def _checked(name: str) -> str:
     return name
 
 
+RuntimeOption = Annotated[
+    Literal["auto", "ort", "torch"],
+    typer.Option(help="What runs the pulse's network; respiration's runs in torch."),
+]
 DeviceOption = Annotated[
     str,
     typer.Option(
@@ -24,4 +28,7 @@ DeviceOption = Annotated[
         help="Where the networks run: auto, cpu, cuda or cuda:N. A GPU that fails is replaced by the CPU.",
         callback=_checked,
     ),
+]
+ThreadsOption = Annotated[
+    int | None, typer.Option(help="CPU threads of a network. Default: one a core, at most 4.", min=1)
 ]
