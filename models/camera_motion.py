@@ -27,15 +27,17 @@ SCENE = 0.4
 MIDDLE = 0.1  # weight of the picture's middle and bottom, where people are, of that at the top and sides
 
 
-def camera_motion(before: Floats, after: Floats, difference: PhaseDifference) -> Motion:
+def camera_motion(
+    before: Floats, after: Floats, difference: PhaseDifference, *, needs_scene: bool = True
+) -> Motion:
     """Estimate the camera's motion from the reduced lumas of two frames and their phase difference.
 
     before, after: (REDUCED, REDUCED). Iteratively reweighted least squares (Cauchy weights, squared) of the phase
-    differences against a similarity motion, from the peak of the phase correlation where that is a jump. Zero where
-    the top and the sides of the picture show nothing.
+    differences against a similarity motion, from the peak of the phase correlation where that is a jump. needs_scene:
+    zero where the top and the sides of the picture show nothing.
     """
     trusted = difference.weight.sum(0)
-    if trusted[_AROUND].mean() < SCENE * trusted[~_AROUND].mean() + 1e-12:
+    if needs_scene and trusted[_AROUND].mean() < SCENE * trusted[~_AROUND].mean() + 1e-12:
         return np.zeros(4)
     (dx, dy), _ = cv2.phaseCorrelate(before, after, _HANN)
     motion = np.array([dy, dx, 0.0, 0.0]) * SIDE / REDUCED

@@ -43,7 +43,9 @@ class _Follower:
 
     def __init__(self, ascender: GradientAscender, store: Any, gamma: float) -> None:
         self._ascender = ascender
-        self._pairs = TickPairs()
+        # Eq. 4 moves whatever moves: what a similarity explains of somebody who turns before black had better be taken
+        # out, too, though no camera moved
+        self._pairs = TickPairs(needs_scene=False)
         self._store = store
         self._gamma = gamma
         self._total = np.zeros((ORIENTATIONS, SIDE, SIDE))

@@ -47,9 +47,13 @@ class TickPair:
 
 
 class TickPairs:
-    """Takes the frames that end a tick, and compares each with the one that ended the tick before."""
+    """Takes the frames that end a tick, and compares each with the one that ended the tick before.
 
-    def __init__(self) -> None:
+    needs_scene: of `camera_motion`.
+    """
+
+    def __init__(self, *, needs_scene: bool = True) -> None:
+        self._needs_scene = needs_scene
         self._representation = PhaseRepresentation()
         self._look: _Look | None = None
         self.time = 0.0  # s, when the last tick ended by a clock that does not drift: 24 fps have no fifth of a second
@@ -79,7 +83,7 @@ class TickPairs:
         ticks = max(1, round((pts - self.time) * ASCENT_RATE))
         self.time += ticks * TICK
         difference = phase_difference(before.bands, look.bands)
-        motion = camera_motion(before.luma, luma, difference)
+        motion = camera_motion(before.luma, luma, difference, needs_scene=self._needs_scene)
         light = float(np.log((luma.mean() + DARK) / (before.luma.mean() + DARK)))
         self.pair = TickPair(without_camera(difference, motion), motion, light, ticks)
         return True
