@@ -42,7 +42,7 @@ def shoulder_scan(video: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def phase_steps(video: NDArray[np.uint8], rate: float) -> PhaseSteps:
     """A clip's motion representations, one for each tick of a clip of ten frames per second or more, without cuts."""
-    pairs = TickPairs()
+    pairs = TickPairs(needs_scene=False)  # as `paper` has them
     x, weight = [], []
     for frame in frames_of(video, rate):
         if not pairs.due(frame.pts, 1.0 / rate):
