@@ -3,10 +3,10 @@
 The network says how the chest moves, one number for each pair, and its gradient says where it looks. Neither is a
 motion of the picture: the gradient of one pair is mostly noise, and a step along it moves pixels at random, as with
 the pulse. But over the last twenty seconds every part of the picture can be asked how it moves when the network's
-output does. That regression is the direction; it is kept where the network looks, and where the breath explains how
-the part moves. Along it, the phases of all those cells together measure the breath better than the network's single
-number does, and that measure, band-passed without drift, says how far along it each frame is. What else moves is told
-apart by where the network does not look: its share in every part's motion is taken out before the breath's is judged.
+output does. The phases of all those that the network looks at together measure the breath better than its single number
+does (`breath_regression`), and by that measure each part's motion is regressed: this is the direction. It is kept where
+the network looks, and where the breath explains how the part moves, once what else moves, where the network does not
+look, is taken out. The measure, band-passed without drift, says how far along it each frame is.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ SETTLE = 1.0  # s over which the direction takes up a new estimate
 SPREAD = 2.5  # grid cells, over which it is asked whether the network looks here, and whether the breath explains it
 EVEN = 0.65  # of the RMS over the picture: attention from which a place is magnified in full
 HOLE = 13  # grid cells: how wide a place may be that the network does not look at between others that it does
-# Share of a part's motion in the band that the breath explains, from which it is magnified a little, and in full.
+# Share of what other motions leave of a part's motion in the band that the breath explains, from which it is magnified
+# a little, and in full.
 EXPLAINED = (0.3, 0.6)
 FAINTEST = 0.01  # of the best wave's share: waves that the band-pass leaves less of are left out
 ROUNDS = 2  # of measuring the breath in a region, and finding the region by that breath
