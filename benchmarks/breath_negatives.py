@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from negatives import DATA, Frames, Image, encoded, photo, still_picture, video, wave
 
+from deepmag.models.phase import reduce_luma
 from deepmag.models.synthetic.clip import make_clip
 from deepmag.stream.breath_ticks import TICK, BreathTicks
 from deepmag.stream.capture.portrait import BREATHS, Portrait
@@ -71,9 +72,10 @@ def judge(frames: Frames, ticks: BreathTicks) -> Outcome:
         last = t
         if not ticks.due(t, period):
             continue
-        if not ticks.take(t, image):
+        luma = reduce_luma(image)
+        if not ticks.take(t, luma):
             ticks.reset()
-            ticks.take(t, image)
+            ticks.take(t, luma)
         reading = ticks.reading(t)
         count, reason = count + 1, reading.reason
         if reading.rate is not None:

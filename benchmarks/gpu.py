@@ -2,20 +2,25 @@
 
     python benchmarks/gpu.py [--device cuda:0] [--runs 300] [--json]
 
-pair: an ascent on one frame pair, N = 20, from the host's array to the host's array, captured in a CUDA graph; in ONNX
-Runtime beside it. tf32: the same with ten bits of mantissa, and how far its result is from the full one. batch: pairs
-a second, and how many streams of 30 Hz that is. frame: `deepmag live` on a picture of --size, from the captured frame
-to the magnified one, without encoding. Runs on a CPU, too (--device cpu), to see whether it works; those figures say
+pair: an ascent on one frame pair, N = 20, from the host's array to the host's array, captured in a CUDA graph: by
+torch's operators, by our kernels, those with factors of ten bits (TF32, fp16), and in ONNX Runtime. relative_l2: how
+far the result is from that of float64. batch: pairs a second, and how many streams of 30 Hz that is. frame: `deepmag
+live` on a picture of --size, from the captured frame to the magnified one, without encoding; frames_a_second is of the
+mean, in which respiration's ticks count. Runs on a CPU, too (--device cpu), to see whether it works; those figures say
 nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import os
 import sys
 import time
-from contextlib import contextmanager
+from functools import partial
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as `deepmag` has it
 
 import numpy as np
 import torch
@@ -23,8 +28,7 @@ import torch
 from deepmag.export.device import parse_device
 from deepmag.export.respiration import RespirationAscender
 from deepmag.export.runtime import AscenderUnavailableError, load_weights, open_ascender
-from deepmag.export.torch_ascender import TorchAscender
-from deepmag.export.torch_device import on_device, open_torch_device
+from deepmag.export.torch_ascender import PlainPulse, TorchAscender
 from deepmag.models.ascent import ascend_paper
 from deepmag.models.networks import PulseNet
 from deepmag.models.phase import SIDE
@@ -34,15 +38,16 @@ from deepmag.models.steady import ascend_symmetric
 from deepmag.models.step_size import GAMMA, PAPER_ITERATIONS, RESPIRATION_GAMMA, STEADY_ITERATIONS
 from deepmag.models.weights import PULSE, RESPIRATION
 from deepmag.stream.capture.portrait import Portrait
-from deepmag.stream.device_pictures import DevicePictures
 from deepmag.stream.frames import Frame
-from deepmag.stream.magnifier import PulseMagnifier
-from deepmag.stream.roi import RoiTracker
-from deepmag.stream.settings import Settings
-from deepmag.stream.vitals import PulseRate
+from deepmag.stream.methods import open_magnifier
+from deepmag.stream.networks import open_networks
+from deepmag.stream.pictures import HostPictures
+from deepmag.stream.settings import DEFAULT_LAG, Settings
 
 RATE = 30.0  # Hz, of a stream
-BATCHES = (1, 8, 64, 256, 512)
+SECONDS = 2.0  # of pictures, made before: at 1920x1080 one takes as long to draw as ten to magnify
+SETTLE = 8.0  # s of stream before frames count, since nothing is moved before a breath is known
+BATCHES = (8, 64, 512)
 
 
 def times(run, runs):
@@ -67,47 +72,45 @@ def row(name, found, **more):
     }
 
 
-@contextmanager
-def tf32():
-    """Matrix products and convolutions with ten bits of mantissa."""
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = True
-    try:
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=True):
-            yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = before
-
-
 def pairs(count, rng):
     """Frame pairs of noise, units of X."""
     return rng.normal(0, INPUT_SCALE, (count, 3, L, L)).astype(np.float32)
 
 
+def precisions(device):
+    """Ways to run the network, the best last but for what is less precise: its name, and what makes it."""
+    yield "torch's operators", PlainPulse
+    if device.is_gpu:
+        from deepmag.export.fused_pulse import FusedPulse
+
+        yield "our kernels", FusedPulse
+        yield "our kernels, TF32", partial(FusedPulse, precision="tf32")
+        yield "our kernels, fp16", partial(FusedPulse, precision="fp16")
+
+
+def open_pulse(device, weights, make):
+    """An ascender of the live path."""
+    return TorchAscender(weights, device, 1, PAPER_ITERATIONS, STEADY_ITERATIONS, makers=make and (make,))
+
+
 def one_pair(device, weights, runs, rng):
-    """A pulse pair in torch, in ONNX Runtime, and in TF32; a respiration pair."""
+    """A pulse pair in torch, in ONNX Runtime, and in less precision; a respiration pair."""
     x = pairs(1, rng)
     along = (1e-3 * x).astype(np.float32)
-    ours = TorchAscender(weights, device, 1, PAPER_ITERATIONS, STEADY_ITERATIONS)
-    yield row("pulse pair, paper, torch", times(lambda: ours.paper(x, GAMMA), runs))
-    yield row("pulse frame, steady, torch", times(lambda: ascend_symmetric(ours, x, along), runs))
+    net = PulseNet.from_weights({name: torch.from_numpy(array).double() for name, array in weights.items()})
+    exact = ascend_paper(net.double(), torch.from_numpy(x).double(), GAMMA, PAPER_ITERATIONS)[0].numpy()
+    for name, make in precisions(device):
+        ours = open_pulse(device, weights, make)
+        apart = float(np.linalg.norm(ours.paper(x, GAMMA)[0] - exact) / np.linalg.norm(exact))
+        yield row(
+            f"pulse pair, paper, {name}", times(lambda a=ours: a.paper(x, GAMMA), runs), relative_l2=apart
+        )
+        yield row(f"pulse frame, steady, {name}", times(lambda a=ours: ascend_symmetric(a, x, along), runs))
     try:
         theirs = open_ascender(weights, "ort", str(device))
         yield row("pulse pair, paper, ONNX Runtime", times(lambda: theirs.paper(x, GAMMA), runs))
     except AscenderUnavailableError as refusal:
         print(f"left out: {refusal}", file=sys.stderr)
-    where = open_torch_device(device)
-    net = PulseNet.from_weights({name: torch.from_numpy(array) for name, array in weights.items()}).to(where)
-
-    def coarse(x, gamma):
-        with tf32():
-            return ascend_paper(net, x, gamma, PAPER_ITERATIONS)
-
-    short = on_device(coarse, ((3, L, L), ()), where)
-    gamma = np.full(1, GAMMA, np.float32)
-    full, rough = ours.paper(x, GAMMA)[0], short(x, gamma)[0]
-    apart = float(np.linalg.norm(rough - full) / np.linalg.norm(full))
-    yield row("pulse pair, paper, torch, TF32", times(lambda: short(x, gamma), runs), relative_l2=apart)
     breath = RespirationAscender(load_weights(RESPIRATION), device)
     wide = rng.normal(0, 0.1, (1, ORIENTATIONS, SIDE, SIDE)).astype(np.float32)
     trust = np.ones_like(wide)
@@ -120,50 +123,62 @@ def one_pair(device, weights, runs, rng):
 
 def batches(device, weights, runs, rng):
     """Throughput of the ascent of a whole ward."""
-    ours = TorchAscender(weights, device, 1, PAPER_ITERATIONS, STEADY_ITERATIONS)
-    for count in BATCHES:
-        x = pairs(count, rng)
-        along = (1e-3 * x).astype(np.float32)
-        few = max(3, runs // 10)
-        for name, run in (
-            ("paper", lambda x=x: ours.paper(x, GAMMA)),
-            ("steady", lambda x=x, along=along: ascend_symmetric(ours, x, along)),
-        ):
-            found = times(run, few)
-            streams = count / (1e-3 * float(np.median(found))) / RATE
-            yield row(f"batch of {count}, {name}", found, streams_of_30_hz=streams)
+    few = max(3, runs // 10)
+    for way, make in precisions(device):
+        ours = open_pulse(device, weights, make)
+        for count in BATCHES:
+            x = pairs(count, rng)
+            along = (1e-3 * x).astype(np.float32)
+            for name, run in (
+                ("paper", lambda a=ours, x=x: a.paper(x, GAMMA)),
+                ("steady", lambda a=ours, x=x, along=along: ascend_symmetric(a, x, along)),
+            ):
+                found = times(run, few)
+                streams = count / (1e-3 * float(np.median(found))) / RATE
+                yield row(f"batch of {count}, {name}, {way}", found, streams_of_30_hz=streams)
 
 
-def whole_frames(device, weights, runs, size):
-    """The live path, from a frame to its magnified picture."""
+def whole_frames(device, runs, size):
+    """The live path of each target, from a frame to its magnified picture."""
     width, height = size
     portrait = Portrait((width, height))
-    images = [portrait.frame(i / RATE) for i in range(16)]
-    number = 0
-    for name, pictures in (("device", DevicePictures(open_torch_device(device))), ("host", None)):
-        magnifier = PulseMagnifier(
-            TorchAscender(weights, device, 1, PAPER_ITERATIONS, STEADY_ITERATIONS),
-            RoiTracker(),
-            PulseRate(),
-            clock=time.monotonic,
-            nominal_rate=lambda: RATE,
-            pictures=pictures,
-        )
-        settings = Settings(roi="full")
+    images = [portrait.frame(i / RATE) for i in range(round(SECONDS * RATE))]
+    for target in ("pulse", "respiration", "both"):
+        settings = Settings(roi="full", target=target, lag=DEFAULT_LAG[target])
+        networks = open_networks(settings, "torch", str(device))
+        for name, pictures in (("device", networks.pictures()), ("host", HostPictures())):
+            magnifier, _ = open_magnifier(
+                "deepmag",
+                networks.pulse,
+                target=target,
+                respiration=networks.respiration,
+                clock=time.monotonic,
+                nominal_rate=lambda: RATE,
+                lag=settings.lag,
+                pictures=pictures,
+            )
+            numbers = itertools.count()
 
-        def push(magnifier=magnifier, settings=settings):
-            nonlocal number
-            number += 1
-            magnifier.push(Frame(0, number, number / RATE, 0.0, images[number % 16]), settings)
+            def push(magnifier=magnifier, settings=settings, numbers=numbers):
+                number = next(numbers)
+                # there and back again: the breath goes on, and nothing jumps
+                place = len(images) - 1 - abs(len(images) - 1 - number % (2 * len(images) - 2))
+                magnifier.push(Frame(0, number, number / RATE, 0.0, images[place]), settings)
 
-        yield row(f"frame of {width}x{height}, pictures on the {name}", times(push, max(30, runs // 2)))
-        number += 100  # another stream
+            for _ in range(round(SETTLE * RATE)):
+                push()
+            found = times(push, max(30, runs))
+            yield row(
+                f"{target}: frame of {width}x{height}, pictures on the {name}",
+                found,
+                frames_a_second=1e3 / float(np.mean(found)),
+            )
 
 
 def line(found):
     """A row for a reader."""
     text = f"{found['name']:45} p50 {found['p50_ms']:8.2f} ms  p99 {found['p99_ms']:8.2f} ms"
-    for name in ("relative_l2", "streams_of_30_hz"):
+    for name in ("relative_l2", "streams_of_30_hz", "frames_a_second"):
         if name in found:
             text += f"  {name} {found[name]:.3g}"
     return text
@@ -189,7 +204,7 @@ def main():
     for part in (
         one_pair(device, weights, args.runs, rng),
         batches(device, weights, args.runs, rng),
-        whole_frames(device, weights, args.runs, (width, height)),
+        whole_frames(device, args.runs, (width, height)),
     ):
         for found in part:
             rows.append(found)

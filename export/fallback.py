@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from deepmag.models.steady import ascend_symmetric
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -84,6 +86,12 @@ class FallbackAscender:
     def steady(self, x: Floats, direction: Floats, growth: float | Floats) -> tuple[Floats, Floats, Floats]:
         """See ``Ascender``."""
         return self._either.run(lambda network: network.steady(x, direction, growth))
+
+    def symmetric(
+        self, x: Floats, direction: Floats, growth: float | Floats
+    ) -> tuple[Floats, Floats, Floats]:
+        """See ``models.steady.WholeAscent``."""
+        return self._either.run(lambda network: ascend_symmetric(network, x, direction, growth))
 
 
 class FallbackRespiration:

@@ -33,17 +33,21 @@ def torch_description(device: Device) -> str:
 
 
 def on_device(
-    function: Callable[..., Tensors], shapes: Sequence[tuple[int, ...]], device: torch.device
+    function: Callable[..., Tensors],
+    shapes: Sequence[tuple[int, ...]],
+    device: torch.device,
+    warm: Sequence[int] = (1,),
 ) -> Callable[..., list[NDArray[np.float32]]]:
-    """A function of tensors as one of arrays: on a GPU captured, and warm, on a CPU called as it is.
+    """A function of tensors as one of arrays: on a GPU captured, on a CPU called as it is.
 
-    function, shapes: see ``captured.Captured``. Raises AscenderUnavailableError where it cannot be captured.
+    function, shapes: see ``captured.Captured``. warm: numbers of pairs for which it is captured now, so that no frame
+    has to wait for that. Raises AscenderUnavailableError where it cannot be captured.
     """
     if device.type != "cuda":
         return lambda *arrays: _call(function, arrays)
     captured = Captured(function, shapes, device)
     try:
-        for pairs in (1, 2):  # a frame's: in steady mode a pair and its negative
+        for pairs in warm:
             captured.warm_up(pairs)
     except RuntimeError as error:
         raise AscenderUnavailableError(f"torch cannot run the ascent on {device}: {error}") from error

@@ -19,17 +19,11 @@ def displace_frame(image: NDArray[np.uint8], motion: Floats) -> NDArray[np.uint8
     from. Only the box that moves is touched; a frame in which nothing moves is returned as it is.
     """
     height, width = image.shape[:2]
-    rows, columns = motion.shape[1:]
-    # a cell is a 123rd of the picture each way
-    down, right = motion[0] * np.float32(height / SIDE), motion[1] * np.float32(width / SIDE)
-    moving = np.hypot(down, right) > VISIBLE
-    if not moving.any():
+    down, right = in_pixels(motion, height, width)
+    moving = moving_part(down, right, height, width)
+    if moving is None:
         return image
-    box = [_extent(moving.any(axis), size) for axis, size in ((1, rows), (0, columns))]
-    (top, bottom), (left, end) = (
-        (int(a * full / size), int(-(-b * full // size)))
-        for (a, b), full, size in zip(box, (height, width), (rows, columns), strict=True)
-    )
+    top, bottom, left, end = moving
     y = np.arange(top, bottom, dtype=np.float32)
     x = np.arange(left, end, dtype=np.float32)
     # the field at each pixel, bilinear between the cells' middles; of the whole picture, which takes 0.1 ms
@@ -44,7 +38,22 @@ def displace_frame(image: NDArray[np.uint8], motion: Floats) -> NDArray[np.uint8
     return out
 
 
-def _extent(occupied: NDArray[np.bool_], size: int) -> tuple[int, int]:
-    """First and last (exclusive) of what is occupied, with the margin."""
-    places = np.flatnonzero(occupied)
-    return max(0, int(places[0]) - MARGIN), min(size, int(places[-1]) + 1 + MARGIN)
+def in_pixels(motion: Floats, height: int, width: int) -> tuple[Floats, Floats]:
+    """A field of displacements, cells, in px of a picture: down and right."""
+    # a cell is a 123rd of the picture each way
+    return motion[0] * np.float32(height / SIDE), motion[1] * np.float32(width / SIDE)
+
+
+def moving_part(down: Floats, right: Floats, height: int, width: int) -> tuple[int, int, int, int] | None:
+    """Where a field (h, w), px, moves a picture: top, bottom, left and right (exclusive), px; None where nowhere."""
+    moving = np.hypot(down, right) > VISIBLE
+    if not moving.any():
+        return None
+    rows, columns = np.nonzero(moving)
+    return (*_extent(rows, moving.shape[0], height), *_extent(columns, moving.shape[1], width))
+
+
+def _extent(occupied: NDArray[np.intp], cells: int, size: int) -> tuple[int, int]:
+    """First and last (exclusive) px of what is occupied, with the margin."""
+    first, last = max(0, int(occupied.min()) - MARGIN), min(cells, int(occupied.max()) + 1 + MARGIN)
+    return int(first * size / cells), int(-(-last * size // cells))

@@ -10,7 +10,7 @@ rises from 0.978 to 0.982 (benchmarks/scores.py).
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,13 +31,30 @@ class SteadyAscent(Protocol):
         """Steps of growth * y * direction. Returns X_N - X_1 like x, y (B,), and dy/dX like x."""
 
 
+@runtime_checkable
+class WholeAscent(Protocol):
+    """What runs all of `ascend_symmetric` by itself: many streams' pairs at once, or on a GPU, which returns sums."""
+
+    def symmetric(
+        self, x: Floats, direction: Floats, growth: float | Floats
+    ) -> tuple[Floats, Floats, Floats]:
+        """As `ascend_symmetric`, mirrored."""
+
+
 def ascend_symmetric(
-    ascent: SteadyAscent, x: Floats, direction: Floats, growth: float = GROWTH, *, mirrored: bool = True
+    ascent: SteadyAscent,
+    x: Floats,
+    direction: Floats,
+    growth: float | Floats = GROWTH,
+    *,
+    mirrored: bool = True,
 ) -> tuple[Floats, Floats, Floats]:
     """Ascent with the symmetric part of the network. x, direction: (B, 3, L, L), units of X.
 
     mirrored: False leaves the mirror image out. Returns X_N - X_1 like x, y (B,), and dy/dX like x, all of that part.
     """
+    if mirrored and isinstance(ascent, WholeAscent):
+        return ascent.symmetric(x, direction, growth)
     dx, y, gradient = _ascend_odd(ascent, x, direction, growth)
     if not mirrored:
         return dx, y, gradient
@@ -51,8 +68,10 @@ def ascend_symmetric(
 
 
 def _ascend_odd(
-    ascent: SteadyAscent, x: Floats, direction: Floats, growth: float
+    ascent: SteadyAscent, x: Floats, direction: Floats, growth: float | Floats
 ) -> tuple[Floats, Floats, Floats]:
+    if isinstance(growth, np.ndarray):
+        growth = np.concatenate([growth, growth])
     dx, y, gradient = ascent.steady(np.concatenate([x, -x]), np.concatenate([direction, direction]), growth)
     n = len(x)
     half = np.float32(0.5)

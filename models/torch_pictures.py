@@ -24,7 +24,7 @@ def reduce_region(picture: torch.Tensor, box: Roi) -> torch.Tensor:
     if w < L or h < L:
         raise ValueError(f"a picture of {w}x{h} is smaller than {L}x{L}")
     part = picture[y : y + h, x : x + w].float()
-    down, across = _averages(h, picture.device), _averages(w, picture.device)
+    down, across = averages(h, L, picture.device), averages(w, L, picture.device)
     rows = down @ part.reshape(h, 3 * w)
     return torch.einsum("iwc,jw->cij", rows.reshape(L, w, 3), across).contiguous()
 
@@ -53,12 +53,12 @@ def add_difference(picture: torch.Tensor, difference: torch.Tensor, box: Roi) ->
 
 
 @lru_cache(maxsize=32)
-def _averages(size: int, device: torch.device) -> torch.Tensor:
-    """(L, size): each cell's shares of the pixels, by overlap."""
-    edges = np.arange(L + 1) * (size / L)
+def averages(size: int, cells: int, device: torch.device) -> torch.Tensor:
+    """(cells, size): each cell's shares of the pixels, by overlap."""
+    edges = np.arange(cells + 1) * (size / cells)
     pixels = np.arange(size)
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-    return torch.from_numpy((np.maximum(overlap, 0.0) * (L / size)).astype(np.float32)).to(device)
+    return torch.from_numpy((np.maximum(overlap, 0.0) * (cells / size)).astype(np.float32)).to(device)
 
 
 @lru_cache(maxsize=64)

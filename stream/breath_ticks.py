@@ -72,12 +72,13 @@ class BreathTicks:
         """Whether a frame at pts, s, ends a tick. period: s between frames."""
         return self._pairs.due(pts, period)
 
-    def take(self, pts: float, picture: NDArray[np.uint8]) -> bool:
-        """Compare a picture (H, W, 3) with the one that ended the tick before, if there is one.
+    def take(self, pts: float, luma: Floats) -> bool:
+        """Compare a picture with the one that ended the tick before, if there is one.
 
-        Returns False, and takes nothing, where it shows another scene: then ``reset``, and it is the first.
+        luma: as of `phase.reduce_luma`. Returns False, and takes nothing, where it shows another scene: then ``reset``,
+        and it is the first.
         """
-        if not self._pairs.take(pts, picture):
+        if not self._pairs.take(pts, luma):
             return False
         pair = self._pairs.pair
         if pair is not None:
@@ -136,6 +137,11 @@ def breath_box(region: Region, shape: tuple[int, ...]) -> IntBox:
     return region
 
 
+def magnified(motion: Floats, gain: float) -> Floats:
+    """What a motion lacks to be ``gain`` times as large."""
+    return np.asarray(np.clip(motion * np.float32(gain - 1.0), -MOST, MOST), np.float32)
+
+
 def displace_box(
     image: NDArray[np.uint8], box: IntBox, motion: NDArray[np.float32], gain: float
 ) -> NDArray[np.uint8]:
@@ -143,7 +149,7 @@ def displace_box(
     x, y, w, h = box
     if w <= 0:
         return image
-    motion = np.clip(motion * np.float32(gain - 1.0), -MOST, MOST)
+    motion = magnified(motion, gain)
     if (w, h) == image.shape[1::-1]:
         return displace_frame(image, motion)
     out = image.copy()

@@ -1,24 +1,29 @@
 """A stream's pictures on a GPU: each goes up once and comes down once, and what passes over its pixels stays there.
 
-Pictures wait there as long as the frames wait in the magnifier, so that the one that was reduced need not go up again
-to be magnified. The reduced pictures and what the filter makes of them, 36 x 36, stay with the host.
+The pulse's wait there as long as the frames wait in the magnifier, so that the one that was reduced need not go up
+again to be magnified. The reduced pictures and what the filter makes of them, 36 x 36, stay with the host; so do
+respiration's, which come five times a second.
 """
 
 from __future__ import annotations
 
+import ctypes
 import logging
 from collections import OrderedDict
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 import torch
 
+from deepmag.models.phase import REDUCED
+from deepmag.models.torch_displacement import displace_region, reduce_luma
 from deepmag.models.torch_pictures import add_difference, reduce_region
+from deepmag.stream.breath_ticks import magnified
 from deepmag.stream.pictures import HostPictures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from deepmag.stream.frames import Frame
@@ -74,6 +79,29 @@ class DevicePictures:
 
         return self._either(on_device, lambda host: host.magnify(frame, small, log_factor, box))
 
+    def luma(self, frame: Frame, box: IntBox) -> NDArray[np.float32]:
+        """See ``Pictures``."""
+
+        def on_device() -> NDArray[np.float32]:
+            result: NDArray[np.float32] = reduce_luma(self._glance(frame), box).cpu().numpy()
+            return result
+
+        if min(box[2:]) < REDUCED:  # made larger, which is nothing for a GPU
+            return HostPictures().luma(frame, box)
+        return self._either(on_device, lambda host: host.luma(frame, box))
+
+    def displace(
+        self, frame: Frame, box: IntBox, motion: NDArray[np.float32], gain: float
+    ) -> NDArray[np.uint8]:
+        """See ``Pictures``."""
+
+        def on_device() -> NDArray[np.uint8]:
+            picture = self._glance(frame)
+            moved = displace_region(picture, magnified(motion, gain), box)
+            return frame.image if moved is picture else self._down(moved)
+
+        return self._either(on_device, lambda host: host.displace(frame, box, motion, gain))
+
     def _either(self, on_device: Callable[[], Result], on_host: Callable[[HostPictures], Result]) -> Result:
         if self._host is None:
             try:
@@ -98,6 +126,11 @@ class DevicePictures:
                 self._held.popitem(last=False)
         return self._held[key]
 
+    def _glance(self, frame: Frame) -> torch.Tensor:
+        """A frame's picture, not kept if it is not there: respiration comes back to it after seconds, if at all."""
+        held = self._held.get((frame.session, frame.seq))
+        return self._up(frame.image) if held is None else held
+
     def _release(self, frame: Frame) -> None:
         """Let go of what came no later than a frame that is shown."""
         shown = (frame.session, frame.seq)
@@ -106,10 +139,10 @@ class DevicePictures:
 
     def _up(self, image: NDArray[np.uint8]) -> torch.Tensor:
         if self._device.type != "cuda":
-            return torch.from_numpy(image.copy())
+            return _as_tensor(image).clone()
         if self._pinned is None or self._pinned.shape != image.shape:
             self._pinned = torch.empty(image.shape, dtype=torch.uint8, pin_memory=True)
-        self._pinned.numpy()[:] = image
+        self._pinned.copy_(_as_tensor(image))  # by all of torch's threads; numpy would take one
         # what it is used for first ends with a copy to the host: by the next picture, this one is up
         return self._pinned.to(self._device, non_blocking=True)
 
@@ -122,3 +155,12 @@ class DevicePictures:
         result.copy_(picture)
         array: NDArray[np.uint8] = result.numpy()
         return array
+
+
+def _as_tensor(image: NDArray[np.uint8]) -> torch.Tensor:
+    """A frame's pixels, only to be read, and only while the frame is there."""
+    image = np.ascontiguousarray(image)
+    if not image.flags.writeable:  # torch would warn that it cannot keep them so
+        pixels = (ctypes.c_uint8 * image.size).from_address(image.ctypes.data)
+        image = np.frombuffer(memoryview(pixels), np.uint8).reshape(image.shape)
+    return torch.from_numpy(image)

@@ -20,7 +20,7 @@ from deepmag.models import respiration
 from deepmag.models.magnify import clip_rate
 from deepmag.models.metrics.motion import added_displacement, displacement, motion_scores
 from deepmag.models.networks import PulseNet, RespirationNet
-from deepmag.models.phase import SIDE
+from deepmag.models.phase import SIDE, reduce_luma
 from deepmag.models.pyramid import ORIENTATIONS
 from deepmag.models.representation import INPUT_SCALE, L, normalized_difference
 from deepmag.models.synthetic.clip import make_clip
@@ -262,9 +262,10 @@ def tick_pairs(images: Sequence[NDArray[np.uint8]], times: Sequence[float]) -> t
     for image, time in zip(images, times, strict=True):
         if not pairs.due(time, period):
             continue
-        if not pairs.take(time, image):
+        luma = reduce_luma(image)
+        if not pairs.take(time, luma):
             pairs.reset()
-            pairs.take(time, image)
+            pairs.take(time, luma)
         if pairs.pair is not None and len(x) < PAIRS:
             difference = pairs.pair.difference
             reach = respiration.REACH

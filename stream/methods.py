@@ -45,7 +45,9 @@ def open_magnifier(
         )
         return linear, lambda: f"{method} on the CPU"
     if target == "respiration":
-        return _of_respiration(respiration, clock=clock, nominal_rate=nominal_rate, lag=lag)
+        return _of_respiration(
+            respiration, clock=clock, nominal_rate=nominal_rate, lag=lag, pictures=pictures
+        )
     if ascender is None:
         raise ValueError("the method deepmag needs the pulse's network")
     pulse = PulseMagnifier(
@@ -59,7 +61,9 @@ def open_magnifier(
     )
     if target == "pulse":
         return pulse, lambda: ascender.description
-    breath, runs_breath = _of_respiration(respiration, clock=clock, nominal_rate=nominal_rate, lag=lag)
+    breath, runs_breath = _of_respiration(
+        respiration, clock=clock, nominal_rate=nominal_rate, lag=lag, pictures=pictures
+    )
     return (
         BothMagnifier(pulse, breath),
         lambda: f"pulse: {ascender.description}; respiration: {runs_breath()}",
@@ -72,11 +76,14 @@ def _of_respiration(
     clock: Callable[[], float],
     nominal_rate: Callable[[], float | None],
     lag: float,
+    pictures: Pictures | None,
 ) -> tuple[Magnifier, Callable[[], str]]:
     if ascender is None:
         raise ValueError("the target respiration needs its network")
     # only here: it imports torch, for which the pulse need not wait
     from deepmag.stream.respiration import RespirationMagnifier
 
-    magnifier = RespirationMagnifier(ascender, clock=clock, nominal_rate=nominal_rate, lag=lag)
+    magnifier = RespirationMagnifier(
+        ascender, clock=clock, nominal_rate=nominal_rate, lag=lag, pictures=pictures
+    )
     return magnifier, lambda: ascender.description

@@ -46,7 +46,7 @@ def open_networks(
     # first: where torch runs the pulse's network too, its number of threads is to hold
     respiration = open_respiration(device, threads) if "respiration" in signals else None
     pulse = open_ascender(PULSE, runtime, device, threads) if "pulse" in signals else None
-    return Networks(pulse, respiration, _pictures(device) if pulse is not None else HostPictures)
+    return Networks(pulse, respiration, _pictures(device) if signals else HostPictures)
 
 
 def _pictures(device: DeviceName) -> Callable[[], Pictures]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from deepmag.models.breath import WINDOW
 from deepmag.models.local_motion import GRID
+from deepmag.models.phase import reduce_luma
 from deepmag.models.representation import reduce_frame
 from deepmag.models.respiration import ASCENT_RATE
 from deepmag.models.ticks import MAX_GAP
@@ -170,7 +171,7 @@ class _Follower:
     def take(self, pts: float, period: float, picture: NDArray[np.uint8]) -> bool:
         """Take a picture, (H, W, 3); it need not end a tick. False where it shows another scene: see `BreathTicks`."""
         if self._ticks.due(pts, period):
-            if not self._ticks.take(pts, picture):
+            if not self._ticks.take(pts, reduce_luma(picture)):
                 return False
             self._settle(AHEAD)
         return True

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepmag.models.phase import SIDE
+from deepmag.models.phase import SIDE, reduce_luma
 from deepmag.models.phase_reconstruction import PhaseReconstruction, filter_phase, weighted
 from deepmag.models.pyramid import ORIENTATIONS
 from deepmag.models.respiration import ASCENT_RATE, REACH
@@ -61,7 +61,7 @@ class _Follower:
     def take(self, pts: float, period: float, picture: NDArray[np.uint8]) -> bool:
         if not self._pairs.due(pts, period):
             return True
-        if not self._pairs.take(pts, picture):
+        if not self._pairs.take(pts, reduce_luma(picture)):
             return False
         pair = self._pairs.pair
         if pair is None:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from deepmag.models.phase import SIDE
 from deepmag.models.respiration import ASCENT_RATE
 from deepmag.models.ticks import MAX_GAP
-from deepmag.stream.breath_ticks import BreathTicks, Moved, between, breath_box, displace_box
+from deepmag.stream.breath_ticks import BreathTicks, Moved, between, breath_box
 from deepmag.stream.frames import MagnifiedFrame, Signal
+from deepmag.stream.pictures import HostPictures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from deepmag.models.breath import Breath
     from deepmag.stream.face import Face
     from deepmag.stream.frames import Frame
+    from deepmag.stream.pictures import Pictures
     from deepmag.stream.roi import IntBox
     from deepmag.stream.settings import Region, Settings
 
@@ -31,6 +33,7 @@ class RespirationMagnifier:
     """Magnifies what the network sees of a breath. Implements ``Magnifier``.
 
     clock: time.monotonic, for ``MagnifiedFrame.ready`` only. nominal_rate is not needed: time is the frames' own.
+    pictures: of this stream alone; on the CPU if None.
     """
 
     def __init__(
@@ -40,7 +43,9 @@ class RespirationMagnifier:
         clock: Callable[[], float],
         nominal_rate: Callable[[], float | None] = lambda: None,
         lag: float = 1.0,
+        pictures: Pictures | None = None,
     ) -> None:
+        self._pictures = HostPictures() if pictures is None else pictures
         self._ticks = BreathTicks(ascender)
         self._clock = clock
         self._lag = lag
@@ -100,13 +105,12 @@ class RespirationMagnifier:
 
     def _tick(self, frame: Frame) -> list[MagnifiedFrame]:
         """Take a frame that ends a tick. Returns what comes out because another scene begins with it."""
-        x, y, w, h = self._box
-        picture = frame.image[y : y + h, x : x + w]
+        luma = self._pictures.luma(frame, self._box)
         done: list[MagnifiedFrame] = []
-        if not self._ticks.take(frame.pts, picture):
+        if not self._ticks.take(frame.pts, luma):
             done = self._drain()
             self._forget()
-            self._ticks.take(frame.pts, picture)
+            self._ticks.take(frame.pts, luma)
         # the first estimate is of all ticks that still wait to be shown
         oldest = self._held_back if self._path else round(self._lag * ASCENT_RATE)
         for age in range(oldest, self._held_back - 1, -1):
@@ -155,7 +159,7 @@ class RespirationMagnifier:
         moved = self._moved_at(frame.pts)
         if moved is not None:
             wave = moved.wave * self._box[3] / SIDE
-            image = displace_box(image, self._box, moved.motion, self._gain)
+            image = self._pictures.displace(frame, self._box, moved.motion, self._gain)
         return MagnifiedFrame(
             frame=frame,
             image=image,

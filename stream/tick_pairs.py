@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepmag.models.camera_motion import camera_motion, without_camera
-from deepmag.models.phase import PhaseRepresentation, phase_difference, reduce_luma
+from deepmag.models.phase import PhaseRepresentation, phase_difference
 from deepmag.models.respiration import ASCENT_RATE
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from deepmag.models.camera_motion import Motion
     from deepmag.models.phase import Bands, Floats, PhaseDifference
 
@@ -67,12 +65,12 @@ class TickPairs:
         """Whether a frame at pts, s, ends a tick. period: s between frames."""
         return self._look is None or pts - self.time >= TICK - EARLY * min(period, TICK)
 
-    def take(self, pts: float, picture: NDArray[np.uint8]) -> bool:
-        """Compare a picture (H, W, 3) with the one that ended the tick before, if there is one: see ``pair``.
+    def take(self, pts: float, luma: Floats) -> bool:
+        """Compare a picture with the one that ended the tick before, if there is one: see ``pair``.
 
-        Returns False, and takes nothing, where it shows another scene: then ``reset``, and it is the first.
+        luma: as of `phase.reduce_luma`. Returns False, and takes nothing, where it shows another scene: then ``reset``,
+        and it is the first.
         """
-        luma = reduce_luma(picture)
         before = self._look
         if before is not None and _relative_change(before.luma, luma) > SCENE_CUT:
             return False

@@ -75,8 +75,9 @@ def test_the_gpu_computes_what_the_cpu_computes(
         on_gpu = open_ascender(weights, runtime, "cuda", paper_iterations=4)
     except AscenderUnavailableError as refusal:
         pytest.skip(str(refusal))
-    for result in compare_ascenders(on_gpu, torch_cpu, x(5), gamma=6e-5, growth=0.3):
-        assert result.agrees, str(result)
+    for count in (1, 5):  # on a GPU few pairs and many are cut differently
+        for result in compare_ascenders(on_gpu, torch_cpu, x(count), gamma=6e-5, growth=0.3):
+            assert result.agrees, str(result)
 
 
 def test_outputs_are_float32_and_shaped_like_the_input(ort_cpu: Ascender, torch_cpu: Ascender) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from deepmag.export.device import cuda_device_count
 from deepmag.export.runtime import open_ascender
+from deepmag.models.local_motion import GRID
 from deepmag.models.representation import L
 from deepmag.models.weights import PULSE
 from deepmag.stream import device_pictures
@@ -70,6 +72,41 @@ def test_a_region_smaller_than_the_reduced_picture_is_refused(device: torch.devi
     for pictures in (DevicePictures(device), HostPictures()):
         with pytest.raises(ValueError, match="a picture of 30x120 is smaller than 36x36"):
             pictures.reduce(frame(), (0, 0, 30, 120))
+
+
+@pytest.mark.parametrize("size", [(640, 360), (246, 300), (160, 120)])
+def test_a_luma_is_reduced_as_on_the_cpu(device: torch.device, size: tuple[int, int]) -> None:
+    image = np.random.default_rng(3).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    image.flags.writeable = False
+    seen, box = Frame(0, 0, 0.0, 0.0, image), (0, 0, *size)
+    pictures = DevicePictures(device)
+    np.testing.assert_allclose(pictures.luma(seen, box), HostPictures().luma(seen, box), atol=2e-3)
+    assert pictures.held == 0
+
+
+@pytest.mark.parametrize("box", BOXES)
+def test_a_frame_is_moved_as_on_the_cpu(device: torch.device, box: IntBox) -> None:
+    smooth = cv2.GaussianBlur(frame().image, (0, 0), 2.0)
+    seen = Frame(0, 0, 0.0, 0.0, smooth)
+    down, right = np.mgrid[:GRID, :GRID] / GRID - 0.5
+    bump = np.exp(-30.0 * (down**2 + right**2)).astype(np.float32)
+    motion = np.stack([bump, -0.5 * bump])
+    found = DevicePictures(device).displace(seen, box, motion, 3.0)
+    wanted = HostPictures().displace(seen, box, motion, 3.0)
+    apart = np.abs(found.astype(int) - wanted)
+    assert apart.max() <= 2  # OpenCV's table of a 32nd of a pixel
+    assert apart.mean() < 0.2
+    assert (found != smooth).any(2).mean() > 0.02
+    x, y, w, h = box
+    outside = np.ones(smooth.shape[:2], bool)
+    outside[y : y + h, x : x + w] = False
+    np.testing.assert_array_equal(found[outside], smooth[outside])
+
+
+def test_where_nothing_moves_the_frame_is_given_back_itself(device: torch.device) -> None:
+    seen, still = frame(), np.zeros((2, GRID, GRID), np.float32)
+    for pictures in (DevicePictures(device), HostPictures()):
+        assert pictures.displace(seen, BOXES[0], still, 10.0) is seen.image
 
 
 def through(pictures: Pictures, frames: list[Frame], lag: float) -> list[MagnifiedFrame]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deepmag.export.pairs import per_pair
+from deepmag.models.steady import ascend_symmetric
 from deepmag.stream.ward.batching import BUDGET, Batcher
 
 if TYPE_CHECKING:
@@ -32,6 +35,8 @@ class BatchedAscender:
             self._run_paper, members=members, budget=budget
         )
         self._steady: Batcher[Three, Three] = Batcher(self._run_steady, members=members, budget=budget)
+        self._symmetric: Batcher[Three, Three] = Batcher(self._run_symmetric, members=members, budget=budget)
+        self._batchers = (self._paper, self._steady, self._symmetric)
 
     @property
     def description(self) -> str:
@@ -41,8 +46,8 @@ class BatchedAscender:
     @property
     def mean_batch(self) -> float:
         """Pairs that went through together, on average; 0 before the first."""
-        batches = self._paper.batches + self._steady.batches
-        return (self._paper.requests + self._steady.requests) / batches if batches else 0.0
+        batches = sum(batcher.batches for batcher in self._batchers)
+        return sum(batcher.requests for batcher in self._batchers) / batches if batches else 0.0
 
     def paper(self, x: Floats, gamma: float) -> Two:
         """See ``Ascender``."""
@@ -50,12 +55,16 @@ class BatchedAscender:
 
     def steady(self, x: Floats, direction: Floats, growth: float | Floats) -> Three:
         """See ``Ascender``."""
-        return self._steady.submit((x, direction, np.broadcast_to(np.float32(growth), (len(x),))))
+        return self._steady.submit((x, direction, per_pair(growth, len(x))))
+
+    def symmetric(self, x: Floats, direction: Floats, growth: float | Floats) -> Three:
+        """See ``models.steady.WholeAscent``."""
+        return self._symmetric.submit((x, direction, per_pair(growth, len(x))))
 
     def close(self) -> None:
         """End its threads."""
-        self._paper.close()
-        self._steady.close()
+        for batcher in self._batchers:
+            batcher.close()
 
     def _run_paper(self, requests: Sequence[tuple[Floats, float]]) -> list[Two]:
         results: list[Two | None] = [None] * len(requests)
@@ -70,9 +79,10 @@ class BatchedAscender:
         return [result for result in results if result is not None]
 
     def _run_steady(self, requests: Sequence[Three]) -> list[Three]:
-        pairs, directions, growths = (list(arrays) for arrays in zip(*requests, strict=True))
-        added, y, gradient = self._ascender.steady(_joined(pairs), _joined(directions), _joined(growths))
-        return [(added[part], y[part], gradient[part]) for part in _parts(pairs)]
+        return _together(self._ascender.steady, requests)
+
+    def _run_symmetric(self, requests: Sequence[Three]) -> list[Three]:
+        return _together(partial(ascend_symmetric, self._ascender), requests)
 
 
 class BatchedRespiration:
@@ -124,6 +134,12 @@ class Shared:
         for network in (self.pulse, self.respiration):
             if network is not None:
                 network.close()
+
+
+def _together(ascend: Callable[[Floats, Floats, Floats], Three], requests: Sequence[Three]) -> list[Three]:
+    pairs, directions, growths = (list(arrays) for arrays in zip(*requests, strict=True))
+    added, y, gradient = ascend(_joined(pairs), _joined(directions), _joined(growths))
+    return [(added[part], y[part], gradient[part]) for part in _parts(pairs)]
 
 
 def _joined(arrays: Sequence[Floats]) -> Floats:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepmag.models.phase import SIDE
+from deepmag.models.phase import SIDE, reduce_luma
 from deepmag.models.phase_reconstruction import BAND
 from deepmag.models.pyramid import ORIENTATIONS
 from deepmag.models.respiration import ASCENT_RATE
@@ -47,9 +47,10 @@ def phase_steps(video: NDArray[np.uint8], rate: float) -> PhaseSteps:
     for frame in frames_of(video, rate):
         if not pairs.due(frame.pts, 1.0 / rate):
             continue
-        if not pairs.take(frame.pts, frame.image):
+        luma = reduce_luma(frame.image)
+        if not pairs.take(frame.pts, luma):
             pairs.reset()
-            pairs.take(frame.pts, frame.image)
+            pairs.take(frame.pts, luma)
         if pairs.pair is not None:
             x.append(pairs.pair.difference.x)
             weight.append(pairs.pair.difference.weight)
