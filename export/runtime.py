@@ -1,8 +1,8 @@
 """Which runtime runs the ascent, on which device: chosen by what is there, and said.
 
-ONNX Runtime comes first: on a CPU it is two to three times as fast as torch (benchmarks/ascent.py), and
+On a CPU ONNX Runtime comes first: it is two to three times as fast as torch (benchmarks/ascent.py), and
 importing torch takes longer than all else before the first picture. So torch is imported only when it is the
-one that runs, and a GPU is looked for by asking the driver.
+one that runs, and a GPU is looked for by asking the driver. On a GPU it is the other way round.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def open_ascender(
     """The best ascender that works here.
 
     weights: PulseNet's, as a safetensors file or as arrays by name. runtime, device: "auto" takes what is
-    there, the GPU before the CPU and ONNX Runtime before torch. A GPU that fails later is replaced by the CPU,
+    there, the GPU before the CPU. A GPU that fails later is replaced by the CPU,
     see `fallback`. threads: CPU threads, by default one a usable core up to MAX_THREADS. Raises
     AscenderUnavailableError where nothing of the wanted kind works, OSError for a file that cannot be read,
     ValueError for one that holds no weights, and for no name of a device.
@@ -81,7 +81,9 @@ def open_ascender(
     iterations = (paper_iterations, steady_iterations)
     refusals: list[str] = []
     for candidate_device in devices_to_try(device, refusals):
-        for candidate in ("ort", "torch") if runtime == "auto" else (runtime,):
+        # on a GPU torch first: one graph of few kernels there, and pictures that need not come down between
+        best: tuple[str, ...] = ("torch", "ort") if candidate_device.is_gpu else ("ort", "torch")
+        for candidate in best if runtime == "auto" else (runtime,):
             try:
                 ascender = _open(candidate, candidate_device, arrays, threads, iterations)
                 if candidate_device.is_gpu:
