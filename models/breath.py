@@ -11,7 +11,8 @@ look, is taken out. The measure, band-passed without drift, says how far along i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import cv2
@@ -27,6 +28,10 @@ from deepmag.models.window import causal_kernel, zero_phase_kernel
 
 BREATH_BAND: Band = (0.1, 0.8)  # Hz: 6 to 48 breaths a minute; the network tells what in it is breath
 WINDOW = 20.0  # s
+# Whose breath stops almost breathes four times a minute, and two of those breaths take half a minute. So long a window
+# would follow a person who moves too slowly; only the measure is kept, and only the rate asks for it.
+SLOW_BAND: Band = (0.055, 0.5)  # Hz
+SLOW_WINDOW = 40.0  # s
 SETTLE = 1.0  # s over which the direction takes up a new estimate
 SPREAD = 2.5  # grid cells, over which it is asked whether the network looks here, and whether the breath explains it
 EVEN = 0.65  # of the RMS over the picture: attention from which a place is magnified in full
@@ -47,13 +52,14 @@ class Breath:
     pattern: (2, GRID, GRID) motion down and right for a unit of breath, cells of the bands. wave: (n,) the breath over
     the window, band-passed, the newest last, units of the pattern; its ends know little of what lies beyond. explained:
     share of the region's motion in the band that goes with the breath, in [0, 1]. unit: how far the region moves for a
-    unit of breath, cells.
+    unit of breath, cells. slow: (m,) the breath over SLOW_WINDOW in SLOW_BAND; empty before it is longer than WINDOW.
     """
 
     pattern: Floats
     wave: NDArray[np.float64]
     explained: float
     unit: float
+    slow: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     @property
     def size(self) -> float:
@@ -76,6 +82,7 @@ class BreathWindow:
     def reset(self) -> None:
         """Forget all pairs."""
         self._count = self._estimates = 0
+        self._past: deque[float] = deque(maxlen=round((SLOW_WINDOW - WINDOW) * ASCENT_RATE))
         self._pattern[:] = self._stiffness[:] = 0.0
         self._source = np.zeros(0, np.float32)
 
@@ -89,6 +96,9 @@ class BreathWindow:
 
         attention: (GRID, GRID), what each part of the picture contributed to the network's output. y: that output.
         """
+        leaving = self._count + ticks - self._length
+        if leaving > 0:  # what was said of them last is known best
+            self._past.extend(self._source[:leaving].tolist())
         for _ in range(min(ticks, self._length)):
             for kept, new in (
                 (self._pull, motion.pull.ravel()),
@@ -139,7 +149,9 @@ class BreathWindow:
         explained = float((weight * share).sum() / max(float(weight.sum()), 1e-12))
         unit = float(np.sqrt((region * (self._pattern**2).sum(0)).sum() / max(float(region.sum()), 1e-9)))
         found = explained if strength > 1e-12 else 0.0
-        return Breath(self._pattern.copy(), (waves @ wave).astype(np.float64), found, unit)
+        return Breath(
+            self._pattern.copy(), (waves @ wave).astype(np.float64), found, unit, self._slow_breath(y)
+        )
 
     def amplitude(self, age: int) -> float:
         """The breath ``age`` ticks before the newest pair's end, from the last `estimate`.
@@ -149,6 +161,13 @@ class BreathWindow:
         if self._source.size == 0:
             return 0.0
         return float(_causal(self._length, min(age, self._length // 2))[-len(self._source) :] @ self._source)
+
+    def _slow_breath(self, steps: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The breath over SLOW_WINDOW, band-passed, from the steps of this window and those before it."""
+        if not self._past:
+            return np.zeros(0)
+        whole = np.concatenate([np.array(self._past), steps.astype(np.float64)])
+        return np.asarray(_toeplitz(SLOW_BAND, SLOW_WINDOW, len(whole)) @ whole)
 
     def _looks(self, reference: NDArray[np.float32], power: float, first: int) -> Floats:
         """Where the network looks, (GRID, GRID) in [0, 1]: what moves its output as a breath."""
@@ -179,12 +198,18 @@ def _band_pass(count: int) -> tuple[Floats, Floats]:
 
     Returns orthonormal waves (count, M), and the matrix (M, count) from steps to the shares of these in the positions.
     """
-    kernel = 0.5 * zero_phase_kernel(BREATH_BAND, ASCENT_RATE, WINDOW)
-    ages = np.subtract.outer(np.arange(count), np.arange(count))
-    waves, sizes, steps = np.linalg.svd(kernel[kernel.size // 2 + ages])
+    waves, sizes, steps = np.linalg.svd(_toeplitz(BREATH_BAND, WINDOW, count))
     kept = sizes > FAINTEST * sizes[0]
     into = sizes[kept, None] * steps[kept]
     return np.ascontiguousarray(waves[:, kept], np.float32), np.ascontiguousarray(into, np.float32)
+
+
+@lru_cache(maxsize=2)
+def _toeplitz(band: Band, seconds: float, count: int) -> NDArray[np.float64]:
+    """From count steps to the positions in a band, without delay: (count, count)."""
+    kernel = 0.5 * zero_phase_kernel(band, ASCENT_RATE, seconds)
+    ages = np.subtract.outer(np.arange(count), np.arange(count))
+    return np.asarray(kernel[kernel.size // 2 + ages])
 
 
 @lru_cache(maxsize=64)

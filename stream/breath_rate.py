@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.signal import sosfiltfilt
 
-from deepmag.models.breath import BREATH_BAND, WINDOW
+from deepmag.models.breath import BREATH_BAND, SLOW_BAND, SLOW_WINDOW
 from deepmag.models.respiration import ASCENT_RATE
 from deepmag.models.temporal import butterworth
 from deepmag.stream.frames import Reading
@@ -18,8 +18,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepmag.models.breath import Breath
+    from deepmag.models.temporal import Band
 
-RATES = (4.0, 40.0)  # breaths a minute that are shown
+RATES = (3.7, 40.0)  # breaths a minute that are shown: 4 to 40, and what 4 may be found as
+SLOW = 7.0  # breaths a minute below which the longer window says how many there are
+# A slow breath with a pause has a second harmonic, which the shorter window's band favours: what it takes for 8 a minute
+# may be 4. So less regular ones below a rate wait until enough of the breaths that they may be halves of would have been seen.
+DOUBTED, SURE = 10.0, 0.9
+CLEARLY = 2.3  # breaths that have to be in the longer window for that
+LESS_REGULAR = 0.1  # than the other window shows them may breaths of the longer one be
 FIRST = 7.0  # s before the first look
 CYCLES = 1.9  # breaths that have to be in the window: of 6 a minute, the slowest of the band, it holds two
 STALE = 1.0  # s without a frame after which no rate is shown
@@ -71,8 +78,8 @@ class BreathRate:
     """Weighs what is known of the breath at every tick, and lets a rate be shown only while it can be trusted."""
 
     def __init__(self) -> None:
-        self._camera: deque[NDArray[np.float64]] = deque(maxlen=round(WINDOW * ASCENT_RATE))
-        self._light: deque[float] = deque(maxlen=round(WINDOW * ASCENT_RATE))
+        self._camera: deque[NDArray[np.float64]] = deque(maxlen=round(SLOW_WINDOW * ASCENT_RATE))
+        self._light: deque[float] = deque(maxlen=round(SLOW_WINDOW * ASCENT_RATE))
         self.reset()
 
     def reset(self) -> None:
@@ -110,7 +117,7 @@ class BreathRate:
         if breath is None or len(self._camera) < FIRST * ASCENT_RATE:
             return
         before = self._evidence
-        self._evidence = found = weigh(breath, np.array(self._camera), np.array(self._light))
+        self._evidence = found = _look(breath, np.array(self._camera), np.array(self._light))
         steady = before is NOTHING or abs(found.rate - before.rate) <= STEADY
         if found.quality < (SHOW if self._rate is None else KEEP) or not steady:
             self._rate = self._trusted_since = None
@@ -134,25 +141,43 @@ class BreathRate:
         return Reading(self._rate, self._evidence.quality, "")
 
 
+def _look(breath: Breath, camera: NDArray[np.float64], light: NDArray[np.float64]) -> BreathEvidence:
+    """Weigh what the window shows, and, where it shows no rate, whether the longer one shows a slow breath."""
+    found = weigh(breath, camera, light)
+    if len(breath.slow):
+        slow = weigh(replace(breath, wave=breath.slow), camera, light, SLOW_BAND)
+        alike = max(REGULAR[0], found.regular - LESS_REGULAR)
+        # an objection to it does not make two breaths of each of them
+        if 0.0 < slow.rate < SLOW and slow.regular >= alike:
+            return slow
+    seen = max(len(breath.slow), len(breath.wave)) / ASCENT_RATE / 60  # min
+    if found.rate < DOUBTED and found.regular < SURE and 0.5 * found.rate * seen < CLEARLY:
+        return replace(found, objection=found.objection or "measuring")
+    return found
+
+
 def weigh(
-    breath: Breath, camera: NDArray[np.float64], light: NDArray[np.float64] | None = None
+    breath: Breath,
+    camera: NDArray[np.float64],
+    light: NDArray[np.float64] | None = None,
+    band: Band = BREATH_BAND,
 ) -> BreathEvidence:
     """Find the rate of a breath, and what speaks for and against it.
 
-    camera: (n, 2) its steps over the same ticks. light: (n,) relative changes of the brightness.
+    camera: (n, 2) its steps over the same ticks. light: (n,) relative changes of the brightness. band: Hz, of the wave.
     """
     wave = breath.wave
-    rate, regular = _period(wave)
+    rate, regular = _period(wave, band)
     path = np.cumsum(camera[-len(wave) :], axis=0)
     swing = 0.0
     if len(path) == len(wave) and breath.size >= FAINT:
-        flat = sosfiltfilt(butterworth(BREATH_BAND, ASCENT_RATE), path, axis=0)
+        flat = sosfiltfilt(butterworth(band, ASCENT_RATE), path, axis=0)
         # a camera that moves less than the chest cannot be what moves it, and a chest moves the estimate of the camera
         if float(np.hypot(*flat.std(axis=0))) > SWINGS * breath.size:
             swing = max(_best_correlation(axis, wave) for axis in flat.T if axis.std() > 0)
     lit = 0.0
     if light is not None and len(light) >= len(wave) and breath.size >= FAINT:
-        level = sosfiltfilt(butterworth(BREATH_BAND, ASCENT_RATE), np.cumsum(light[-len(wave) :]))
+        level = sosfiltfilt(butterworth(band, ASCENT_RATE), np.cumsum(light[-len(wave) :]))
         if float(level.std()) > BRIGHT:
             lit = _best_correlation(level, wave)
     objection = ""
@@ -173,7 +198,7 @@ def weigh(
     return BreathEvidence(rate, breath.explained, regular, breath.size, swing, objection)
 
 
-def _period(wave: NDArray[np.float64]) -> tuple[float, float]:
+def _period(wave: NDArray[np.float64], band: Band) -> tuple[float, float]:
     """Breaths a minute from the peaks of the autocorrelation, and how high that of one breath is."""
     x = wave - wave.mean()
     n = len(x)
@@ -183,7 +208,7 @@ def _period(wave: NDArray[np.float64]) -> tuple[float, float]:
     auto = np.fft.irfft(power)[:n] / np.maximum(n - ages, 1)
     energy = np.array([np.sqrt(np.mean(x[a:] ** 2) * np.mean(x[: n - a] ** 2)) for a in ages[: 3 * n // 4]])
     auto = auto[: len(energy)] / np.maximum(energy, 1e-12)
-    shortest, longest = ASCENT_RATE / BREATH_BAND[1], min(ASCENT_RATE * 60 / RATES[0], 0.6 * n)
+    shortest, longest = ASCENT_RATE / band[1], min(1.1 * ASCENT_RATE * 60 / RATES[0], 0.6 * n)
     peaks = [
         a
         for a in range(max(int(shortest), 1), int(longest))
