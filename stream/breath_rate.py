@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 RATES = (3.7, 40.0)  # breaths a minute that are shown: 4 to 40, and what 4 may be found as
 SLOW = 7.0  # breaths a minute below which the longer window says how many there are
-# A slow breath with a pause has a second harmonic, which the shorter window's band favours: what it takes for 8 a minute
-# may be 4. So less regular ones below a rate wait until enough of the breaths that they may be halves of would have been seen.
+# A slow breath with a pause has a second harmonic, which the shorter window's band favours: what it takes for 8 a
+# minute may be 4. So where breaths are less regular, a rate below this waits until the longer window would show half.
 DOUBTED, SURE = 10.0, 0.9
 CLEARLY = 2.3  # breaths that have to be in the longer window for that
 LESS_REGULAR = 0.1  # than the other window shows them may breaths of the longer one be

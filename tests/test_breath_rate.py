@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from test_breath import Take
 
 from deepmag.models.breath import WINDOW, Breath
 from deepmag.models.local_motion import GRID
@@ -159,6 +160,28 @@ def test_nothing_is_shown_before_enough_breaths_were_seen() -> None:
         assert earliest <= first < 24
         assert all(one.reason for one in readings if one.rate is None)
         assert {one.reason for one in readings[:30]} == {"measuring"}
+
+
+# of four a minute too little is in the window's own band for a noisier picture
+@pytest.mark.parametrize(("bpm", "noise"), [(4.0, 0.001), (4.7, 0.003), (6.0, 0.003), (8.0, 0.003)])
+def test_a_slow_breath_with_pauses_is_never_shown_twice_as_fast(bpm, noise) -> None:
+    phase = 2 * np.pi * bpm / 60 * np.arange(50 * ASCENT_RATE + 1) / ASCENT_RATE + 0.7
+    pausing = np.exp(1.5 * np.sin(phase))
+    rate, shown = BreathRate(), {}
+    for tick, found in enumerate(Take((pausing - pausing.mean()) / pausing.std(), noise=noise).estimates, 1):
+        t = tick / ASCENT_RATE
+        rate.update(t, found, np.zeros(4))
+        shown[t] = rate.reading(t).rate
+    rates = {t: one for t, one in shown.items() if one is not None}
+    assert all(abs(one - bpm) < 0.5 for one in rates.values())
+    # two breaths, and some seconds in which they are trusted
+    assert min(rates) < 120 / bpm + 5
+    assert max(rates) == 50.0
+
+
+def test_a_breath_of_ordinary_pace_needs_no_longer_window() -> None:
+    _, readings = run(lambda t: sine(9.0, t), 20.0)
+    assert readings[-1].rate == pytest.approx(9.0, abs=0.3)
 
 
 def test_a_breath_that_is_good_from_the_first_look_is_being_measured_not_irregular() -> None:

@@ -166,6 +166,13 @@ def test_the_tone_asked_for_is_the_persons():
     assert make_clip("A", seed=1, seconds=0.1, size=SMALL, melanin=0.8).person.fitzpatrick == 6
 
 
+def test_the_person_breathes_as_often_as_asked():
+    clip = make_clip("A", seed=1, seconds=30.0, rate=2.0, size=SMALL, breaths=6.0)
+    assert clip.breaths == 6.0
+    spectrum = np.abs(np.fft.rfft(clip.respiration - clip.respiration.mean()))
+    assert 60 * np.fft.rfftfreq(60, 0.5)[spectrum.argmax()] == pytest.approx(6.0, abs=1.0)
+
+
 def shoulder_slope(video, chest):
     """How much the picture beside the neck brightens, grey levels, for a unit of breath."""
     width = video.shape[2]
@@ -220,6 +227,7 @@ def test_disturbances_leave_the_person_and_the_pulse_as_they_are(clip):
         ({"factor": float("inf")}, "ideal's pulse"),
         ({"factor": -1.0}, "ideal's pulse"),
         ({"breath_factor": -1.0}, "ideal's breath"),
+        ({"breaths": 0.0}, "breathing rate"),
         ({"noise": -0.1}, "noise"),
         ({"bit_rate": 0.0}, "bit rate"),
         ({"rate": 0.0}, "frame rate"),

@@ -62,6 +62,7 @@ def make_clip(
     size: tuple[int, int] = (320, 240),
     melanin: float | None = None,
     bpm: float | None = None,
+    breaths: float | None = None,
     factor: float | None = None,
     noise: float = 1.0,
     bit_rate: float | None = None,
@@ -73,14 +74,14 @@ def make_clip(
     """A person, head and shoulders, in steady light, who does one of the paper's tasks A to D.
 
     The same seed is the same clip, and in all tasks the same person, rhythm, light, exposure and sensor noise: only
-    motion and background depend on the task. size: (width, height), px. melanin: in [0, 1]; bpm: beats per minute; both
-    drawn where not given. factor: of the ideal video's pulse; breath_factor: of its breathing; without either there is
-    no ideal. noise: times an ordinary webcam's. bit_rate: bits per second of H.264; None is no compression.
+    motion and background depend on the task. size: (width, height), px. melanin: in [0, 1]; bpm, breaths: per minute; all drawn
+    where not given. factor: of the ideal video's pulse; breath_factor: of its breathing; without either there is no
+    ideal. noise: times an ordinary webcam's. bit_rate: bits per second of H.264; None is no compression.
     disturbances: what happens besides, in the video and in the ideal. progress(done, frames) is called as frames are
     made. Raises ValueError for a clip of less than two frames and for values that nobody has.
     """
     width, height = size
-    _check(task, seed, seconds, rate, size, melanin, bpm, factor, noise, bit_rate, breath_factor)
+    _check(task, seed, seconds, rate, size, melanin, bpm, breaths, factor, noise, bit_rate, breath_factor)
     frames = round(seconds * rate)
     if frames < 2:
         raise ValueError(f"a clip needs at least two frames: {seconds} s at {rate} Hz has {frames}")
@@ -91,6 +92,8 @@ def make_clip(
     rhythm = Rhythm.random(rng)
     if bpm is not None:
         rhythm = replace(rhythm, bpm=bpm)
+    if breaths is not None:
+        rhythm = replace(rhythm, breaths=breaths)
     framing = Framing(0.5, 0.43, HALF_HEIGHT, width / height)
     scene = random_scene(
         rng,
@@ -152,6 +155,7 @@ def _check(
     size: tuple[int, int],
     melanin: float | None,
     bpm: float | None,
+    breaths: float | None,
     factor: float | None,
     noise: float,
     bit_rate: float | None,
@@ -169,6 +173,7 @@ def _check(
         ("the frame rate", rate, 1, 1000, " Hz"),
         ("melanin", melanin, 0, 1, ""),
         ("the pulse rate", bpm, 20, 300, " beats per minute"),
+        ("the breathing rate", breaths, 2, 100, " breaths per minute"),
         ("the ideal's pulse", factor, 0, math.inf, " times the person's"),
         ("the ideal's breath", breath_factor, 0, math.inf, " times the person's"),
         ("the noise", noise, 0, math.inf, " times a webcam's"),
