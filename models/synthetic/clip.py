@@ -74,9 +74,9 @@ def make_clip(
     """A person, head and shoulders, in steady light, who does one of the paper's tasks A to D.
 
     The same seed is the same clip, and in all tasks the same person, rhythm, light, exposure and sensor noise: only
-    motion and background depend on the task. size: (width, height), px. melanin: in [0, 1]; bpm, breaths: per minute; all drawn
-    where not given. factor: of the ideal video's pulse; breath_factor: of its breathing; without either there is no
-    ideal. noise: times an ordinary webcam's. bit_rate: bits per second of H.264; None is no compression.
+    motion and background depend on the task. size: (width, height), px. melanin: in [0, 1]; bpm, breaths: per minute;
+    all drawn where not given. factor: of the ideal video's pulse; breath_factor: of its breathing; without either there
+    is no ideal. noise: times an ordinary webcam's. bit_rate: bits per second of H.264; None is no compression.
     disturbances: what happens besides, in the video and in the ideal. progress(done, frames) is called as frames are
     made. Raises ValueError for a clip of less than two frames and for values that nobody has.
     """
