@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from deepmag.stream.magnifier import Magnifier
     from deepmag.stream.settings import Settings
 
+CACHED = 1 << 17  # bytes of a picture that are combined at a time
 MAX_HELD = (
     300  # frames of one magnifier that the other has not given yet: the longest lag at 130 Hz, and more
 )
@@ -37,10 +38,17 @@ def combine(
 ) -> NDArray[np.uint8]:
     """Add to the moved picture what was added to the original's colours. All (H, W, 3) uint8; clipped to [0, 255].
 
-    0.4 ms at 640x480 on one core; 16 bits between the two steps, or a darker colour would be cut at 0.
+    What became brighter and what became darker, each cut at 0, are added and taken away one after the other: in a pixel
+    one of them is nothing, and bytes are many times as fast as the 16 bits that their difference would need. Some rows
+    at a time, so that what is between the steps stays in the cache.
     """
-    added = cv2.subtract(coloured, original, dtype=cv2.CV_16S)
-    return np.asarray(cv2.add(moved, added, dtype=cv2.CV_8U), np.uint8)
+    out = np.empty(original.shape, np.uint8)
+    rows = max(1, CACHED // original[0].nbytes)
+    for top in range(0, len(original), rows):
+        part = slice(top, top + rows)
+        cv2.add(moved[part], cv2.subtract(coloured[part], original[part]), dst=out[part])
+        cv2.subtract(out[part], cv2.subtract(original[part], coloured[part]), dst=out[part])
+    return out
 
 
 class BothMagnifier:
