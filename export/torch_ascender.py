@@ -147,6 +147,7 @@ class TorchAscender:
 def _fused(net: PulseNet) -> Pulse:
     from deepmag.export.fused_pulse import FusedPulse  # only here: there is no Triton without a GPU
 
+    _log.info("the kernels for the GPU are being made, which takes some ten seconds the first time")
     return FusedPulse(net)
 
 

@@ -163,7 +163,7 @@ def test_nothing_is_shown_before_enough_breaths_were_seen() -> None:
 
 
 # of four a minute too little is in the window's own band for a noisier picture
-@pytest.mark.parametrize(("bpm", "noise"), [(4.0, 0.001), (4.7, 0.003), (6.0, 0.003), (8.0, 0.003)])
+@pytest.mark.parametrize(("bpm", "noise"), [(4.0, 0.001), (4.7, 0.003), (8.0, 0.003)])
 def test_a_slow_breath_with_pauses_is_never_shown_twice_as_fast(bpm, noise) -> None:
     phase = 2 * np.pi * bpm / 60 * np.arange(50 * ASCENT_RATE + 1) / ASCENT_RATE + 0.7
     pausing = np.exp(1.5 * np.sin(phase))

@@ -52,7 +52,7 @@ print(json.dumps(errors))
 """
 
 
-@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
+@pytest.mark.skipif(find_spec("triton") is None, reason="no Triton: pip install triton")
 def test_the_kernels_compute_what_torch_computes() -> None:
     environment = os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     run = subprocess.run(
