@@ -32,6 +32,7 @@ CYCLES = 1.9  # breaths that have to be in the window: of 6 a minute, the slowes
 STALE = 1.0  # s without a frame after which no rate is shown
 SHOW, KEEP = 0.6, 0.4  # quality from which a rate may appear, and below which it is withdrawn
 HOLD = 1.5  # s that the quality has to last before a rate appears
+LASTING = 0.3  # breaths that it has to last: somebody who talks sways like slow breathing for two seconds
 STEADY = 3.0  # breaths a minute that the rate may move in a second while it is to be trusted
 # Share of the region's motion that is breath: no quality, full quality. 0.97 to 0.99 for a baby and the demo, 0.8 and
 # more for people who turn their heads, but up to 0.63 where H.264 jumps at each key frame, or a picture is dark.
@@ -127,7 +128,7 @@ class BreathRate:
         else:
             self._trusted_since = t if self._trusted_since is None else self._trusted_since
             self._reason = "measuring"
-            if t - self._trusted_since >= HOLD:
+            if t - self._trusted_since >= max(HOLD, LASTING * 60.0 / found.rate):
                 self._rate, self._reason = found.rate, ""
 
     def reading(self, t: float) -> Reading:

@@ -174,8 +174,8 @@ def test_a_slow_breath_with_pauses_is_never_shown_twice_as_fast(bpm, noise) -> N
         shown[t] = rate.reading(t).rate
     rates = {t: one for t, one in shown.items() if one is not None}
     assert all(abs(one - bpm) < 0.5 for one in rates.values())
-    # two breaths, and some seconds in which they are trusted
-    assert min(rates) < 120 / bpm + 5
+    # two breaths, and the third of one for which they have to be trusted
+    assert min(rates) < 150 / bpm + 3
     assert max(rates) == 50.0
 
 
