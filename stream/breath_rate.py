@@ -26,6 +26,11 @@ SLOW = 7.0  # breaths a minute below which the longer window says how many there
 # minute may be 4. So where breaths are less regular, a rate below this waits until the longer window would show half.
 DOUBTED, SURE = 10.0, 0.9
 CLEARLY = 2.3  # breaths that have to be in the longer window for that
+# How like itself a slow breath is one later, as REGULAR: the longer window holds two, and sway may look like two.
+SLOW_REGULAR = (0.7, 0.9)
+# The window's band holds little of a slow breath, but all of what else moves: how clean it is there is made good by how
+# much larger it is in the longer window's band, where there may be so many times as much else.
+MORE_ELSE = 2.0
 LESS_REGULAR = 0.1  # than the other window shows them may breaths of the longer one be
 FIRST = 7.0  # s before the first look
 CYCLES = 1.9  # breaths that have to be in the window: of 6 a minute, the slowest of the band, it holds two
@@ -63,13 +68,14 @@ class BreathEvidence:
     size: float
     camera: float
     objection: str
+    enough: tuple[float, float] = REGULAR  # of regular: no quality, full quality
 
     @property
     def quality(self) -> float:
         """In [0, 1]; 0 where there is an objection."""
         if self.objection:
             return 0.0
-        return _ramp(self.clean, CLEAN) * _ramp(self.regular, REGULAR)
+        return _ramp(self.clean, CLEAN) * _ramp(self.regular, self.enough)
 
 
 NOTHING = BreathEvidence(0.0, 0.0, 0.0, 0.0, 0.0, "measuring")
@@ -146,7 +152,7 @@ def _look(breath: Breath, camera: NDArray[np.float64], light: NDArray[np.float64
     """Weigh what the window shows, and, where it shows no rate, whether the longer one shows a slow breath."""
     found = weigh(breath, camera, light)
     if len(breath.slow):
-        slow = weigh(replace(breath, wave=breath.slow), camera, light, SLOW_BAND)
+        slow = weigh(_slow_part(breath), camera, light, SLOW_BAND, SLOW_REGULAR)
         alike = max(REGULAR[0], found.regular - LESS_REGULAR)
         # an objection to it does not make two breaths of each of them
         if 0.0 < slow.rate < SLOW and slow.regular >= alike:
@@ -157,15 +163,24 @@ def _look(breath: Breath, camera: NDArray[np.float64], light: NDArray[np.float64
     return found
 
 
+def _slow_part(breath: Breath) -> Breath:
+    """The breath of the longer window in place of the other."""
+    growth = float(np.var(breath.slow)) / max(float(np.var(breath.wave)), 1e-12)
+    dirt = MORE_ELSE * (1.0 / max(breath.explained, 1e-6) - 1.0) / max(growth, MORE_ELSE)
+    return replace(breath, wave=breath.slow, explained=1.0 / (1.0 + dirt))
+
+
 def weigh(
     breath: Breath,
     camera: NDArray[np.float64],
     light: NDArray[np.float64] | None = None,
     band: Band = BREATH_BAND,
+    enough: tuple[float, float] = REGULAR,
 ) -> BreathEvidence:
     """Find the rate of a breath, and what speaks for and against it.
 
     camera: (n, 2) its steps over the same ticks. light: (n,) relative changes of the brightness. band: Hz, of the wave.
+    enough: of how regular it is, see `BreathEvidence`.
     """
     wave = breath.wave
     rate, regular = _period(wave, band)
@@ -196,7 +211,7 @@ def weigh(
         objection = "measuring"
     elif not RATES[0] <= rate <= RATES[1]:
         objection = "no breathing rate"
-    return BreathEvidence(rate, breath.explained, regular, breath.size, swing, objection)
+    return BreathEvidence(rate, breath.explained, regular, breath.size, swing, objection, enough)
 
 
 def _period(wave: NDArray[np.float64], band: Band) -> tuple[float, float]:
