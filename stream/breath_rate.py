@@ -31,6 +31,7 @@ SLOW_REGULAR = (0.7, 0.9)
 # The window's band holds little of a slow breath, but all of what else moves: how clean it is there is made good by how
 # much larger it is in the longer window's band, where there may be so many times as much else.
 MORE_ELSE = 2.0
+NEARLY = 1.3  # times as fast as the longer window has them may breaths of the other be, and be the same
 LESS_REGULAR = 0.1  # than the other window shows them may breaths of the longer one be
 FIRST = 7.0  # s before the first look
 CYCLES = 1.9  # breaths that have to be in the window: of 6 a minute, the slowest of the band, it holds two
@@ -157,6 +158,9 @@ def _look(breath: Breath, camera: NDArray[np.float64], light: NDArray[np.float64
         # an objection to it does not make two breaths of each of them
         if 0.0 < slow.rate < SLOW and slow.regular >= alike:
             return slow
+        # the same breath, whose rate the longer window knows better: the other ends where its band does, near 6
+        if slow.objection != "measuring" and found.rate / NEARLY < slow.rate < SLOW:
+            return replace(found, rate=slow.rate)
     seen = max(len(breath.slow), len(breath.wave)) / ASCENT_RATE / 60  # min
     if found.rate < DOUBTED and found.regular < SURE and 0.5 * found.rate * seen < CLEARLY:
         return replace(found, objection=found.objection or "measuring")
