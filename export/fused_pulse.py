@@ -38,7 +38,7 @@ class Tiles:
     together: int
 
 
-# the fastest of some on an H200 (benchmarks/gpu.py)
+# the fastest of some that were tried on an H200
 SMALL = Tiles(16, 32, 4, splits=81, rows=16, together=1)
 LARGE = Tiles(64, 64, 4, splits=9, rows=16, together=8)
 
@@ -119,9 +119,10 @@ class FusedPulse:
         pairs = len(x)
         tiles = SMALL if pairs <= FEW else LARGE
         h1 = x.new_empty(pairs, AREA, 32)
-        at = x if step is None else torch.empty_like(x)
-        before, gamma = (x, x) if step is None else (step[0], step[1])
-        size, share = (x, x) if isinstance(before, torch.Tensor) else (before.gradient, before.share)
+        at = size = gamma = share = x  # of these only x is read where there is no step
+        if step is not None:
+            before, gamma = step
+            at, size, share = torch.empty_like(x), before.gradient, before.share
         kernels.enter[(pairs * BLOCKS,)](
             x, size, gamma, share, self._first, self._bias[0], at, h1,
             FIRST=step is None, BLOCK=EDGE, PRECISION=self._precision, num_warps=2, **self._launch,

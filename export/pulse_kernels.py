@@ -32,6 +32,17 @@ def _pixel(r, SIDE: tl.constexpr):
 
 
 @triton.jit
+def _neighbours(row, column):
+    """Of 27 columns by colour and tap, and five that are none: pixels in 36 x 36, and whether these are inside."""
+    k = tl.arange(0, 32)
+    colour, tap = k // 9, k % 9
+    y = row[:, None] + (tap // 3 - 1)[None]
+    z = column[:, None] + (tap % 3 - 1)[None]
+    inside = (y >= 0) & (y < 36) & (z >= 0) & (z < 36) & (k < 27)[None]
+    return k, colour, tap, y * 36 + z, inside
+
+
+@triton.jit
 def _product(a, b, sums, PRECISION: tl.constexpr):
     """Add a b to sums. PRECISION: of the factors; sums are float32."""
     if PRECISION == "fp16":
@@ -54,12 +65,8 @@ def enter(
     blocks: tl.constexpr = 1296 // BLOCK
     b = tl.program_id(0) // blocks
     row, column = _pixel((tl.program_id(0) % blocks) * BLOCK + tl.arange(0, BLOCK), 36)
-    k = tl.arange(0, 32)
-    colour, tap = k // 9, k % 9
-    y = row[:, None] + (tap // 3 - 1)[None]
-    z = column[:, None] + (tap % 3 - 1)[None]
-    inside = (y >= 0) & (y < 36) & (z >= 0) & (z < 36) & (k < 27)[None]
-    place = b * 3888 + colour[None] * 1296 + y * 36 + z
+    k, colour, tap, pixel, inside = _neighbours(row, column)
+    place = b * 3888 + colour[None] * 1296 + pixel
     _begin(EARLY)
     value = tl.load(x + place, mask=inside, other=0.0)
     if not FIRST:
@@ -170,13 +177,9 @@ def leave(products, gradient, share, ABSOLUTE: tl.constexpr, BLOCK: tl.constexpr
     blocks: tl.constexpr = 1296 // BLOCK
     b = tl.program_id(0) // blocks
     row, column = _pixel((tl.program_id(0) % blocks) * BLOCK + tl.arange(0, BLOCK), 36)
-    k = tl.arange(0, 32)
-    colour, tap = k // 9, k % 9
-    y = row[:, None] + (tap // 3 - 1)[None]
-    z = column[:, None] + (tap % 3 - 1)[None]
-    inside = (y >= 0) & (y < 36) & (z >= 0) & (z < 36) & (k < 27)[None]
+    k, colour, _, pixel, inside = _neighbours(row, column)
     _begin(EARLY)
-    values = tl.load(products + (b * 1296 + y * 36 + z) * 32 + k[None], mask=inside, other=0.0)
+    values = tl.load(products + (b * 1296 + pixel) * 32 + k[None], mask=inside, other=0.0)
     total = 0.0
     for c in tl.static_range(3):
         found = tl.sum(tl.where((colour == c)[None], values, 0.0), 1)
