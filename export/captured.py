@@ -13,20 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from deepmag.export.pairs import turns
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-MOST = 512  # pairs in a graph; more are run in turns
 WARM_UP = 3  # runs before the capture, in which libraries choose their kernels and take their memory
-
-
-def turns(pairs: int, most: int = MOST) -> Iterator[tuple[slice, int]]:
-    """Split pairs into runs: which of them, and for how many the graph is made, a power of two up to ``most``."""
-    for start in range(0, pairs, most):
-        count = min(most, pairs - start)
-        yield slice(start, start + count), 1 << (count - 1).bit_length()
 
 
 @dataclass(frozen=True, slots=True)

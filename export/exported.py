@@ -9,7 +9,7 @@ import numpy as np
 from deepmag.export.ascent_loop import PAPER, STEADY
 from deepmag.export.device import CPU, Device
 from deepmag.export.graph import GRAPH_VERSION
-from deepmag.export.ort_ascender import open_session
+from deepmag.export.ort_session import open_session
 from deepmag.export.pairs import per_pair
 
 if TYPE_CHECKING:

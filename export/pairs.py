@@ -1,4 +1,4 @@
-"""What every ascender checks of its arrays before a runtime sees them."""
+"""What every ascender does with its arrays before a runtime sees them: checks, and runs of few sizes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ import numpy as np
 from deepmag.models.representation import L
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
+
+MOST = 512  # pairs in a run
 
 
 def require_pairs(x: NDArray[np.float32], pairs: int | None = None) -> NDArray[np.float32]:
@@ -27,3 +31,10 @@ def require_pairs(x: NDArray[np.float32], pairs: int | None = None) -> NDArray[n
 def per_pair(value: float | NDArray[np.float32], pairs: int) -> NDArray[np.float32]:
     """A number or (B,) as float32 (B,). Raises ValueError if it does not broadcast to that."""
     return np.ascontiguousarray(np.broadcast_to(np.asarray(value, dtype=np.float32), (pairs,)))
+
+
+def turns(pairs: int, most: int = MOST) -> Iterator[tuple[slice, int]]:
+    """Split pairs into runs: which of them, and for how many a run is made, a power of two up to ``most``."""
+    for start in range(0, pairs, most):
+        count = min(most, pairs - start)
+        yield slice(start, start + count), 1 << (count - 1).bit_length()

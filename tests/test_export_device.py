@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from deepmag.export import device as device_module
-from deepmag.export.captured import turns
 from deepmag.export.device import CPU, Device, devices_to_try, parse_device
 from deepmag.export.fallback import FallbackAscender, FallbackRespiration
+from deepmag.export.pairs import turns
 from deepmag.export.respiration import open_respiration_ascender
 from deepmag.export.runtime import Ascender, AscenderUnavailableError, open_ascender
 from deepmag.models.phase import SIDE
