@@ -106,11 +106,15 @@ def one_pair(device, weights, runs, rng):
             f"pulse pair, paper, {name}", times(lambda a=ours: a.paper(x, GAMMA), runs), relative_l2=apart
         )
         yield row(f"pulse frame, steady, {name}", times(lambda a=ours: ascend_symmetric(a, x, along), runs))
-    try:
-        theirs = open_ascender(weights, "ort", str(device))
-        yield row("pulse pair, paper, ONNX Runtime", times(lambda: theirs.paper(x, GAMMA), runs))
-    except AscenderUnavailableError as refusal:
-        print(f"left out: {refusal}", file=sys.stderr)
+    for runtime in ("ort", "tensorrt"):
+        try:
+            theirs = open_ascender(weights, runtime, str(device))
+        except AscenderUnavailableError as refusal:
+            print(f"left out: {refusal}", file=sys.stderr)
+            continue
+        apart = float(np.linalg.norm(theirs.paper(x, GAMMA)[0] - exact) / np.linalg.norm(exact))
+        found = times(lambda a=theirs: a.paper(x, GAMMA), runs)
+        yield row(f"pulse pair, paper, {theirs.description}", found, relative_l2=apart)
     breath = RespirationAscender(load_weights(RESPIRATION), device)
     wide = rng.normal(0, 0.1, (1, ORIENTATIONS, SIDE, SIDE)).astype(np.float32)
     trust = np.ones_like(wide)

@@ -1,14 +1,18 @@
-"""The ascent in ONNX Runtime, on the CPU or by its CUDA provider."""
+"""The ascent in ONNX Runtime, on the CPU or by its CUDA or TensorRT provider."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from deepmag.export.graph import paper_graph, steady_graph
-from deepmag.export.ort_session import SPIN, open_session
+from deepmag.export.ort_bound import BoundSession
+from deepmag.export.ort_session import NAMES, SPIN, Provider, open_session
 from deepmag.export.pairs import per_pair, require_pairs
+from deepmag.export.runtime import AscenderUnavailableError
+from deepmag.models.representation import L
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepmag.export.device import Device
+
+    Arrays = Mapping[str, NDArray[np.float32]]
 
 
 class OrtAscender:
@@ -26,32 +32,46 @@ class OrtAscender:
 
     def __init__(
         self,
-        weights: Mapping[str, NDArray[np.float32]],
+        weights: Arrays,
         device: Device,
         threads: int,
         paper_iterations: int,
         steady_iterations: int,
         *,
         spin: int = SPIN,
+        provider: Provider | None = None,
     ) -> None:
-        """Raise AscenderUnavailableError if CUDA is wanted and its provider does not start. spin: us."""
-        self._cuda = device.is_gpu
-        paper, steady = paper_graph(weights, paper_iterations), steady_graph(weights, steady_iterations)
+        """Raise AscenderUnavailableError if the provider does not start (see `open_session`). spin: us."""
+        graphs = paper_graph(weights, paper_iterations), steady_graph(weights, steady_iterations)
         self._paper, self._steady = (
-            open_session(graph.SerializeToString(), device, threads, spin=spin, batch=1)
-            for graph in (paper, steady)
+            partial(_one_by_one, session) if not device.is_gpu else BoundSession(session, device).run
+            for session in (
+                open_session(
+                    graph.SerializeToString(), device, threads, spin=spin, batch=1, provider=provider
+                )
+                for graph in graphs
+            )
         )
         plural = "" if threads == 1 else "s"
-        self.description = (
-            f"onnxruntime CUDA, GPU {device.index}"
-            if self._cuda
-            else f"onnxruntime CPU, {threads} thread{plural}"
-        )
+        self.description = f"onnxruntime CPU, {threads} thread{plural}"
+        if device.is_gpu:
+            self.description = f"onnxruntime {NAMES[provider or 'cuda']}, GPU {device.index}"
+            self._warm_up()
+
+    def _warm_up(self) -> None:
+        """Run both modes: a GPU's kernels are chosen or made in the first run, and libraries found to be missing."""
+        nothing = np.zeros((1, 3, L, L), np.float32)
+        try:
+            self.paper(nothing, 0.0)
+            self.steady(nothing, nothing, 0.0)
+        except Exception as error:  # the binding's exceptions have no common base of their own
+            reason = str(error).partition("\n")[0]
+            raise AscenderUnavailableError(f"{self.description} cannot run the ascent: {reason}") from error
 
     def paper(self, x: NDArray[np.float32], gamma: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Eq. 4 (see Ascender.paper)."""
         x = require_pairs(x)
-        dx, y = self._run(self._paper, {"x": x}, {"gamma": np.array(gamma, dtype=np.float32)})
+        dx, y = self._paper({"x": x}, {"gamma": np.array(gamma, dtype=np.float32)})
         return dx, y
 
     def steady(
@@ -60,24 +80,14 @@ class OrtAscender:
         """Steps of growth * y * direction (see Ascender.steady)."""
         x = require_pairs(x)
         direction = require_pairs(direction, len(x))
-        dx, y, grad = self._run(
-            self._steady, {"x": x, "direction": direction, "growth": per_pair(growth, len(x))}, {}
-        )
+        dx, y, grad = self._steady({"x": x, "direction": direction, "growth": per_pair(growth, len(x))}, {})
         return dx, y, grad
 
-    def _run(
-        self,
-        session: Any,
-        batched: dict[str, NDArray[np.float32]],
-        shared: dict[str, NDArray[np.float32]],
-    ) -> list[NDArray[np.float32]]:
-        """Run the graph on all pairs: one after the other on the CPU, whose session is made for one pair."""
-        pairs = len(batched["x"])
-        if self._cuda or pairs == 1:
-            outputs: list[NDArray[np.float32]] = session.run(None, batched | shared)
-            return outputs
-        runs = [
-            session.run(None, {name: array[i : i + 1] for name, array in batched.items()} | shared)
-            for i in range(pairs)
-        ]
-        return [np.concatenate(parts) for parts in zip(*runs, strict=True)]
+
+def _one_by_one(session: Any, batched: Arrays, shared: Arrays) -> list[NDArray[np.float32]]:
+    """Run a session that is made for one pair on all of them, one after the other."""
+    runs = [
+        session.run(None, {name: array[i : i + 1] for name, array in batched.items()} | dict(shared))
+        for i in range(len(batched["x"]))
+    ]
+    return runs[0] if len(runs) == 1 else [np.concatenate(parts) for parts in zip(*runs, strict=True)]

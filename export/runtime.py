@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Runtime = Literal["auto", "ort", "torch"]
+    from deepmag.export.ort_session import Provider
+
+Runtime = Literal["auto", "ort", "tensorrt", "torch"]
+"""tensorrt: ONNX Runtime by TensorRT; never chosen by itself, since it takes minutes to start."""
 DeviceName = str
 """auto, cpu, cuda or cuda:N."""
 
@@ -132,12 +135,13 @@ def _open(
     iterations: tuple[int, int],
 ) -> Ascender:
     """Import the runtime, only now, and open it. Raises AscenderUnavailableError."""
-    if runtime == "ort":
+    if runtime in ("ort", "tensorrt"):
         try:
             from deepmag.export.ort_ascender import OrtAscender
         except ImportError as error:
             raise AscenderUnavailableError(f"onnxruntime cannot be imported: {error}") from error
-        return OrtAscender(weights, device, threads, *iterations)
+        provider: Provider | None = "tensorrt" if runtime == "tensorrt" else None
+        return OrtAscender(weights, device, threads, *iterations, provider=provider)
     try:
         from deepmag.export.torch_ascender import TorchAscender
     except ImportError as error:

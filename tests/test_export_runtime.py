@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from test_ascent import pairs, pulse_net
 
-from deepmag.export.device import Device, cuda_device_count
+from deepmag.export.device import CPU, Device, cuda_device_count
+from deepmag.export.graph import paper_graph, steady_graph
+from deepmag.export.ort_ascender import OrtAscender
+from deepmag.export.ort_bound import BoundSession
+from deepmag.export.ort_session import Provider, open_session
+from deepmag.export.pairs import MOST
 from deepmag.export.parity import TOLERANCE, compare, compare_ascenders
 from deepmag.export.runtime import (
     Ascender,
@@ -23,6 +28,7 @@ from deepmag.export.runtime import (
     load_weights,
     open_ascender,
 )
+from deepmag.export.tensorrt import profile
 from deepmag.models.ascent import ascend_paper
 
 if TYPE_CHECKING:
@@ -67,7 +73,7 @@ def test_onnx_runtime_computes_what_torch_computes(weights: Weights) -> None:
 
 
 @pytest.mark.skipif(cuda_device_count() == 0, reason="no GPU here")
-@pytest.mark.parametrize("runtime", ["ort", "torch"])
+@pytest.mark.parametrize("runtime", ["ort", "tensorrt", "torch"])
 def test_the_gpu_computes_what_the_cpu_computes(
     weights: Weights, torch_cpu: Ascender, runtime: Runtime
 ) -> None:
@@ -143,22 +149,63 @@ def test_without_a_gpu_auto_takes_the_cpu_and_cuda_is_refused_in_one_line(
     weights: Weights, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert "CPU" in open_ascender(weights, "auto", "auto").description
-    for runtime in ("auto", "ort", "torch"):
+    for runtime in ("auto", "ort", "tensorrt", "torch"):
         with pytest.raises(AscenderUnavailableError, match=r"^the CUDA driver sees no GPU here: .*$"):
             open_ascender(weights, runtime, "cuda")  # type: ignore[arg-type]
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_cuda_provider_that_does_not_start_is_refused_without_noise(
-    weights: Weights, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("provider", "name"), [("cuda", "CUDA"), ("tensorrt", "TensorRT")])
+def test_a_provider_that_does_not_start_is_named_without_noise(
+    weights: Weights,
+    provider: Provider,
+    name: str,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     if cuda_device_count() > 0:
-        pytest.skip("the CUDA provider may start here")
-    from deepmag.export.ort_ascender import OrtAscender
-
-    with pytest.raises(AscenderUnavailableError, match="CUDA"):
-        OrtAscender(weights, Device(0), 1, 3, 3)
+        pytest.skip("the provider may start here")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
+    with pytest.raises(
+        AscenderUnavailableError, match=rf"onnxruntime.* {name} .*pip install|install onnxruntime-gpu"
+    ):
+        OrtAscender(weights, Device(0), 1, 3, 3, provider=provider)
     assert capfd.readouterr() == ("", "")
+
+
+def test_tensorrt_is_refused_on_a_cpu(weights: Weights) -> None:
+    with pytest.raises(AscenderUnavailableError, match="TensorRT provider needs a GPU"):
+        open_ascender(weights, "tensorrt", "cpu")
+
+
+def test_tensorrt_is_told_the_shapes_of_one_pair_and_of_most(weights: Weights) -> None:
+    pair, most = "1x3x36x36", f"{MOST}x3x36x36"
+    paper, steady = (graph(weights, 2).SerializeToString() for graph in (paper_graph, steady_graph))
+    assert profile(paper, 1) == f"x:{pair}"
+    assert profile(steady, MOST) == f"x:{most},direction:{most},growth:{MOST}"
+
+
+def test_bound_memory_gives_what_an_unbound_run_gives(weights: Weights) -> None:
+    session = open_session(steady_graph(weights, 3).SerializeToString(), CPU, 2)
+    bound = BoundSession(session, CPU)
+    rng = np.random.default_rng(0)
+    for count in (3, 1, 5, 3):  # the memory for four pairs holds what an earlier run has left
+        given = {
+            "x": x(count),
+            "direction": rng.normal(0, 0.01, (count, 3, 36, 36)).astype(np.float32),
+            "growth": np.full(count, 0.3, np.float32),
+        }
+        kept = {name: array.copy() for name, array in given.items()}
+        found = bound.run(given, {})
+        for one, other in zip(found, session.run(None, given), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+        for name, array in kept.items():
+            np.testing.assert_array_equal(given[name], array)
+    first = found[0].copy()
+    bound.run(given | {"x": 2 * given["x"]}, {})
+    np.testing.assert_array_equal(found[0], first)  # is the caller's own
 
 
 def test_the_onnx_runtime_path_does_not_load_torch(weights: Weights, tmp_path: Path) -> None:

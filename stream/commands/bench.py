@@ -13,6 +13,7 @@ from deepmag.stream.commands.network_options import DeviceOption, RuntimeOption,
 from deepmag.stream.settings import DEFAULT_LAG, Settings, Target
 
 if TYPE_CHECKING:
+    from deepmag.export.runtime import Runtime
     from deepmag.export.speed import Row
     from deepmag.stream.bench import Live, Quantiles
 
@@ -94,7 +95,7 @@ def _measure(
     settings: Settings,
     streams: int,
     page: bool,
-    runtime: Literal["auto", "ort", "torch"],
+    runtime: Runtime,
     device: str,
     threads: int | None,
 ) -> Report:

@@ -21,6 +21,7 @@ from deepmag.stream.settings import DEFAULT_LAG, Method, Settings, Target, defau
 if TYPE_CHECKING:
     from types import FrameType
 
+    from deepmag.export.runtime import Runtime
     from deepmag.stream.pipeline import Pipeline
 
 
@@ -229,7 +230,7 @@ def _build(
     pace: Literal["file", "max"],
     loop: bool,
     transport: Literal["tcp", "udp"],
-    runtime: Literal["auto", "ort", "torch"],
+    runtime: Runtime,
     device: str,
     threads: int | None,
 ) -> Pipeline:

@@ -18,8 +18,10 @@ def _checked(name: str) -> str:
 
 
 RuntimeOption = Annotated[
-    Literal["auto", "ort", "torch"],
-    typer.Option(help="What runs the pulse's network; respiration's runs in torch."),
+    Literal["auto", "ort", "tensorrt", "torch"],
+    typer.Option(
+        help="What runs the pulse's network; respiration's runs in torch. tensorrt is slow to start the first time."
+    ),
 ]
 DeviceOption = Annotated[
     str,

@@ -15,6 +15,7 @@ from deepmag.stream.cli import fail, set_up_logging
 from deepmag.stream.commands.network_options import DeviceOption, RuntimeOption, ThreadsOption
 
 if TYPE_CHECKING:
+    from deepmag.export.runtime import Runtime
     from deepmag.stream.ward.feeds_file import FeedSpec
     from deepmag.stream.ward.ward import Ward
 
@@ -133,7 +134,7 @@ class Options:
 
     groups: int
     gpus: float
-    runtime: Literal["auto", "ort", "torch"]
+    runtime: Runtime
     device: str
     threads: int | None
     budget: float
