@@ -219,7 +219,20 @@ def codecs() -> list[Finding]:
     rtsp = "rtsp" in av.formats_available
     found.append(Finding("video", "RTSP", "there" if rtsp else "missing", "ok" if rtsp else "note",
                          "" if rtsp else advice))  # fmt: skip
-    return found
+    return [*found, *gpu_codecs()]
+
+
+def gpu_codecs() -> list[Finding]:
+    """Whether the first GPU decodes and encodes; nothing where there is none."""
+    from deepmag.export.device import cuda_device_count
+    from deepmag.stream.gpu_codecs import nvdec_problem, nvenc_problem
+    from deepmag.stream.render.h264 import NVENC_RECORDING_OPTIONS
+
+    if cuda_device_count() == 0:
+        return []
+    problems = {"NVDEC": nvdec_problem(0), "NVENC": nvenc_problem(0, 640, 480, NVENC_RECORDING_OPTIONS)}
+    return [Finding("video", name, "works (--codecs gpu)" if why is None else f"cannot be used ({why})")
+            for name, why in problems.items()]  # fmt: skip
 
 
 def cameras() -> list[Finding]:

@@ -23,12 +23,14 @@ def open_source(
     loop: bool = False,
     limits: Limits | None = None,
     stall: float | None = None,
+    gpu: int | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Source:
     """Make the source at ``address``. It opens nothing before its frames are asked for, so it cannot fail.
 
     transport: of RTSP. pace: files play at their own rate, or as fast as they are taken. loop: files start
-    again at their end. limits: on the picture's size. stall: s of silence that end a live connection.
+    again at their end. limits: on the picture's size. stall: s of silence that end a live connection. gpu: number of
+    the GPU that is to decode, where it can.
     """
     if address.kind == "demo":
         from deepmag.stream.capture.demo import DemoSource
@@ -37,5 +39,5 @@ def open_source(
     from deepmag.stream.capture.video import VideoSource
 
     return VideoSource(
-        address, transport=transport, pace=pace, loop=loop, limits=limits, stall=stall, clock=clock
+        address, transport=transport, pace=pace, loop=loop, limits=limits, stall=stall, gpu=gpu, clock=clock
     )

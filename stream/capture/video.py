@@ -24,6 +24,7 @@ from deepmag.stream.capture.pacing import Pacer
 from deepmag.stream.capture.source import SourceError
 from deepmag.stream.capture.timeline import RateLimit, Timeline
 from deepmag.stream.frames import Frame
+from deepmag.stream.gpu_codecs import open_nvdec
 
 if TYPE_CHECKING:
     import threading
@@ -59,6 +60,7 @@ class VideoSource:
         loop: bool = False,
         limits: Limits | None = None,
         stall: float | None = None,
+        gpu: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = address.name
@@ -71,6 +73,7 @@ class VideoSource:
         self._loop = loop and not address.live
         self._limits = limits or Limits()
         self._stall = stall
+        self._gpu = gpu
         self._clock = clock
 
     def frames(self, stop: threading.Event) -> Iterator[Frame]:
@@ -129,6 +132,8 @@ class VideoSource:
 
     def _open(self) -> tuple[InputContainer, Opening]:
         first: SourceError | None = None
+        # asked at each connection: where the GPU has gone since the last, the CPU decodes
+        accelerator = None if self._gpu is None else open_nvdec(self._gpu)
         for opening in openings(self._address, self._transport, self._stall):
             try:
                 container = av.open(
@@ -137,6 +142,7 @@ class VideoSource:
                     options=opening.options,
                     timeout=(opening.open_timeout, opening.read_timeout),
                     metadata_errors="replace",
+                    hwaccel=accelerator,
                 )
             except (av.error.FFmpegError, OSError, ValueError) as error:
                 first = first or open_failure(error, self._address)  # the telling one: it is what was wanted
@@ -161,12 +167,13 @@ class VideoSource:
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         self.nominal_rate = rate if 0 < rate <= 10_000 else None
         log.info(
-            "%s: %s %dx%d, %s frames/s",
+            "%s: %s %dx%d, %s frames/s%s",
             self.name,
             codec.name,
             codec.width,
             codec.height,
             f"{rate:.4g}" if self.nominal_rate else "an unknown number of",
+            ", decoded by the GPU" if codec.is_hwaccel else "",
         )
         return stream
 

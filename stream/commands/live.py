@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from deepmag.stream.cli import fail, set_up_logging
-from deepmag.stream.commands.network_options import DeviceOption, RuntimeOption, ThreadsOption
+from deepmag.stream.commands.network_options import CodecsOption, DeviceOption, RuntimeOption, ThreadsOption
 from deepmag.stream.describe import describe
 from deepmag.stream.settings import DEFAULT_LAG, Method, Settings, Target, default_lag, parse_region
 
@@ -53,6 +53,7 @@ class Outputs:
     port: int
     token: str | None
     browser: bool
+    gpu: int | None  # that encodes
 
 
 def register(app: typer.Typer) -> None:
@@ -143,6 +144,7 @@ def live(
     runtime: RuntimeOption = "auto",
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
+    codecs: CodecsOption = "cpu",
     host: Annotated[
         str, typer.Option(help="Address of the page; any but 127.0.0.1 asks for a token.")
     ] = "127.0.0.1",
@@ -170,6 +172,9 @@ def live(
         )
     except ValueError as error:
         fail(str(error), 2)
+    from deepmag.stream.gpu_codecs import codec_gpu
+
+    gpu = codec_gpu(codecs, device)
     shown = tuple(show) if show else ((Show.NONE,) if pace == "max" else (Show.PAGE,))
     outputs = Outputs(
         tuple(item for item in shown if item is not Show.NONE),
@@ -182,6 +187,7 @@ def live(
         port,
         token,
         browser,
+        gpu,
     )
     if pace == "max" and record is None and vitals is None and push is None and not outputs.show:
         fail("--pace max without --record, --vitals, --push or --show would do work that nobody sees", 2)
@@ -196,6 +202,7 @@ def live(
         runtime=runtime,
         device=device,
         threads=threads,
+        gpu=gpu,
     )
     from deepmag.stream.render.renderer import RendererError
 
@@ -233,6 +240,7 @@ def _build(
     runtime: Runtime,
     device: str,
     threads: int | None,
+    gpu: int | None,
 ) -> Pipeline:
     from deepmag.export.runtime import AscenderUnavailableError
     from deepmag.models.reconstruction import warm_up
@@ -244,7 +252,7 @@ def _build(
 
     try:
         address = parse_address(source) if source is not None else default_address()
-        opened = open_source(address, transport=transport, pace=pace, loop=loop)
+        opened = open_source(address, transport=transport, pace=pace, loop=loop, gpu=gpu)
         networks = open_networks(settings, runtime, device, threads)
     except (ValueError, AscenderUnavailableError) as error:
         fail(str(error))
@@ -274,6 +282,7 @@ def _add_outputs(pipeline: Pipeline, outputs: Outputs, source: str | None, stop:
                 lossless=outputs.lossless,
                 original_beside=outputs.beside,
                 source=source,
+                gpu=outputs.gpu,
             ),
             "every",
         )
@@ -284,7 +293,7 @@ def _add_outputs(pipeline: Pipeline, outputs: Outputs, source: str | None, stop:
     if outputs.push is not None:
         from deepmag.stream.render.rtsp_push import RtspPush
 
-        pipeline.add(RtspPush(outputs.push, rate=pipeline.rate))
+        pipeline.add(RtspPush(outputs.push, rate=pipeline.rate, gpu=outputs.gpu))
     if Show.PAGE in outputs.show:
         from deepmag.stream.page.renderer import PageRenderer
 

@@ -1,4 +1,4 @@
-"""``--runtime``, ``--device`` and ``--threads``, as all commands that run a network live have them."""
+"""``--runtime``, ``--device``, ``--threads`` and ``--codecs``, as the commands that run a network live have them."""
 
 from __future__ import annotations
 
@@ -33,4 +33,11 @@ DeviceOption = Annotated[
 ]
 ThreadsOption = Annotated[
     int | None, typer.Option(help="CPU threads of a network. Default: one a core, at most 4.", min=1)
+]
+CodecsOption = Annotated[
+    Literal["cpu", "gpu"],
+    typer.Option(
+        help="What decodes the source and encodes --record and --push. gpu: NVDEC and NVENC of the GPU of --device, "
+        "where it has them; what it has not, the CPU does, and the log says so."
+    ),
 ]

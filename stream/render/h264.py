@@ -8,6 +8,7 @@ takes 25 ms and saves only an eighth of the size).
 
 from __future__ import annotations
 
+import logging
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,32 @@ LOSSLESS_OPTIONS = {"preset": "ultrafast", "qp": "0", "bf": "0"}
 # No keyframes at scene cuts: a lamp that is switched on must not burst the link; the 2 s ones suffice.
 # A quality cap (vbv) would need the link's rate, which nobody knows; crf 23 is 0.5 Mb/s for a face, 640x480.
 LIVE_OPTIONS = {"preset": "veryfast", "tune": "zerolatency", "crf": "23", "bf": "0", "sc_threshold": "0"}
+# NVENC knows no crf: a constant quantizer is what comes nearest. forced-idr: a picture that is asked to be a keyframe
+# is one to join at; delay, zerolatency: each picture's packet leaves with it.
+NVENC_RECORDING_OPTIONS = {"preset": "p5", "rc": "constqp", "qp": "19", "bf": "0"}
+NVENC_LIVE_OPTIONS = {
+    "preset": "p4", "tune": "ull", "zerolatency": "1", "delay": "0", "rc": "constqp", "qp": "25", "bf": "0",
+    "forced-idr": "1", "no-scenecut": "1",
+}  # fmt: skip
+
+log = logging.getLogger("deepmag.render.h264")
+
+
+def choose_encoder(
+    gpu: int | None, size: tuple[int, int], cpu: dict[str, str], nvenc: dict[str, str]
+) -> tuple[str, dict[str, str]]:
+    """Name of an encoder and its options: NVENC where it is asked for and works, else x264, and the log says why.
+
+    gpu: number of the GPU, None for the CPU. size: width and height, px. cpu, nvenc: options of each.
+    """
+    if gpu is not None:
+        from deepmag.stream.gpu_codecs import NVENC, nvenc_problem
+
+        problem = nvenc_problem(gpu, *size, nvenc)
+        if problem is None:
+            return NVENC, {**nvenc, "gpu": str(gpu)}
+        log.warning("video is encoded by the CPU: NVENC cannot be used (%s)", problem)
+    return "libx264", cpu
 
 
 def as_rate(fps: float) -> Fraction:

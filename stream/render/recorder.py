@@ -38,7 +38,8 @@ class Recorder:
 
     path: its suffix chooses the container: .mkv, .mp4 or .mov. rate: the source's nominal rate, Hz, or what
     tells it once there are frames; the times written are the frames' own. lossless: exact RGB.
-    original_beside: the original at the left of each picture. source: the file that is being read, if one is.
+    original_beside: the original at the left of each picture. source: the file that is being read, if one is. gpu: see
+    ``VideoFile``.
     A new session continues after the last frame of the one before; a change of size continues in a file of
     its own (``name-2.mkv``), since no container can change it.
     Raises RendererError where the suffix is not one of these.
@@ -54,8 +55,10 @@ class Recorder:
         lossless: bool = False,
         original_beside: bool = False,
         source: str | os.PathLike[str] | None = None,
+        gpu: int | None = None,
     ) -> None:
         self.path = Path(path)
+        self._gpu = gpu
         if self.path.suffix.lower() not in CONTAINERS:
             raise RendererError(f"cannot record to {self.path}: the name must end in {', '.join(CONTAINERS)}")
         self._rate = rate
@@ -111,6 +114,7 @@ class Recorder:
             image.shape,
             rate=self._rate() if callable(self._rate) else self._rate,
             lossless=self._lossless,
+            gpu=self._gpu,
         )
         self._files += 1
         return self._file

@@ -10,13 +10,21 @@ import logging
 import random
 import time
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import av
 from av.video.codeccontext import VideoCodecContext
 
 from deepmag.stream.capture.backoff import Backoff
-from deepmag.stream.render.h264 import LIVE_OPTIONS, Converter, as_rate, configure, keyframe_interval
+from deepmag.stream.render.h264 import (
+    LIVE_OPTIONS,
+    NVENC_LIVE_OPTIONS,
+    Converter,
+    as_rate,
+    choose_encoder,
+    configure,
+    keyframe_interval,
+)
 from deepmag.stream.render.overlay import STALE_AFTER, draw_overlay
 from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.render.rtp_h264 import CLOCK_RATE, parameter_sets
@@ -40,16 +48,18 @@ log = logging.getLogger("deepmag.render.rtsp")
 
 
 class LiveEncoder:
-    """H.264 for one connection and one size; a packet for each picture at once."""
+    """H.264 for one connection and one size; a packet for each picture at once. gpu: see ``choose_encoder``."""
 
-    def __init__(self, height: int, width: int, *, rate: float) -> None:
+    def __init__(self, height: int, width: int, *, rate: float, gpu: int | None = None) -> None:
         self.size = (height, width)
         self._converter = Converter(time_base=TIME_BASE, lossless=False)
-        self._context = VideoCodecContext.create("libx264", "w")
-        self._context.width, self._context.height = self._converter.size(height, width)
+        size = self._converter.size(height, width)
+        encoder, options = choose_encoder(gpu, size, LIVE_OPTIONS, NVENC_LIVE_OPTIONS)
+        self._context = cast("VideoCodecContext", VideoCodecContext.create(encoder, "w"))
+        self._context.width, self._context.height = size
         self._context.framerate = as_rate(rate)
         # The interval in frames is a bound only: keyframes are set by time, whatever the camera's rate.
-        self._context.options = {**LIVE_OPTIONS, "g": keyframe_interval(rate, 2 * KEYFRAME_PERIOD)}
+        self._context.options = {**options, "g": keyframe_interval(rate, 2 * KEYFRAME_PERIOD)}
         configure(self._context, time_base=TIME_BASE, lossless=False)
         self._keyframe_at = 0
 
@@ -66,7 +76,8 @@ class RtspPush:
     """A renderer that publishes the magnified picture to ``rtsp://[user:password@]host[:port]/path``.
 
     rate: the source's nominal rate, Hz. overlay: where given, its status is drawn on the pictures, and a
-    stale one goes on being sent with its state on it; else nothing is sent while no frame comes.
+    stale one goes on being sent with its state on it; else nothing is sent while no frame comes. gpu: number of the GPU
+    that is to encode, where it can.
     timeout: s, for each wait on the server. chance: uniform in [0, 1), spreads the attempts to reconnect.
     A server that says no to the first connection ends the renderer; one that is away is waited for.
     Raises RendererError where the address is none.
@@ -80,6 +91,7 @@ class RtspPush:
         *,
         rate: float,
         overlay: Control | None = None,
+        gpu: int | None = None,
         timeout: float = TIMEOUT,
         chance: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.monotonic,
@@ -91,6 +103,7 @@ class RtspPush:
             raise RendererError(str(error)) from None
         self._rate = rate
         self._overlay = overlay
+        self._gpu = gpu
         self._timeout = timeout
         self._backoff = Backoff()
         self._chance = chance
@@ -175,7 +188,7 @@ class RtspPush:
         return True
 
     def _connect(self, image: NDArray[np.uint8], ticks: int, now: float) -> None:
-        encoder = LiveEncoder(*image.shape[:2], rate=self._rate)
+        encoder = LiveEncoder(*image.shape[:2], rate=self._rate, gpu=self._gpu)
         unit = encoder.encode(image, ticks)
         publisher = RtspPublisher(self._address, *parameter_sets(unit), now=now, timeout=self._timeout)
         self._publisher, self._encoder = publisher, encoder

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import av
 
 from deepmag.stream.render.h264 import (
     LOSSLESS_OPTIONS,
+    NVENC_RECORDING_OPTIONS,
     RECORDING_OPTIONS,
     Converter,
     as_rate,
+    choose_encoder,
     configure,
     keyframe_interval,
 )
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
+    from av import VideoStream
     from numpy.typing import NDArray
 
 # Suffix: muxer. AVI is not among them: it has no times of its own, only a fixed rate.
@@ -34,10 +37,13 @@ MATROSKA_OPTIONS = {"cluster_time_limit": "1000"}  # ms; a cluster is written wh
 class VideoFile:
     """Writes frames of one shape. Raises OSError or FFmpegError; ``close`` then still leaves a playable file.
 
-    shape: (H, W, 3). rate: nominal, Hz. frames: written so far.
+    shape: (H, W, 3). rate: nominal, Hz. lossless: exact, which only the CPU does. gpu: number of the GPU that is to
+    encode, where it can. frames: written so far.
     """
 
-    def __init__(self, path: Path, shape: tuple[int, ...], *, rate: float, lossless: bool) -> None:
+    def __init__(
+        self, path: Path, shape: tuple[int, ...], *, rate: float, lossless: bool, gpu: int | None = None
+    ) -> None:
         self.path = path
         self.shape = shape
         self.frames = 0
@@ -56,14 +62,19 @@ class VideoFile:
                 options=FRAGMENTED_OPTIONS if self._fragmented else MATROSKA_OPTIONS,
             )
             width, height = self._converter.size(shape[0], shape[1])
-            options = LOSSLESS_OPTIONS if lossless else RECORDING_OPTIONS
-            self._stream = self._container.add_stream(
-                "libx264rgb" if lossless else "libx264",
+            encoder, options = (
+                ("libx264rgb", LOSSLESS_OPTIONS)
+                if lossless
+                else choose_encoder(gpu, (width, height), RECORDING_OPTIONS, NVENC_RECORDING_OPTIONS)
+            )
+            stream = self._container.add_stream(
+                encoder,
                 rate=as_rate(rate),
                 options={**options, "g": keyframe_interval(rate)},
                 width=width,
                 height=height,
             )
+            self._stream = cast("VideoStream", stream)
             configure(self._stream.codec_context, time_base=time_base, lossless=lossless)
         except BaseException:
             self._sink.close()

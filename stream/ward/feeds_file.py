@@ -11,12 +11,16 @@ import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from deepmag.stream.capture.address import Address, parse_address
 from deepmag.stream.settings import Settings, default_lag, parse_region
 
+if TYPE_CHECKING:
+    from deepmag.stream.gpu_codecs import Codecs
+
 Transport = Literal["tcp", "udp"]
+CHOICES = {"transport": get_args(Transport), "codecs": ("cpu", "gpu")}
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}")
 HEADER = re.compile(r"\s*\[\[\s*feed\s*\]\]")
@@ -33,6 +37,7 @@ KEYS: dict[str, type | tuple[type, ...]] = {
     "roi": str,
     "transport": str,
     "loop": bool,
+    "codecs": str,
     "record": str,
     "vitals": str,
     "push": str,
@@ -56,6 +61,7 @@ class FeedSpec:
     record: Path | None = None
     vitals: Path | None = None
     push: str | None = field(default=None, repr=False)
+    codecs: Codecs = "cpu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,20 +141,21 @@ def _spec(entry: dict[str, Any]) -> FeedSpec:
         raise _FeedError(
             "name", f"a name is 1 to 40 letters, digits, spaces, dots, dashes and underlines, not {name!r}"
         )
-    transport = entry.get("transport", "tcp")
-    if transport not in get_args(Transport):
-        raise _FeedError("transport", f"transport must be tcp or udp, not {transport}")
+    for key, choices in CHOICES.items():
+        if entry.get(key, choices[0]) not in choices:
+            raise _FeedError(key, f"{key} must be {' or '.join(choices)}, not {entry[key]}")
     push = entry.get("push")
     return FeedSpec(
         name,
         re.sub(r"[^a-z0-9._-]+", "-", name.lower()),
         _address(entry["source"]),
         _settings(entry),
-        transport,
+        entry.get("transport", "tcp"),
         entry.get("loop", False),
         Path(entry["record"]) if "record" in entry else None,
         Path(entry["vitals"]) if "vitals" in entry else None,
         None if push is None else _filled("push", push),
+        entry.get("codecs", "cpu"),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from deepmag.stream.capture.open import open_source
 from deepmag.stream.face import load_face_detector
+from deepmag.stream.gpu_codecs import codec_gpu
 from deepmag.stream.networks import Networks, open_networks
 from deepmag.stream.pipeline import Pipeline
 from deepmag.stream.settings import Settings
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from deepmag.export.runtime import DeviceName, Runtime
     from deepmag.stream.frames import SignalName
+    from deepmag.stream.gpu_codecs import Codecs
     from deepmag.stream.render.renderer import Renderer
     from deepmag.stream.settings import Target
     from deepmag.stream.ward.feeds_file import FeedSpec
@@ -48,6 +50,8 @@ class Ward:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
+        wanted: Codecs = "gpu" if any(spec.codecs == "gpu" for spec in specs) else "cpu"
+        self._gpu = codec_gpu(wanted, device)  # once: it says in the log where there is none
         signals = {
             name for spec in specs if spec.settings.method == "deepmag" for name in spec.settings.signals
         }
@@ -58,7 +62,7 @@ class Ward:
         self._pictures = networks.pictures
         self._networks = Shared(networks, self._members, budget)
         self.feeds: Mapping[str, WardFeed] = {}
-        self.feeds = {spec.slug: WardFeed(spec, self._build, _add_outputs, restarts) for spec in specs}
+        self.feeds = {spec.slug: WardFeed(spec, self._build, self._add_outputs, restarts) for spec in specs}
 
     def start(self, pages: Mapping[str, Renderer] | None = None) -> None:
         """Start all. pages: each feed's part of the page, by slug."""
@@ -104,7 +108,13 @@ class Ward:
     def _build(self, spec: FeedSpec, settings: Settings) -> Pipeline:
         detector = load_face_detector() if "pulse" in settings.signals else None
         return Pipeline(
-            open_source(spec.address, transport=spec.transport, pace="file", loop=spec.loop),
+            open_source(
+                spec.address,
+                transport=spec.transport,
+                pace="file",
+                loop=spec.loop,
+                gpu=self._codec_gpu(spec),
+            ),
             self._networks.pulse,
             detector,
             settings,
@@ -115,26 +125,34 @@ class Ward:
             clock=self._clock,
         )
 
+    def _codec_gpu(self, spec: FeedSpec) -> int | None:
+        return self._gpu if spec.codecs == "gpu" else None
 
-def _add_outputs(spec: FeedSpec, pipeline: Pipeline, restarts: int) -> None:
-    """Recording, numbers and push, as the file asks for them. Raises RendererError."""
-    if spec.record is not None:
-        from deepmag.stream.render.recorder import Recorder
+    def _add_outputs(self, spec: FeedSpec, pipeline: Pipeline, restarts: int) -> None:
+        """Recording, numbers and push, as the file asks for them. Raises RendererError."""
+        gpu = self._codec_gpu(spec)
+        if spec.record is not None:
+            from deepmag.stream.render.recorder import Recorder
 
-        pipeline.add(
-            Recorder(numbered(spec.record, restarts), rate=lambda: pipeline.rate, source=spec.address.text),
-            "every",
-        )
-    if spec.vitals is not None:
-        from deepmag.stream.render.vitals_csv import VitalsCsv
+            pipeline.add(
+                Recorder(
+                    numbered(spec.record, restarts),
+                    rate=lambda: pipeline.rate,
+                    source=spec.address.text,
+                    gpu=gpu,
+                ),
+                "every",
+            )
+        if spec.vitals is not None:
+            from deepmag.stream.render.vitals_csv import VitalsCsv
 
-        pipeline.add(
-            VitalsCsv(numbered(spec.vitals, restarts), state=lambda: pipeline.status().state), "every"
-        )
-    if spec.push is not None:
-        from deepmag.stream.render.rtsp_push import RtspPush
+            pipeline.add(
+                VitalsCsv(numbered(spec.vitals, restarts), state=lambda: pipeline.status().state), "every"
+            )
+        if spec.push is not None:
+            from deepmag.stream.render.rtsp_push import RtspPush
 
-        pipeline.add(RtspPush(spec.push, rate=pipeline.rate))
+            pipeline.add(RtspPush(spec.push, rate=pipeline.rate, gpu=gpu))
 
 
 def numbered(file: Path, restarts: int) -> Path:

@@ -1,0 +1,83 @@
+"""A GPU's own circuits for video, NVDEC and NVENC: used where FFmpeg's build, the driver and the GPU have them.
+
+Where one does not work, the CPU does it, and the log says so. The networks run on other parts of a GPU: one that is
+busy with them decodes no slower.
+"""
+
+from __future__ import annotations
+
+import logging
+from fractions import Fraction
+from typing import TYPE_CHECKING, Literal, cast
+
+import av.error
+from av.codec import Codec
+from av.codec.hwaccel import HWAccel
+from av.video.codeccontext import VideoCodecContext
+
+from deepmag.export.device import devices_to_try
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Codecs = Literal["cpu", "gpu"]
+
+NVENC = "h264_nvenc"
+
+log = logging.getLogger("deepmag.stream.gpu_codecs")
+
+
+def codec_gpu(codecs: Codecs, device: str) -> int | None:
+    """The number of the GPU that is to decode and encode video, None for the CPU.
+
+    device: as in ``--device``; ``auto`` is the first GPU. Where there is none, that is said in the log.
+    """
+    if codecs == "cpu":
+        return None
+    refusals: list[str] = []
+    index = next((found.index for found in devices_to_try(device, refusals) if found.is_gpu), None)
+    if index is None:
+        log.warning("video is decoded and encoded by the CPU: %s", "; ".join(refusals) or "the device is cpu")
+    return index
+
+
+def open_nvdec(gpu: int) -> HWAccel | None:
+    """What ``av.open`` wants for decoding on a GPU, or None where that does not work, and the log says why.
+
+    What it cannot decode of all that it is given (a codec, a number of bits), FFmpeg decodes on the CPU.
+    """
+    problem = nvdec_problem(gpu)
+    if problem is not None:
+        log.warning("video is decoded by the CPU: NVDEC cannot be used (%s)", problem)
+        return None
+    return HWAccel("cuda", str(gpu), allow_software_fallback=True)
+
+
+def nvdec_problem(gpu: int) -> str | None:
+    """Why a GPU decodes nothing, None where it does."""
+    try:
+        HWAccel("cuda", str(gpu)).create(Codec("h264", "r"))
+    except (av.error.FFmpegError, OSError, ValueError, NotImplementedError) as error:
+        return _reason(error)
+    return None
+
+
+def nvenc_problem(gpu: int, width: int, height: int, options: Mapping[str, str]) -> str | None:
+    """Why a GPU encodes no H.264 of this size with these options, None where it does.
+
+    GPUs that are made for computing alone have no encoder, others a number of them, and none takes a picture of less
+    than some hundred pixels.
+    """
+    try:
+        context = cast("VideoCodecContext", VideoCodecContext.create(NVENC, "w"))
+        context.width, context.height = width, height
+        context.pix_fmt, context.time_base = "yuv420p", Fraction(1, 30)
+        context.options = {**options, "gpu": str(gpu)}
+        context.open()
+    except (av.error.FFmpegError, OSError, ValueError) as error:  # the last: a build that has none
+        return _reason(error)
+    return None
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
