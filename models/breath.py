@@ -35,6 +35,10 @@ SLOW_WINDOW = 40.0  # s
 SETTLE = 1.0  # s over which the direction takes up a new estimate
 SPREAD = 2.5  # grid cells, over which it is asked whether the network looks here, and whether the breath explains it
 EVEN = 0.65  # of the RMS over the picture: attention from which a place is magnified in full
+# A head that turns at the breath's own pace moves so far that it counts for much even where the network hardly looks,
+# and only time tells the two apart. Until the window is full a place must be one that the network looks at by its
+# gradient, too: of what is usual of that one in such places, from where it counts a little, and in full.
+SENSITIVE = (0.25, 0.35)
 HOLE = 13  # grid cells: how wide a place may be that the network does not look at between others that it does
 # Share of what other motions leave of a part's motion in the band that the breath explains, from which it is magnified
 # a little, and in full.
@@ -110,8 +114,11 @@ class BreathWindow:
             self._count = min(self._count + 1, self._length)
             self._stiffness += (motion.stiffness - self._stiffness) / np.float32(self._count)
 
-    def estimate(self) -> Breath | None:
-        """The breath as of the newest pair; None before there are two seconds of it."""
+    def estimate(self, sensitivity: Floats) -> Breath | None:
+        """The breath as of the newest pair; None before there are two seconds of it.
+
+        sensitivity: (GRID, GRID), size of the network's gradient in each part of the picture, in any unit.
+        """
         if self.seconds < 2.0:
             return None
         first = self._length - self._count
@@ -120,7 +127,7 @@ class BreathWindow:
         # what is in the band has fewer numbers than ticks: all below is of these, (M,) for a wave
         moved = into @ pull  # (M, 2 GRID GRID)
         seen = into @ self._y[first:]
-        looks = self._looks(into.T @ seen, float(seen @ seen), first)
+        looks = self._looks(into.T @ seen, float(seen @ seen), first, sensitivity)
         # a wave of the band, this long, is so many independent numbers
         freedom = max(2.0 * (BREATH_BAND[1] - BREATH_BAND[0]) * self.seconds, 1.5)
         others = other_motions(seen, moved, looks, freedom)
@@ -169,12 +176,18 @@ class BreathWindow:
         whole = np.concatenate([np.array(self._past), steps.astype(np.float64)])
         return np.asarray(_toeplitz(SLOW_BAND, SLOW_WINDOW, len(whole)) @ whole)
 
-    def _looks(self, reference: NDArray[np.float32], power: float, first: int) -> Floats:
+    def _looks(self, reference: NDArray[np.float32], power: float, first: int, sensitivity: Floats) -> Floats:
         """Where the network looks, (GRID, GRID) in [0, 1]: what moves its output as a breath."""
         attention = (reference @ self._attention[first:]).reshape(GRID, GRID) / np.float32(power + 1e-12)
         attention = np.maximum(_blur(attention), 0.0)
         level = EVEN**2 * float(np.mean(attention**2)) + 1e-20
-        return np.asarray(np.clip(attention**2 / np.float32(level), 0.0, 1.0), np.float32)
+        looks = np.clip(attention**2 / np.float32(level), 0.0, 1.0)
+        squared = _blur(sensitivity**2)
+        usual = float((looks * squared**2).sum() / max(float((looks * squared).sum()), 1e-20)) + 1e-20
+        sensitive = np.sqrt(squared / np.float32(usual))
+        sensitive = np.clip((sensitive - SENSITIVE[0]) / (SENSITIVE[1] - SENSITIVE[0]), 0.0, 1.0)
+        grown = np.clip(2.0 * self.seconds / WINDOW - 1.0, 0.0, 1.0)
+        return np.asarray(looks * (grown + (1.0 - grown) * sensitive), np.float32)
 
 
 def _filled(looks: Floats) -> Floats:

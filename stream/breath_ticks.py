@@ -113,7 +113,7 @@ class BreathTicks:
         )
         attention = on_grid((self._gradient * x[0]).sum(0))
         self._window.push(local_motion(difference), attention, y, ticks)
-        self._breath = self._window.estimate()
+        self._breath = self._window.estimate(np.sqrt(on_grid((self._gradient**2).sum(0))))
 
 
 def between(first: Moved, then: Moved, pts: float) -> Moved:

@@ -13,6 +13,7 @@ from deepmag.models.local_motion import GRID, LocalMotion
 from deepmag.models.respiration import ASCENT_RATE
 
 ROWS, COLUMNS = np.mgrid[:GRID, :GRID].astype(np.float32)
+EVENLY = np.ones((GRID, GRID), np.float32)
 STIFFNESS = np.stack([np.ones((GRID, GRID)), np.zeros((GRID, GRID)), np.ones((GRID, GRID))]).astype(
     np.float32
 )
@@ -39,8 +40,8 @@ def sine(bpm: float, count: int):
 class Take:
     """Pairs of a grid whose chest moves with a breath and whose head moves as it likes, pushed one by one.
 
-    breath: (T + 1,) positions in units of DEPTH. sway: how far the chest follows the head, sideways. After each pair
-    there was an estimate, and an amplitude for each age.
+    breath: (T + 1,) positions in units of DEPTH. sway: how far the chest follows the head, sideways. sensitivity: the
+    network's. After each pair there was an estimate, and an amplitude for each age.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Take:
         head=None,
         moves=CHEST,
         sway=0.0,
+        sensitivity=EVENLY,
         ages=(0, 5, 9),
         window: BreathWindow | None = None,
         seed: int = 0,
@@ -72,7 +74,7 @@ class Take:
             y = DEPTH * (breathed + 0.1 * rng.standard_normal())
             attention = looks * y + 0.01 * DEPTH * rng.standard_normal((GRID, GRID)).astype(np.float32)
             self.window.push(LocalMotion(STIFFNESS, motion), attention.astype(np.float32), y)
-            self.estimates.append(self.window.estimate())
+            self.estimates.append(self.window.estimate(sensitivity))
             found = self.estimates[-1]
             self.amplitudes.append(
                 [self.window.amplitude(age) * (found.pattern[0, 44, 31] if found else 0.0) for age in ages]
@@ -216,7 +218,7 @@ def test_there_is_no_estimate_before_two_seconds() -> None:
     found = take().estimates
     assert all(one is None for one in found[:9])
     assert all(one is not None for one in found[9:])
-    assert BreathWindow().estimate() is None
+    assert BreathWindow().estimate(EVENLY) is None
     assert BreathWindow().amplitude(0) == 0.0
 
 
@@ -246,7 +248,7 @@ def test_after_a_reset_it_is_as_new() -> None:
     window = Take(sine(30, 40)).window
     window.reset()
     assert window.seconds == 0.0
-    assert window.estimate() is None
+    assert window.estimate(EVENLY) is None
     assert window.amplitude(3) == 0.0
     again, fresh = Take(sine(15, 40), window=window), Take(sine(15, 40))
     assert again.amplitudes == fresh.amplitudes
@@ -266,9 +268,25 @@ def test_a_pair_over_two_ticks_is_two_pairs_of_half_of_it() -> None:
                 0.5 * attention.astype(np.float32),
                 0.5 * y,
             )
-    a, b = one.estimate(), two.estimate()
+    a, b = one.estimate(EVENLY), two.estimate(EVENLY)
     assert a is not None
     assert b is not None
     assert one.seconds == two.seconds == 24 / ASCENT_RATE
     assert a.wave == pytest.approx(b.wave, rel=1e-4, abs=1e-6)
     assert a.pattern == pytest.approx(b.pattern, rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize("seconds", [4, 6, 9])
+def test_a_head_that_turns_at_the_breaths_own_pace_is_left_out_from_the_start(seconds: int) -> None:
+    """It moves so far that it counts for much, but the network's gradient is not there."""
+    count = seconds * ASCENT_RATE
+    looks, turning = CHEST + HEAD, 4.0 * sine(12.0, round(count))
+    chest, head = CHEST > 0.6, HEAD > 0.6
+
+    def size(sensitivity, where) -> float:
+        found = Take(sine(12.0, round(count)), looks=looks, head=turning, sensitivity=sensitivity).last
+        return float(np.sqrt((found.pattern**2).sum(0))[where].mean())
+
+    assert size(EVENLY, head) > size(EVENLY, chest)  # nothing else tells them apart
+    assert size(CHEST + 0.15 * HEAD, head) < 0.02 * size(CHEST + 0.15 * HEAD, chest)
+    assert size(CHEST + 0.15 * HEAD, chest) == pytest.approx(size(EVENLY, chest), rel=0.05)
