@@ -161,6 +161,9 @@ def _look(breath: Breath, camera: NDArray[np.float64], light: NDArray[np.float64
         # the same breath, whose rate the longer window knows better: the other ends where its band does, near 6
         if slow.objection != "measuring" and found.rate / NEARLY < slow.rate < SLOW:
             return replace(found, rate=slow.rate)
+        # one of the two follows something else, as in the seconds in which a head's turning is taken for the breath
+        if slow.objection not in ("", "measuring") and 0.0 < NEARLY * slow.rate < found.rate < DOUBTED:
+            return replace(found, objection=found.objection or slow.objection)
     seen = max(len(breath.slow), len(breath.wave)) / ASCENT_RATE / 60  # min
     if found.rate < DOUBTED and found.regular < SURE and 0.5 * found.rate * seen < CLEARLY:
         return replace(found, objection=found.objection or "measuring")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_breath import Take
 
-from deepmag.models.breath import WINDOW, Breath
+from deepmag.models.breath import SLOW_WINDOW, WINDOW, Breath
 from deepmag.models.local_motion import GRID
 from deepmag.models.respiration import ASCENT_RATE
 from deepmag.stream.breath_rate import SHOW, BreathRate, weigh
@@ -160,6 +160,17 @@ def test_nothing_is_shown_before_enough_breaths_were_seen() -> None:
         assert earliest <= first < 24
         assert all(one.reason for one in readings if one.rate is None)
         assert {one.reason for one in readings[:30]} == {"measuring"}
+
+
+def test_a_rate_that_the_longer_window_contradicts_is_not_shown() -> None:
+    """In its last seconds the shorter one has taken a turning head for the breath, which was smaller and slower."""
+    long = np.arange(round(SLOW_WINDOW * ASCENT_RATE)) / ASCENT_RATE
+    contradicting = 40.0 * (sine(5.0, long) + 0.7 * noise(3, len(long)))
+    for slow, reason in ((sine(7.5, long), ""), (contradicting, "too much motion")):
+        rate = BreathRate()
+        for tick in range(100):
+            rate.update(tick / ASCENT_RATE, Breath(PATTERN, sine(7.5), 0.97, DEPTH, slow), np.zeros(4))
+        assert rate.reading(99 / ASCENT_RATE).reason == reason
 
 
 # of four a minute too little is in the window's own band for a noisier picture
