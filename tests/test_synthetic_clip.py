@@ -123,6 +123,21 @@ def test_the_same_seed_is_the_same_clip_and_another_is_not():
     assert not np.array_equal(one, other)
 
 
+def test_a_wall_is_the_same_in_all_tasks_that_have_a_patterned_one():
+    def corner(task, seed, wall):
+        # what a person moves before it is elsewhere; noise is left out by the mean over the clip
+        return (
+            make_clip(task, seed=seed, seconds=1.0, rate=10.0, size=(96, 72), wall=wall)
+            .video[:, :16, :16]
+            .mean(0)
+        )
+
+    assert np.abs(corner("A", 3, 7) - corner("D", 3, 7)).max() < 4
+    assert np.abs(corner("A", 3, 7) - corner("D", 3, None)).max() > 20
+    assert np.abs(corner("A", 3, 7) - corner("A", 3, 8)).max() > 20
+    assert corner("B", 3, 7).max() < 60
+
+
 def test_a_seed_is_the_same_person_with_the_same_pulse_in_all_tasks():
     clips = [make_clip(task, seed=6, seconds=0.5, size=SMALL) for task in "ABCD"]
     for other in clips[1:]:

@@ -15,7 +15,7 @@ from deepmag.models.synthetic.disturbed import Disturbances, disturbed
 from deepmag.models.synthetic.layers import TRAINED_HALF_HEIGHT
 from deepmag.models.synthetic.motion import Task
 from deepmag.models.synthetic.person import Person
-from deepmag.models.synthetic.scene import Framing, Scene, random_scene, render
+from deepmag.models.synthetic.scene import Framing, Scene, patterned_background, random_scene, render
 from deepmag.models.synthetic.sensor import Sensor
 from deepmag.models.synthetic.waveforms import Rhythm, beat_phase
 
@@ -70,6 +70,7 @@ def make_clip(
     device: str = "cpu",
     breath_factor: float = 1.0,
     disturbances: Disturbances = UNDISTURBED,
+    wall: int | None = None,
 ) -> SyntheticClip:
     """A person, head and shoulders, in steady light, who does one of the paper's tasks A to D.
 
@@ -77,8 +78,9 @@ def make_clip(
     motion and background depend on the task. size: (width, height), px. melanin: in [0, 1]; bpm, breaths: per minute;
     all drawn where not given. factor: of the ideal video's pulse; breath_factor: of its breathing; without either there
     is no ideal. noise: times an ordinary webcam's. bit_rate: bits per second of H.264; None is no compression.
-    disturbances: what happens besides, in the video and in the ideal. progress(done, frames) is called as frames are
-    made. Raises ValueError for a clip of less than two frames and for values that nobody has.
+    disturbances: what happens besides, in the video and in the ideal. wall: seed of the patterned wall of tasks A and
+    D, which else is another in each. progress(done, frames) is called as frames are made. Raises ValueError for a clip
+    of less than two frames and for values that nobody has.
     """
     width, height = size
     _check(task, seed, seconds, rate, size, melanin, bpm, breaths, factor, noise, bit_rate, breath_factor)
@@ -95,10 +97,14 @@ def make_clip(
     if breaths is not None:
         rhythm = replace(rhythm, breaths=breaths)
     framing = Framing(0.5, 0.43, HALF_HEIGHT, width / height)
+    background = None
+    if wall is not None and task in ("A", "D"):
+        background = patterned_background(np.random.default_rng([wall, 2]))
     scene = random_scene(
         rng,
         frames,
         rate,
+        background=background,
         framing=framing,
         person=person,
         rhythm=rhythm,

@@ -209,6 +209,7 @@ class _Bench:
             size=self.plan.size,
             melanin=self.subject.melanin,
             breath_factor=LARGE,
+            wall=self.subject.seed,  # the same in A and D: by how much a picture changes depends on what is behind
             progress=_Ticks(MAKE).of,
         )
 
