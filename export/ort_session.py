@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import io
+import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
 import onnxruntime as ort
@@ -24,13 +28,15 @@ CUDA_OPTIONS = {
     "cudnn_conv_algo_search": "HEURISTIC",  # the exhaustive search delays the first picture by seconds
 }
 
-Provider = Literal["cpu", "cuda", "tensorrt"]
+Provider = Literal["cuda", "tensorrt"]
 
 # What has to be there besides the driver, and where pip has it.
 NEEDS = {
     "cuda": "its CUDA or cuDNN libraries are missing or too old: `pip install 'onnxruntime-gpu[cuda,cudnn]'`",
-    "tensorrt": "TensorRT's libraries are missing or of another version: `pip install tensorrt`",
+    "tensorrt": "TensorRT's libraries are missing or of another version: `pip install 'tensorrt>=10,<11'`",
 }
+# CUDA's provider is left out without a word where it does not start; TensorRT's raises, in these words.
+NO_TENSORRT = "install TensorRT"
 NAMES = {"cuda": "CUDA", "tensorrt": "TensorRT"}
 
 
@@ -48,10 +54,9 @@ def open_session(
     provider: by default the CPU's, or on a GPU CUDA's. Raises AscenderUnavailableError where it does not start; none
     takes its place.
     """
-    provider = provider or ("cuda" if device.is_gpu else "cpu")
-    if provider != "cpu" and not device.is_gpu:
-        raise AscenderUnavailableError(f"onnxruntime's {NAMES[provider]} provider needs a GPU")
-    if provider == "cpu":
+    if not device.is_gpu:
+        if provider is not None:
+            raise AscenderUnavailableError(f"onnxruntime's {NAMES[provider]} provider needs a GPU")
         options = _options(threads, ERROR)
         # With the batch unknown ONNX Runtime cannot prove that a mask and a gradient have the same shape, and
         # leaves its blocked channel layout for each product: 247 changes of it in place of 57, 1 ms of 31.
@@ -62,18 +67,26 @@ def open_session(
         options.add_session_config_entry("session.intra_op.spin_duration_us", str(spin))
         options.add_session_config_entry("session.force_spinning_stop", "1")
         return _start(model, options, ["CPUExecutionProvider"], device)
-    where = {"device_id": str(device.index)}
-    wanted: list[Any] = [("CUDAExecutionProvider", CUDA_OPTIONS | where), "CPUExecutionProvider"]
-    if provider == "tensorrt":
-        from deepmag.export.tensorrt import tensorrt_options
-
-        wanted.insert(0, ("TensorrtExecutionProvider", tensorrt_options(model) | where))
-    first = wanted[0][0]
+    provider = provider or "cuda"
+    first = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}[provider]
     if first not in ort.get_available_providers():
         raise AscenderUnavailableError(
             f"this onnxruntime has no {NAMES[provider]} provider: "
             "install onnxruntime-gpu in place of onnxruntime"
         )
+    where = {"device_id": str(device.index)}
+    wanted: list[Any] = [("CUDAExecutionProvider", CUDA_OPTIONS | where), "CPUExecutionProvider"]
+    _load_libraries(provider)
+    if provider == "tensorrt":
+        from deepmag.export.tensorrt import forbid_ten_bits, tensorrt_options
+
+        forbid_ten_bits()
+        try:
+            wanted.insert(0, (first, tensorrt_options(model) | where))
+        except OSError as error:
+            raise AscenderUnavailableError(
+                f"TensorRT has nowhere to keep its kernels: {error}; set XDG_CACHE_HOME to a directory"
+            ) from error
     ort.set_default_logger_severity(FATAL)
     try:
         session = _start(model, _options(threads, FATAL), wanted, device)
@@ -82,6 +95,20 @@ def open_session(
     if session.get_providers()[0] != first:
         raise AscenderUnavailableError(_does_not_start(provider))
     return session
+
+
+def _load_libraries(provider: Provider) -> None:
+    """Load what pip has installed beside ONNX Runtime, where its providers do not look by themselves."""
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        warnings.catch_warnings(),
+    ):  # what is missing we say ourselves
+        warnings.simplefilter("ignore")
+        if hasattr(ort, "preload_dlls"):  # since 1.21
+            ort.preload_dlls()
+        if provider == "tensorrt":
+            with contextlib.suppress(ImportError, OSError):
+                importlib.import_module("tensorrt")
 
 
 def _does_not_start(provider: Provider) -> str:

@@ -1,11 +1,12 @@
 """What ONNX Runtime's TensorRT provider is told: shapes, precision, and where it keeps what it has made.
 
 TensorRT tries out kernels for every layer, which takes minutes. What it has made is kept in the user's cache directory,
-apart for every version, since no version reads another's.
+apart for every version, since no version reads another's, and for every model.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,25 +16,33 @@ import onnxruntime as ort
 
 from deepmag.export.pairs import MOST
 
+TEN_BITS = "NVIDIA_TF32_OVERRIDE"  # the libraries' own variable: 0 forbids them
 PACKAGES = ("tensorrt-cu13", "tensorrt-cu12", "tensorrt")
 
 
 def tensorrt_options(model: bytes) -> dict[str, str]:
     """Options of the provider for a serialised model, of any number of pairs up to MOST.
 
-    Also forbids factors of ten bits (TF32) to this process's CUDA libraries, unless its environment says otherwise: the
-    provider has no option for it, and a gradient through twenty iterations needs more.
+    Raises OSError where the cache's directory cannot be made.
     """
-    os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
+    cache = str(engine_cache(model))
     return {
         "trt_engine_cache_enable": "1",
-        "trt_engine_cache_path": str(engine_cache()),
+        "trt_engine_cache_path": cache,
         "trt_timing_cache_enable": "1",
-        "trt_timing_cache_path": str(engine_cache()),
+        "trt_timing_cache_path": cache,
         "trt_profile_min_shapes": profile(model, 1),
         "trt_profile_opt_shapes": profile(model, 1),
         "trt_profile_max_shapes": profile(model, MOST),
     }
+
+
+def forbid_ten_bits() -> None:
+    """Forbid factors of ten bits (TF32) to this process's CUDA libraries, unless its environment says otherwise.
+
+    The provider has no option for it, and a gradient through twenty iterations needs more.
+    """
+    os.environ.setdefault(TEN_BITS, "0")
 
 
 def profile(model: bytes, pairs: int) -> str:
@@ -46,10 +55,14 @@ def profile(model: bytes, pairs: int) -> str:
     return ",".join(shapes)
 
 
-def engine_cache() -> Path:
-    """Directory of what has been made for the versions that are installed; is made if it is not there."""
+def engine_cache(model: bytes) -> Path:
+    """Directory of what has been made of a model; is made if it is not there.
+
+    The provider knows a model by its operators alone, so that one with other weights would be run with the first one's.
+    """
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    path = home / "deepmag" / "tensorrt" / f"onnxruntime-{ort.__version__}-tensorrt-{_tensorrt_version()}"
+    kind = f"onnxruntime-{ort.__version__}-tensorrt-{_tensorrt_version()}-tf32-{os.environ.get(TEN_BITS, '')}"
+    path = home / "deepmag" / "tensorrt" / kind / hashlib.sha256(model).hexdigest()[:16]
     path.mkdir(parents=True, exist_ok=True)
     return path
 

@@ -28,7 +28,7 @@ from deepmag.export.runtime import (
     load_weights,
     open_ascender,
 )
-from deepmag.export.tensorrt import profile
+from deepmag.export.tensorrt import engine_cache, profile
 from deepmag.models.ascent import ascend_paper
 
 if TYPE_CHECKING:
@@ -75,8 +75,9 @@ def test_onnx_runtime_computes_what_torch_computes(weights: Weights) -> None:
 @pytest.mark.skipif(cuda_device_count() == 0, reason="no GPU here")
 @pytest.mark.parametrize("runtime", ["ort", "tensorrt", "torch"])
 def test_the_gpu_computes_what_the_cpu_computes(
-    weights: Weights, torch_cpu: Ascender, runtime: Runtime
+    weights: Weights, torch_cpu: Ascender, runtime: Runtime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # TensorRT's kernels
     try:
         on_gpu = open_ascender(weights, runtime, "cuda", paper_iterations=4)
     except AscenderUnavailableError as refusal:
@@ -185,6 +186,21 @@ def test_tensorrt_is_told_the_shapes_of_one_pair_and_of_most(weights: Weights) -
     paper, steady = (graph(weights, 2).SerializeToString() for graph in (paper_graph, steady_graph))
     assert profile(paper, 1) == f"x:{pair}"
     assert profile(steady, MOST) == f"x:{most},direction:{most},growth:{MOST}"
+
+
+def test_tensorrt_keeps_what_it_made_of_other_weights_elsewhere(
+    weights: Weights, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It knows a model by its operators alone."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    others = {name: 2 * array for name, array in weights.items()}
+    paths = [engine_cache(paper_graph(found, 2).SerializeToString()) for found in (weights, others, weights)]
+    assert paths[0] == paths[2] != paths[1]
+    assert all(path.is_dir() and tmp_path in path.parents for path in paths)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(AscenderUnavailableError, match="nowhere to keep its kernels"):
+        OrtAscender(weights, Device(0), 1, 3, 3, provider="tensorrt")
 
 
 def test_bound_memory_gives_what_an_unbound_run_gives(weights: Weights) -> None:
