@@ -36,8 +36,9 @@ SETTLE = 1.0  # s over which the direction takes up a new estimate
 SPREAD = 2.5  # grid cells, over which it is asked whether the network looks here, and whether the breath explains it
 EVEN = 0.65  # of the RMS over the picture: attention from which a place is magnified in full
 # A head that turns at the breath's own pace moves so far that it counts for much even where the network hardly looks,
-# and only time tells the two apart. Until the window is full a place must be one that the network looks at by its
-# gradient, too: of what is usual of that one in such places, from where it counts a little, and in full.
+# and only time tells the two apart. Until the window is full, and less so from half of it on, a place must be one that
+# the network looks at by its gradient, too: of what is usual of it in such places, from where it counts a little, and
+# in full.
 SENSITIVE = (0.25, 0.35)
 HOLE = 13  # grid cells: how wide a place may be that the network does not look at between others that it does
 # Share of what other motions leave of a part's motion in the band that the breath explains, from which it is magnified

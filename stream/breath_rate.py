@@ -161,7 +161,8 @@ def _look(breath: Breath, camera: NDArray[np.float64], light: NDArray[np.float64
         # the same breath, whose rate the longer window knows better: the other ends where its band does, near 6
         if slow.objection != "measuring" and found.rate / NEARLY < slow.rate < SLOW:
             return replace(found, rate=slow.rate)
-        # one of the two follows something else, as in the seconds in which a head's turning is taken for the breath
+        # one of the two follows something else, as in the seconds in which a head's turning is taken for the breath;
+        # without an objection the longer window's is no breath, or it would be as regular
         if slow.objection not in ("", "measuring") and 0.0 < NEARLY * slow.rate < found.rate < DOUBTED:
             return replace(found, objection=found.objection or slow.objection)
     seen = max(len(breath.slow), len(breath.wave)) / ASCENT_RATE / 60  # min

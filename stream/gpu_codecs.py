@@ -1,28 +1,30 @@
 """A GPU's own circuits for video, NVDEC and NVENC: used where FFmpeg's build, the driver and the GPU have them.
 
-Where one does not work, the CPU does it, and the log says so. The networks run on other parts of a GPU: one that is
-busy with them decodes no slower.
+Where one does not work, the CPU does it, and the log says so.
 """
 
 from __future__ import annotations
 
 import logging
 from fractions import Fraction
+from functools import cache
 from typing import TYPE_CHECKING, Literal, cast
 
 import av.error
-from av.codec import Codec
-from av.codec.hwaccel import HWAccel
+from av import VideoFrame
+from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.video.codeccontext import VideoCodecContext
 
 from deepmag.export.device import devices_to_try
+from deepmag.stream.render.h264 import NVENC
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Codecs = Literal["cpu", "gpu"]
 
-NVENC = "h264_nvenc"
+SMALL = (320, 240)  # px, of a picture to try with: more than the least that either takes
+FROM_GPU = ("nv12", "p010le", "p016le", "cuda")  # the CPU's decoders give the planes apart
 
 log = logging.getLogger("deepmag.stream.gpu_codecs")
 
@@ -44,7 +46,7 @@ def codec_gpu(codecs: Codecs, device: str) -> int | None:
 def open_nvdec(gpu: int) -> HWAccel | None:
     """What ``av.open`` wants for decoding on a GPU, or None where that does not work, and the log says why.
 
-    What it cannot decode of all that it is given (a codec, a number of bits), FFmpeg decodes on the CPU.
+    What it cannot decode (a codec, a number of bits), FFmpeg decodes on the CPU without a word: see `decoded_by_gpu`.
     """
     problem = nvdec_problem(gpu)
     if problem is not None:
@@ -53,13 +55,36 @@ def open_nvdec(gpu: int) -> HWAccel | None:
     return HWAccel("cuda", str(gpu), allow_software_fallback=True)
 
 
+def still_decodes(gpu: int) -> bool:
+    """Whether a GPU that decoded before does so now; where not, the log says why."""
+    nvdec_problem.cache_clear()
+    return open_nvdec(gpu) is not None
+
+
+def decoded_by_gpu(picture: VideoFrame) -> bool:
+    """Whether a picture that has been asked for with `open_nvdec` comes from there: by the layout of its pixels."""
+    return picture.format.name in FROM_GPU
+
+
+@cache
 def nvdec_problem(gpu: int) -> str | None:
-    """Why a GPU decodes nothing, None where it does."""
+    """Why a GPU decodes nothing, None where it does. By trying: the driver's library for it may be missing alone.
+
+    Once in a process, since each try takes memory of the GPU.
+    """
+    if "cuda" not in hwdevices_available():
+        return "FFmpeg was built without it"
+    encoder = VideoCodecContext.create("libx264", "w")
+    encoder.width, encoder.height = SMALL
+    encoder.pix_fmt, encoder.time_base = "yuv420p", Fraction(1, 30)
+    packets = [*encoder.encode(VideoFrame(*SMALL, "yuv420p")), *encoder.encode(None)]
     try:
-        HWAccel("cuda", str(gpu)).create(Codec("h264", "r"))
-    except (av.error.FFmpegError, OSError, ValueError, NotImplementedError) as error:
+        accelerator = HWAccel("cuda", str(gpu), allow_software_fallback=False)
+        decoder = VideoCodecContext.create("h264", "r", hwaccel=accelerator)
+        pictures = [picture for packet in (*packets, None) for picture in decoder.decode(packet)]
+    except (av.error.FFmpegError, OSError, ValueError, RuntimeError, NotImplementedError) as error:
         return _reason(error)
-    return None
+    return None if pictures and decoded_by_gpu(pictures[0]) else "it decodes nothing"
 
 
 def nvenc_problem(gpu: int, width: int, height: int, options: Mapping[str, str]) -> str | None:

@@ -290,3 +290,12 @@ def test_a_head_that_turns_at_the_breaths_own_pace_is_left_out_from_the_start(se
     assert size(EVENLY, head) > size(EVENLY, chest)  # nothing else tells them apart
     assert size(CHEST + 0.15 * HEAD, head) < 0.02 * size(CHEST + 0.15 * HEAD, chest)
     assert size(CHEST + 0.15 * HEAD, chest) == pytest.approx(size(EVENLY, chest), rel=0.05)
+
+
+def test_in_a_full_window_the_gradient_alone_leaves_nothing_out() -> None:
+    """By then what it is sensitive to and what it answers to have been seen together."""
+    found, evenly = (
+        Take(sine(15.0, 101), sensitivity=sensitivity, head=np.zeros(102)).last
+        for sensitivity in (np.float32(0.1) + HEAD, EVENLY)
+    )
+    np.testing.assert_allclose(found.pattern, evenly.pattern, atol=0.02 * np.abs(evenly.pattern).max())

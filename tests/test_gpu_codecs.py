@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import av
 import numpy as np
 import pytest
+from av.codec.hwaccel import HWAccel
 from render_frames import magnified, number_in, numbered
 
 from deepmag.export import device as device_module
 from deepmag.export.device import cuda_device_count
+from deepmag.stream.capture import video
 from deepmag.stream.capture.address import parse_address
 from deepmag.stream.capture.open import open_source
-from deepmag.stream.gpu_codecs import codec_gpu, nvenc_problem, open_nvdec
+from deepmag.stream.capture.source import SourceError
+from deepmag.stream.capture.video import VideoSource
+from deepmag.stream.gpu_codecs import codec_gpu, nvdec_problem, nvenc_problem, open_nvdec, still_decodes
 from deepmag.stream.render.h264 import NVENC_LIVE_OPTIONS, NVENC_RECORDING_OPTIONS
 from deepmag.stream.render.recorder import Recorder
+from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.render.rtp_h264 import parameter_sets
 from deepmag.stream.render.rtsp_push import LiveEncoder
+from deepmag.stream.render.video_file import VideoFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +34,14 @@ if TYPE_CHECKING:
 
 SIZE = (240, 320)  # height and width, px: more than the least that NVENC takes
 FRAMES = 40
+
+open_by_pyav = av.open
+
+
+def on_the_cpu(*where: Any, hwaccel: HWAccel | None = None, **how: Any) -> Any:
+    """As FFmpeg does where the GPU cannot decode what there is."""
+    del hwaccel
+    return open_by_pyav(*where, **how)
 
 
 def record(path: Path, gpu: int | None) -> None:
@@ -70,9 +85,10 @@ def test_a_recording_is_read_back_whatever_decodes_and_encodes_it(
     assert [number_in(image) for image in by_gpu] == list(range(FRAMES))
     for one, other in zip(by_gpu, read(path, gpu=None), strict=True):
         assert np.abs(one.astype(int) - other).max() <= 3  # of rounding: NVDEC's pictures have another layout
-    decoded_there = any("decoded by the GPU" in message for message in caplog.messages)
+    by_nvdec = any("decoded by the GPU" in message for message in caplog.messages)
     refused = any(message.startswith("video is decoded by the CPU: NVDEC") for message in caplog.messages)
-    assert decoded_there != refused
+    assert by_nvdec == (nvdec_problem(0) is None)
+    assert refused == (nvdec_problem(0) is not None)
     if cuda_device_count() == 0:
         assert refused
         assert any(message.startswith("video is encoded by the CPU: NVENC") for message in caplog.messages)
@@ -99,3 +115,101 @@ def test_a_gpu_that_is_not_there_decodes_nothing(caplog: pytest.LogCaptureFixtur
     assert open_nvdec(0) is None
     assert len(caplog.messages) == 1
     assert "NVDEC cannot be used" in caplog.messages[0]
+    assert not still_decodes(0)
+
+
+def test_what_a_gpu_does_not_decode_is_said_to_come_from_the_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """FFmpeg falls back without a word; here to the CPU's decoder in the place of the GPU's."""
+    path = tmp_path / "clip.mp4"
+    record(path, gpu=None)
+    monkeypatch.setattr(video, "open_nvdec", lambda _gpu: HWAccel("cuda"))
+    monkeypatch.setattr(video.av, "open", on_the_cpu)
+    with caplog.at_level(logging.INFO, "deepmag"):
+        assert len(read(path, gpu=0)) == FRAMES
+    assert [message for message in caplog.messages if "decoded by" in message] == [
+        f"{path}: decoded by the CPU, the GPU does not decode such video"
+    ]
+
+
+def test_a_gpu_that_fails_as_a_source_is_opened_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "clip.mp4"
+    record(path, gpu=None)
+    tried: list[bool] = []
+
+    def refuse(*where: Any, hwaccel: HWAccel | None, **how: Any) -> Any:
+        tried.append(hwaccel is not None)
+        if hwaccel is not None:
+            raise av.error.ExternalError(1, "out of memory")
+        return on_the_cpu(*where, **how)
+
+    monkeypatch.setattr(video, "open_nvdec", lambda _gpu: HWAccel("cuda"))
+    monkeypatch.setattr(video.av, "open", refuse)
+    monkeypatch.setattr(video, "still_decodes", lambda _gpu: True)
+    with pytest.raises(SourceError, match=r"clip\.mp4"):  # a source that cannot be opened is not tried twice
+        read(path, gpu=0)
+    assert tried == [True]
+    monkeypatch.setattr(video, "still_decodes", lambda _gpu: False)
+    assert len(read(path, gpu=0)) == FRAMES
+    assert tried == [True, True, False]
+
+
+def test_a_gpu_that_stops_decoding_is_left_out_at_the_next_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "clip.mp4"
+    record(path, gpu=None)
+    asked: list[int] = []
+
+    def ask(gpu: int) -> HWAccel:
+        asked.append(gpu)
+        return HWAccel("cuda")
+
+    def lost(_packet: Any) -> Any:
+        raise av.error.ExternalError(1, "lost")
+
+    monkeypatch.setattr(video, "open_nvdec", ask)
+    monkeypatch.setattr(video.av, "open", on_the_cpu)
+    monkeypatch.setattr(VideoSource, "_decode", staticmethod(lost))
+    source = open_source(parse_address(str(path)), pace="max", gpu=0)
+    with pytest.raises(SourceError, match="the GPU decodes no more; play it with --codecs cpu"):
+        list(source.frames(threading.Event()))
+    monkeypatch.undo()
+    assert len(list(source.frames(threading.Event()))) == FRAMES
+    assert asked == [0]
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+def test_a_recording_goes_on_when_the_gpu_encodes_no_more(
+    lossless: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The CPU's encoder stands for the GPU's, and fails once."""
+    path, other = tmp_path / "clip.mkv", tmp_path / "clip-2.mkv"
+    recorder = Recorder(path, rate=30.0, lossless=lossless, gpu=0)
+    recorder.open()
+    recorder.render(magnified(0, image=numbered(0, *SIZE)))
+    assert recorder._file is not None
+    assert not recorder._file.by_gpu or not lossless
+    write = VideoFile.write
+
+    def fail_once(file: VideoFile, *arguments: Any) -> None:
+        if file.path == path:
+            raise av.error.ExternalError(1, "lost")
+        write(file, *arguments)
+
+    monkeypatch.setattr(VideoFile, "write", fail_once)
+    recorder._file.by_gpu = not lossless
+    if lossless:  # was the CPU's from the start: its failure is a failure
+        with pytest.raises(RendererError, match="lost"):
+            recorder.render(magnified(1, image=numbered(1, *SIZE)))
+        recorder.close()
+        return
+    for number in range(1, 5):
+        recorder.render(magnified(number, image=numbered(number, *SIZE)))
+    recorder.close()
+    assert [number_in(image) for image in read(path, gpu=None)] == [0]
+    assert [number_in(image) for image in read(other, gpu=None)] == [1, 2, 3, 4]
+    assert caplog.messages.count("the GPU encodes no more (lost): the CPU goes on") == 1

@@ -10,6 +10,9 @@ from made_clip import make_clip
 from rtsp_server import available, rtsp_server
 from ward_feeds import feed, specs, until
 
+from deepmag.stream.capture.open import open_source
+from deepmag.stream.pipeline import Pipeline
+from deepmag.stream.ward import ward as ward_module
 from deepmag.stream.ward.feed import RESTART, WardFeed
 from deepmag.stream.ward.ward import Ward, numbered
 
@@ -78,6 +81,34 @@ def test_a_batch_does_not_wait_for_a_feed_that_has_no_network(tmp_path: Path) ->
         assert ward._members("pulse") == 1
     finally:
         ward.stop()
+
+
+def test_only_feeds_that_ask_for_it_are_decoded_and_encoded_by_the_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: dict[str, int | None] = {}
+
+    def source(address: Any, *, gpu: int | None, **how: Any) -> Any:
+        opened[address.text] = gpu
+        return open_source(address, **how)
+
+    monkeypatch.setattr(
+        ward_module, "load_face_detector", lambda: None
+    )  # its thread, which only a run would end
+    monkeypatch.setattr(ward_module, "open_source", source)
+    monkeypatch.setattr(ward_module, "codec_gpu", lambda codecs, _device: 1 if codecs == "gpu" else None)
+    clips = [tmp_path / "one.mp4", tmp_path / "two.mp4"]
+    text = "".join(
+        feed(clip.stem, str(clip), f'method = "evm"\n{more}record = "{clip.with_suffix(".mkv")}"')
+        for clip, more in zip(clips, ('codecs = "gpu"\n', ""), strict=True)
+    )
+    ward = Ward(specs(tmp_path, text), device="cpu", threads=1)
+    assert opened == {str(clips[0]): 1, str(clips[1]): None}
+    recorders: list[int | None] = []
+    monkeypatch.setattr(Pipeline, "add", lambda _self, renderer, _policy: recorders.append(renderer._gpu))
+    for one in ward.feeds.values():
+        ward._add_outputs(one.spec, one.pipeline, 0)
+    assert recorders == [1, None]
 
 
 def test_after_a_restart_another_file_is_written(tmp_path: Path) -> None:

@@ -24,13 +24,14 @@ from deepmag.stream.capture.pacing import Pacer
 from deepmag.stream.capture.source import SourceError
 from deepmag.stream.capture.timeline import RateLimit, Timeline
 from deepmag.stream.frames import Frame
-from deepmag.stream.gpu_codecs import open_nvdec
+from deepmag.stream.gpu_codecs import decoded_by_gpu, open_nvdec, still_decodes
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator
 
     from av import Packet, VideoFrame, VideoStream
+    from av.codec.hwaccel import HWAccel
     from av.container import InputContainer
     from numpy.typing import NDArray
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("deepmag.stream.capture")
 
 CAMERA_POLL = 0.002  # s between two looks whether a camera has a picture
+GPU_FAILURES = 30  # packets one after the other that the GPU cannot decode: fewer may be the network's
 NO_PICTURE = 15.0  # s of data without a picture: longer than cameras go between two key frames
 
 
@@ -103,21 +105,31 @@ class VideoSource:
 
     def _pictures(self, stop: threading.Event) -> Iterator[VideoFrame]:
         """Yield the decoded pictures of one connection, the broken ones left out."""
-        container, opening = self._open()
+        container, opening, by_gpu = self._open()
         try:
             stream = self._stream(container)
-            size, last = (0, 0), self._clock()
+            size, last, failed = (0, 0), self._clock(), 0
             for packet in self._packets(container, stream, opening, stop):
                 try:
-                    pictures = packet.decode()
+                    pictures = self._decode(packet)
                 except av.error.FFmpegError:
                     if packet.size:  # not at the flush
                         self._skip("corrupt")
+                        failed += 1
                     pictures = []
+                    if by_gpu and failed >= GPU_FAILURES:
+                        self._gpu = None
+                        then = "the CPU decodes from now on" if self.live else "play it with --codecs cpu"
+                        raise SourceError(
+                            f"{self.name}: the GPU decodes no more; {then}", retry=self.live
+                        ) from None
                 for picture in pictures:
                     if picture.is_corrupt:
                         self._skip("corrupt")
                         continue
+                    failed = 0
+                    if size == (0, 0) and by_gpu:
+                        by_gpu = self._say_what_decodes(picture)
                     if size != (picture.width, picture.height):
                         size = picture.width, picture.height
                         self._limits.check(*size, self.name)
@@ -130,10 +142,33 @@ class VideoSource:
         finally:
             container.close()
 
-    def _open(self) -> tuple[InputContainer, Opening]:
-        first: SourceError | None = None
-        # asked at each connection: where the GPU has gone since the last, the CPU decodes
+    @staticmethod
+    def _decode(packet: Packet[VideoStream]) -> list[VideoFrame]:
+        return packet.decode()
+
+    def _say_what_decodes(self, picture: VideoFrame) -> bool:
+        """Whether the GPU does, as it was asked to."""
+        if decoded_by_gpu(picture):
+            log.info("%s: decoded by the GPU", self.name)
+            return True
+        log.warning("%s: decoded by the CPU, the GPU does not decode such video", self.name)
+        return False
+
+    def _open(self) -> tuple[InputContainer, Opening, bool]:
+        """Connect. Also returns whether the GPU has been asked to decode."""
         accelerator = None if self._gpu is None else open_nvdec(self._gpu)
+        if accelerator is not None:
+            try:
+                return *self._connect(accelerator), True
+            except SourceError:
+                assert self._gpu is not None
+                if still_decodes(self._gpu):  # then it is the source that failed
+                    raise
+                self._gpu = None
+        return *self._connect(None), False
+
+    def _connect(self, accelerator: HWAccel | None) -> tuple[InputContainer, Opening]:
+        first: SourceError | None = None
         for opening in openings(self._address, self._transport, self._stall):
             try:
                 container = av.open(
@@ -167,13 +202,12 @@ class VideoSource:
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         self.nominal_rate = rate if 0 < rate <= 10_000 else None
         log.info(
-            "%s: %s %dx%d, %s frames/s%s",
+            "%s: %s %dx%d, %s frames/s",
             self.name,
             codec.name,
             codec.width,
             codec.height,
             f"{rate:.4g}" if self.nominal_rate else "an unknown number of",
-            ", decoded by the GPU" if codec.is_hwaccel else "",
         )
         return stream
 

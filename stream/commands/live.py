@@ -53,7 +53,6 @@ class Outputs:
     port: int
     token: str | None
     browser: bool
-    gpu: int | None  # that encodes
 
 
 def register(app: typer.Typer) -> None:
@@ -172,9 +171,6 @@ def live(
         )
     except ValueError as error:
         fail(str(error), 2)
-    from deepmag.stream.gpu_codecs import codec_gpu
-
-    gpu = codec_gpu(codecs, device)
     shown = tuple(show) if show else ((Show.NONE,) if pace == "max" else (Show.PAGE,))
     outputs = Outputs(
         tuple(item for item in shown if item is not Show.NONE),
@@ -187,10 +183,12 @@ def live(
         port,
         token,
         browser,
-        gpu,
     )
     if pace == "max" and record is None and vitals is None and push is None and not outputs.show:
         fail("--pace max without --record, --vitals, --push or --show would do work that nobody sees", 2)
+    from deepmag.stream.gpu_codecs import codec_gpu
+
+    gpu = codec_gpu(codecs, device)
     stop = threading.Event()
     stop_on_signals(stop)
     pipeline = _build(
@@ -207,7 +205,7 @@ def live(
     from deepmag.stream.render.renderer import RendererError
 
     try:
-        _add_outputs(pipeline, outputs, source, stop)
+        _add_outputs(pipeline, outputs, source, stop, gpu)
         pipeline.start()
         _watch(pipeline, stop, duration)
     except RendererError as error:
@@ -271,7 +269,10 @@ def _build(
     )
 
 
-def _add_outputs(pipeline: Pipeline, outputs: Outputs, source: str | None, stop: threading.Event) -> None:
+def _add_outputs(
+    pipeline: Pipeline, outputs: Outputs, source: str | None, stop: threading.Event, gpu: int | None
+) -> None:
+    """Add what is to be seen, written and sent. gpu: number of the GPU that encodes."""
     if outputs.record is not None:
         from deepmag.stream.render.recorder import Recorder
 
@@ -282,7 +283,7 @@ def _add_outputs(pipeline: Pipeline, outputs: Outputs, source: str | None, stop:
                 lossless=outputs.lossless,
                 original_beside=outputs.beside,
                 source=source,
-                gpu=outputs.gpu,
+                gpu=gpu,
             ),
             "every",
         )
@@ -293,7 +294,7 @@ def _add_outputs(pipeline: Pipeline, outputs: Outputs, source: str | None, stop:
     if outputs.push is not None:
         from deepmag.stream.render.rtsp_push import RtspPush
 
-        pipeline.add(RtspPush(outputs.push, rate=pipeline.rate, gpu=outputs.gpu))
+        pipeline.add(RtspPush(outputs.push, rate=pipeline.rate, gpu=gpu))
     if Show.PAGE in outputs.show:
         from deepmag.stream.page.renderer import PageRenderer
 

@@ -87,7 +87,14 @@ class Recorder:
         try:
             if file is None or file.shape != image.shape:
                 file = self._next_file(image)
-            file.write(image, frame.frame.session, frame.frame.pts)
+            try:
+                file.write(image, frame.frame.session, frame.frame.pts)
+            except av.error.FFmpegError as error:
+                if not file.by_gpu or file.failure is not None:
+                    raise
+                log.error("the GPU encodes no more (%s): the CPU goes on", error.strerror)
+                self._gpu = None
+                self._next_file(image).write(image, frame.frame.session, frame.frame.pts)
         except (OSError, av.error.FFmpegError) as error:
             raise RendererError(self._explain(error)) from None
 
@@ -105,7 +112,7 @@ class Recorder:
         if self._file is not None:
             height, width = image.shape[:2]
             path = path.with_stem(f"{path.stem}-{self._files + 1}")
-            log.warning("the picture's size changed to %d x %d: recording on in %s", width, height, path)
+            log.warning("recording on in %s, with pictures of %d x %d", path, width, height)
             done, self._file = self._file, None
             self._finish(done)
             self._check(path)

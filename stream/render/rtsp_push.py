@@ -18,6 +18,7 @@ from av.video.codeccontext import VideoCodecContext
 from deepmag.stream.capture.backoff import Backoff
 from deepmag.stream.render.h264 import (
     LIVE_OPTIONS,
+    NVENC,
     NVENC_LIVE_OPTIONS,
     Converter,
     as_rate,
@@ -55,6 +56,7 @@ class LiveEncoder:
         self._converter = Converter(time_base=TIME_BASE, lossless=False)
         size = self._converter.size(height, width)
         encoder, options = choose_encoder(gpu, size, LIVE_OPTIONS, NVENC_LIVE_OPTIONS)
+        self.by_gpu = encoder == NVENC
         self._context = cast("VideoCodecContext", VideoCodecContext.create(encoder, "w"))
         self._context.width, self._context.height = size
         self._context.framerate = as_rate(rate)
@@ -184,14 +186,19 @@ class RtspPush:
             log.warning("push to %s: %s; trying again in %.1f s", self._address.url, error, delay)
             return False
         except av.error.FFmpegError as error:
+            if self._encoder is not None and self._encoder.by_gpu:
+                log.error("the GPU encodes no more (%s): the CPU goes on", error.strerror)
+                self._gpu = None
+                self._disconnect()
+                return False
             raise RendererError(f"cannot encode for {self._address.url}: {error.strerror}") from None
         return True
 
     def _connect(self, image: NDArray[np.uint8], ticks: int, now: float) -> None:
-        encoder = LiveEncoder(*image.shape[:2], rate=self._rate, gpu=self._gpu)
+        self._encoder = encoder = LiveEncoder(*image.shape[:2], rate=self._rate, gpu=self._gpu)
         unit = encoder.encode(image, ticks)
         publisher = RtspPublisher(self._address, *parameter_sets(unit), now=now, timeout=self._timeout)
-        self._publisher, self._encoder = publisher, encoder
+        self._publisher = publisher
         self._ever_connected = True
         self._backoff.live(now)
         log.info("pushing to %s", self._address.url)

@@ -9,6 +9,7 @@ import av
 
 from deepmag.stream.render.h264 import (
     LOSSLESS_OPTIONS,
+    NVENC,
     NVENC_RECORDING_OPTIONS,
     RECORDING_OPTIONS,
     Converter,
@@ -38,7 +39,7 @@ class VideoFile:
     """Writes frames of one shape. Raises OSError or FFmpegError; ``close`` then still leaves a playable file.
 
     shape: (H, W, 3). rate: nominal, Hz. lossless: exact, which only the CPU does. gpu: number of the GPU that is to
-    encode, where it can. frames: written so far.
+    encode, where it can. by_gpu: whether it does. frames: written so far.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class VideoFile:
                 height=height,
             )
             self._stream = cast("VideoStream", stream)
+            self.by_gpu = encoder == NVENC
             configure(self._stream.codec_context, time_base=time_base, lossless=lossless)
         except BaseException:
             self._sink.close()
