@@ -187,6 +187,7 @@ class BreathWindow:
         usual = float((looks * squared**2).sum() / max(float((looks * squared).sum()), 1e-20)) + 1e-20
         sensitive = np.sqrt(squared / np.float32(usual))
         sensitive = np.clip((sensitive - SENSITIVE[0]) / (SENSITIVE[1] - SENSITIVE[0]), 0.0, 1.0)
+        sensitive = cv2.dilate(sensitive, _HOLE)  # a plain shirt's gradient is at its edges
         grown = np.clip(2.0 * self.seconds / WINDOW - 1.0, 0.0, 1.0)
         return np.asarray(looks * (grown + (1.0 - grown) * sensitive), np.float32)
 

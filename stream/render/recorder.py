@@ -112,7 +112,7 @@ class Recorder:
         if self._file is not None:
             height, width = image.shape[:2]
             path = path.with_stem(f"{path.stem}-{self._files + 1}")
-            log.warning("recording on in %s, with pictures of %d x %d", path, width, height)
+            log.warning("recording pictures of %d x %d on in %s", width, height, path)
             done, self._file = self._file, None
             self._finish(done)
             self._check(path)
