@@ -82,7 +82,7 @@ def nvdec_problem(gpu: int) -> str | None:
         accelerator = HWAccel("cuda", str(gpu), allow_software_fallback=False)
         decoder = VideoCodecContext.create("h264", "r", hwaccel=accelerator)
         pictures = [picture for packet in (*packets, None) for picture in decoder.decode(packet)]
-    except (av.error.FFmpegError, OSError, ValueError, RuntimeError) as error:  # PyAV's own of a device are the last
+    except (av.error.FFmpegError, OSError, ValueError, RuntimeError) as error:
         return _reason(error)
     return None if pictures and decoded_by_gpu(pictures[0]) else "it decodes nothing"
 
