@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -48,8 +49,7 @@ def butterworth(band: Band, rate: float) -> NDArray[np.float64]:
     Raises ValueError where the band is empty or the rate too low for it.
     """
     check_band(band, rate)
-    sos: NDArray[np.float64] = butter(ORDER, band, "bandpass", fs=rate, output="sos")
-    return sos
+    return _sections(band, rate).copy()
 
 
 def zero_phase(x: NDArray[Any], band: Band, rate: float, axis: int = 0) -> NDArray[np.float64]:
@@ -83,3 +83,10 @@ def log_factor(steps: NDArray[Any], band: Band, rate: float) -> NDArray[np.float
     total = np.zeros((steps.shape[0] + 1, *steps.shape[1:]))
     np.cumsum(2.0 * filtered, axis=0, out=total[1:])
     return total
+
+
+@lru_cache(maxsize=64)
+def _sections(band: Band, rate: float) -> NDArray[np.float64]:
+    """Designing a filter takes a millisecond, and the live path asks for the same ones again and again."""
+    sos: NDArray[np.float64] = butter(ORDER, band, "bandpass", fs=rate, output="sos")
+    return sos

@@ -230,8 +230,7 @@ def _period(wave: NDArray[np.float64], band: Band) -> tuple[float, float]:
     # of pairs that are there, not of the window's length: a slow breath must not look irregular
     ages = np.arange(n)
     auto = np.fft.irfft(power)[:n] / np.maximum(n - ages, 1)
-    energy = np.array([np.sqrt(np.mean(x[a:] ** 2) * np.mean(x[: n - a] ** 2)) for a in ages[: 3 * n // 4]])
-    auto = auto[: len(energy)] / np.maximum(energy, 1e-12)
+    auto = auto[: 3 * n // 4] / np.maximum(_overlaps(x)[: 3 * n // 4], 1e-12)
     shortest, longest = ASCENT_RATE / band[1], min(1.1 * ASCENT_RATE * 60 / RATES[0], 0.6 * n)
     peaks = [
         a
@@ -252,6 +251,13 @@ def _period(wave: NDArray[np.float64], band: Band) -> tuple[float, float]:
     bend = left - 2 * middle + right
     exact = peak + (0.5 * (left - right) / bend if bend < 0 else 0.0)
     return 60 * ASCENT_RATE * count / exact, float(np.clip(auto[first], 0.0, 1.0))
+
+
+def _overlaps(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The energy of a signal where it overlaps with itself so many samples later: the mean of both parts, (n,)."""
+    squares = x**2
+    late, early = np.cumsum(squares[::-1])[::-1], np.cumsum(squares)[::-1]
+    return np.asarray(np.sqrt(late * early) / np.arange(len(x), 0, -1))
 
 
 def _best_correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

@@ -244,13 +244,16 @@ class VideoSource:
 
     def _image(self, picture: VideoFrame) -> NDArray[np.uint8]:
         """Convert to (H, W, 3) uint8 RGB, upright, not writeable."""
+        turned = picture.rotation
         try:
+            if picture.format.name == "nv12":  # a GPU's: half the time by yuv420p, and the very picture of the CPU
+                picture = picture.reformat(format="yuv420p")
             image = cast("NDArray[np.uint8]", picture.to_ndarray(format="rgb24"))
         except (av.error.FFmpegError, ValueError):
             raise SourceError(
                 f"{self.name}: pictures in the format {picture.format.name} cannot be converted", retry=False
             ) from None
-        quarters = round(picture.rotation / 90) % 4  # a telephone's note on how it was held, anticlockwise
+        quarters = round(turned / 90) % 4  # a telephone's note on how it was held, anticlockwise
         if quarters:
             image = np.ascontiguousarray(np.rot90(image, quarters))
         image.setflags(write=False)
