@@ -1,8 +1,8 @@
 """Pulse and respiration of one source at once: two magnifiers side by side, and one picture from both.
 
 Respiration moves pixels, the pulse changes their colour, so what the pulse adds to the captured picture is added to
-the moved one. It stays where the skin was before it moved, which is off by the magnified movement: a few pixels, of a
-change that is smooth over many.
+the moved one, in one go. It stays where the skin was before it moved, which is off by the magnified movement: a few
+pixels, of a change that is smooth over many.
 """
 
 from __future__ import annotations
@@ -11,56 +11,80 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
-
 from deepmag.stream.frames import MagnifiedFrame
 from deepmag.stream.roi import clamp_box
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from deepmag.stream.face import Face
     from deepmag.stream.frames import Frame
     from deepmag.stream.magnifier import Magnifier
+    from deepmag.stream.pictures import Colouring, Move, Pictures
+    from deepmag.stream.roi import IntBox
     from deepmag.stream.settings import Settings
 
-CACHED = 1 << 17  # bytes of a picture that are combined at a time
 MAX_HELD = (
     300  # frames of one magnifier that the other has not given yet: the longest lag at 130 Hz, and more
 )
 
 
-def combine(
-    original: NDArray[np.uint8], moved: NDArray[np.uint8], coloured: NDArray[np.uint8]
-) -> NDArray[np.uint8]:
-    """Add to the moved picture what was added to the original's colours. All (H, W, 3) uint8; clipped to [0, 255].
+class Plans:
+    """Implements ``Pictures`` for two magnifiers of the same frames: what each wants changed is only noted.
 
-    What became brighter and what became darker, each cut at 0, are added and taken away one after the other: in a pixel
-    one of them is nothing, and bytes are many times as fast as the 16 bits that their difference would need. Some rows
-    at a time, so that what is between the steps stays in the cache.
+    pictures: what looks at the frames, and changes them when both have said what they want.
     """
-    out = np.empty(original.shape, np.uint8)
-    rows = max(1, CACHED // original[0].nbytes)
-    for top in range(0, len(original), rows):
-        part = slice(top, top + rows)
-        cv2.add(moved[part], cv2.subtract(coloured[part], original[part]), dst=out[part])
-        cv2.subtract(out[part], cv2.subtract(original[part], coloured[part]), dst=out[part])
-    return out
+
+    def __init__(self, pictures: Pictures) -> None:
+        self._pictures = pictures
+        self._moves: dict[tuple[int, int], Move] = {}
+        self._colourings: dict[tuple[int, int], Colouring] = {}
+
+    def reduce(self, frame: Frame, box: IntBox) -> NDArray[np.float32]:
+        """See ``Pictures``."""
+        return self._pictures.reduce(frame, box)
+
+    def luma(self, frame: Frame, box: IntBox) -> NDArray[np.float32]:
+        """See ``Pictures``."""
+        return self._pictures.luma(frame, box)
+
+    def change(
+        self, frame: Frame, *, move: Move | None = None, colouring: Colouring | None = None
+    ) -> NDArray[np.uint8]:
+        """Note what is to be done. Returns the frame's own picture."""
+        key = (frame.session, frame.seq)
+        if move is not None:
+            self._moves[key] = move
+        if colouring is not None:
+            self._colourings[key] = colouring
+        return frame.image
+
+    def carry_out(self, frame: Frame) -> NDArray[np.uint8]:
+        """What both want of a frame, (H, W, 3) uint8; once for each frame."""
+        key = (frame.session, frame.seq)
+        return self._pictures.change(
+            frame, move=self._moves.pop(key, None), colouring=self._colourings.pop(key, None)
+        )
 
 
 class BothMagnifier:
     """Magnifies pulse and respiration. Implements ``Magnifier``.
 
     Both magnifiers take every frame, with the same settings, so that they give the same frames in the same order.
-    What one gives earlier is held until the other has it.
+    What one gives earlier is held until the other has it. plans: where both note what they want changed. clock:
+    time.monotonic, for ``MagnifiedFrame.ready`` only.
     """
 
-    def __init__(self, pulse: Magnifier, respiration: Magnifier) -> None:
+    def __init__(
+        self, pulse: Magnifier, respiration: Magnifier, plans: Plans, clock: Callable[[], float]
+    ) -> None:
         self._pulse = pulse
         self._respiration = respiration
+        self._plans = plans
+        self._clock = clock
         self._coloured: deque[MagnifiedFrame] = deque()
         self._moved: deque[MagnifiedFrame] = deque()
 
@@ -109,9 +133,9 @@ class BothMagnifier:
                 raise RuntimeError("pulse and respiration have fallen apart: they gave different frames")
             yield MagnifiedFrame(
                 frame=moved.frame,
-                image=combine(moved.frame.image, moved.image, coloured.image),
+                image=self._plans.carry_out(moved.frame),
                 pulse=coloured.pulse,
                 respiration=moved.respiration,
                 roi=coloured.roi,
-                ready=max(coloured.ready, moved.ready),
+                ready=self._clock(),
             )

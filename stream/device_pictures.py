@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepmag.stream.frames import Frame
+    from deepmag.stream.pictures import Colouring, Move
     from deepmag.stream.roi import IntBox
 
 Result = TypeVar("Result")
@@ -63,22 +64,6 @@ class DevicePictures:
 
         return self._either(on_device, lambda host: host.reduce(frame, box))
 
-    def magnify(
-        self, frame: Frame, small: NDArray[np.float32], log_factor: NDArray[np.float32], box: IntBox
-    ) -> NDArray[np.uint8]:
-        """See ``Pictures``."""
-
-        def on_device() -> NDArray[np.uint8]:
-            picture = self._picture(frame)
-            change = torch.from_numpy(small).to(self._device) * torch.expm1(
-                torch.from_numpy(log_factor).to(self._device)
-            )
-            result = self._down(add_difference(picture, change, box))
-            self._release(frame)
-            return result
-
-        return self._either(on_device, lambda host: host.magnify(frame, small, log_factor, box))
-
     def luma(self, frame: Frame, box: IntBox) -> NDArray[np.float32]:
         """See ``Pictures``."""
 
@@ -90,17 +75,24 @@ class DevicePictures:
             return HostPictures().luma(frame, box)
         return self._either(on_device, lambda host: host.luma(frame, box))
 
-    def displace(
-        self, frame: Frame, box: IntBox, motion: NDArray[np.float32], gain: float
+    def change(
+        self, frame: Frame, *, move: Move | None = None, colouring: Colouring | None = None
     ) -> NDArray[np.uint8]:
         """See ``Pictures``."""
 
         def on_device() -> NDArray[np.uint8]:
-            picture = self._glance(frame)
-            moved = displace_region(picture, magnified(motion, gain), box)
-            return frame.image if moved is picture else self._down(moved)
+            captured = picture = self._glance(frame)
+            if move is not None:
+                picture = displace_region(picture, magnified(move.motion, move.gain), move.box)
+            if colouring is not None:
+                factor = torch.from_numpy(colouring.log_factor).to(self._device)
+                change = torch.from_numpy(colouring.small).to(self._device) * torch.expm1(factor)
+                picture = add_difference(picture, change, colouring.box)
+            result = frame.image if picture is captured else self._down(picture)
+            self._release(frame)
+            return result
 
-        return self._either(on_device, lambda host: host.displace(frame, box, motion, gain))
+        return self._either(on_device, lambda host: host.change(frame, move=move, colouring=colouring))
 
     def _either(self, on_device: Callable[[], Result], on_host: Callable[[HostPictures], Result]) -> Result:
         if self._host is None:

@@ -17,6 +17,7 @@ from deepmag.models.steady import REFERENCE_GAIN, ascend_symmetric
 from deepmag.models.step_size import gamma_for_rate
 from deepmag.models.window import SlidingWindow
 from deepmag.stream.delayed import ASSUMED_RATE, DelayedMagnifier
+from deepmag.stream.pictures import Colouring
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -142,4 +143,4 @@ class PulseMagnifier(DelayedMagnifier):
     def _magnify(self, waiting: Waiting) -> NDArray[np.uint8]:
         scale = np.float32((self._gain - 1.0) / (REFERENCE_GAIN - 1.0))
         factor = np.clip(self._window.log_factor() * scale, -MAX_LOG_FACTOR, MAX_LOG_FACTOR)
-        return self._pictures.magnify(waiting.frame, waiting.small, factor, waiting.box)
+        return self._pictures.change(waiting.frame, colouring=Colouring(waiting.box, waiting.small, factor))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deepmag.stream.both import BothMagnifier
+from deepmag.stream.both import BothMagnifier, Plans
 from deepmag.stream.magnifier import PulseMagnifier
+from deepmag.stream.pictures import HostPictures
 from deepmag.stream.roi import RoiTracker
 from deepmag.stream.vitals import PulseRate
 
@@ -50,6 +51,7 @@ def open_magnifier(
         )
     if ascender is None:
         raise ValueError("the method deepmag needs the pulse's network")
+    plans = Plans(pictures or HostPictures()) if target == "both" else None
     pulse = PulseMagnifier(
         ascender,
         RoiTracker(),
@@ -57,15 +59,15 @@ def open_magnifier(
         clock=clock,
         nominal_rate=nominal_rate,
         lag=lag,
-        pictures=pictures,
+        pictures=plans or pictures,
     )
-    if target == "pulse":
+    if plans is None:
         return pulse, lambda: ascender.description
     breath, runs_breath = _of_respiration(
-        respiration, clock=clock, nominal_rate=nominal_rate, lag=lag, pictures=pictures
+        respiration, clock=clock, nominal_rate=nominal_rate, lag=lag, pictures=plans
     )
     return (
-        BothMagnifier(pulse, breath),
+        BothMagnifier(pulse, breath, plans, clock),
         lambda: f"pulse: {ascender.description}; respiration: {runs_breath()}",
     )
 

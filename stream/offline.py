@@ -23,8 +23,8 @@ from deepmag.models.baselines.methods import METHODS
 from deepmag.models.magnify import Mode, Stretch, clip_rate, iter_steps, log_factors, stretches
 from deepmag.models.reconstruction import magnify_frame
 from deepmag.models.representation import L, reduce_frame
-from deepmag.stream.both import combine
 from deepmag.stream.clip_file import Timeline, read_frames, stated_length
+from deepmag.stream.combine import combine
 from deepmag.stream.frames import MagnifiedFrame
 from deepmag.stream.magnifier import MAX_LOG_FACTOR
 from deepmag.stream.offline_breath import draw_breath, follow_file

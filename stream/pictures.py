@@ -1,7 +1,8 @@
-"""What is done to whole pictures: reduced, coloured, moved. Here on the CPU; see `device_pictures` for a GPU."""
+"""What is done to whole pictures: reduced, moved, coloured. Here on the CPU; see `device_pictures` for a GPU."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from deepmag.models.reconstruction import magnify_frame
@@ -15,27 +16,43 @@ if TYPE_CHECKING:
     from deepmag.stream.roi import IntBox
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """How far the breath moved a box. motion: (2, GRID, GRID) cells. gain: how many times as far it shall be moved."""
+
+    box: IntBox
+    motion: NDArray[np.float32]
+    gain: float
+
+
+@dataclass(frozen=True, slots=True)
+class Colouring:
+    """What Eq. 17 takes. small: (3, L, L), the box area-averaged, grey levels. log_factor: like it, S of Eq. 16."""
+
+    box: IntBox
+    small: NDArray[np.float32]
+    log_factor: NDArray[np.float32]
+
+
 class Pictures(Protocol):
-    """The passes over every pixel of a frame, of one stream: two for the pulse, two for respiration."""
+    """The passes over every pixel of a frame, of one stream: two that look, and one that changes it."""
 
     def reduce(self, frame: Frame, box: IntBox) -> NDArray[np.float32]:
         """A frame's region, area-averaged: (3, L, L), grey levels. Raises ValueError for one smaller than L x L."""
-        ...
-
-    def magnify(
-        self, frame: Frame, small: NDArray[np.float32], log_factor: NDArray[np.float32], box: IntBox
-    ) -> NDArray[np.uint8]:
-        """Eq. 17 on a frame, as `reconstruction.magnify_frame`. Frames come in the order in which they were reduced."""
         ...
 
     def luma(self, frame: Frame, box: IntBox) -> NDArray[np.float32]:
         """A region's luma, area-averaged to a square: see `phase.reduce_luma`."""
         ...
 
-    def displace(
-        self, frame: Frame, box: IntBox, motion: NDArray[np.float32], gain: float
+    def change(
+        self, frame: Frame, *, move: Move | None = None, colouring: Colouring | None = None
     ) -> NDArray[np.uint8]:
-        """A frame whose region is moved ``gain`` times as far as it was: see `breath_ticks.displace_box`."""
+        """Make the picture to be shown of a frame, in the order in which frames were reduced.
+
+        What moves is moved first (`breath_ticks.displace_box`); Eq. 17 (`reconstruction.magnify_frame`) is added to
+        that. Returns the frame's own picture where nothing changes.
+        """
         ...
 
 
@@ -47,13 +64,7 @@ class HostPictures:
         x, y, w, h = box
         return reduce_frame(frame.image[y : y + h, x : x + w])
 
-    def magnify(
-        self, frame: Frame, small: NDArray[np.float32], log_factor: NDArray[np.float32], box: IntBox
-    ) -> NDArray[np.uint8]:
-        """See ``Pictures``."""
-        return magnify_frame(frame.image, small, log_factor, box)
-
-    # torch, for which the pulse need not wait, comes with the following two
+    # torch, for which the pulse need not wait, comes with respiration
 
     def luma(self, frame: Frame, box: IntBox) -> NDArray[np.float32]:
         """See ``Pictures``."""
@@ -62,10 +73,15 @@ class HostPictures:
         x, y, w, h = box
         return reduce_luma(frame.image[y : y + h, x : x + w])
 
-    def displace(
-        self, frame: Frame, box: IntBox, motion: NDArray[np.float32], gain: float
+    def change(
+        self, frame: Frame, *, move: Move | None = None, colouring: Colouring | None = None
     ) -> NDArray[np.uint8]:
         """See ``Pictures``."""
-        from deepmag.stream.breath_ticks import displace_box
+        image = frame.image
+        if move is not None:
+            from deepmag.stream.breath_ticks import displace_box
 
-        return displace_box(frame.image, box, motion, gain)
+            image = displace_box(image, move.box, move.motion, move.gain)
+        if colouring is not None:
+            image = magnify_frame(image, colouring.small, colouring.log_factor, colouring.box)
+        return image

@@ -15,7 +15,7 @@ from deepmag.models.respiration import ASCENT_RATE
 from deepmag.models.ticks import MAX_GAP
 from deepmag.stream.breath_ticks import BreathTicks, Moved, between, breath_box
 from deepmag.stream.frames import MagnifiedFrame, Signal
-from deepmag.stream.pictures import HostPictures
+from deepmag.stream.pictures import HostPictures, Move
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -159,7 +159,7 @@ class RespirationMagnifier:
         moved = self._moved_at(frame.pts)
         if moved is not None:
             wave = moved.wave * self._box[3] / SIDE
-            image = self._pictures.displace(frame, self._box, moved.motion, self._gain)
+            image = self._pictures.change(frame, move=Move(self._box, moved.motion, self._gain))
         return MagnifiedFrame(
             frame=frame,
             image=image,

@@ -11,8 +11,8 @@ from deepmag.models.metrics.motion import added_displacement, displacement, moti
 from deepmag.models.phase import SIDE, reduce_luma
 from deepmag.models.pyramid import ORIENTATIONS
 from deepmag.models.synthetic.clip import make_clip
-from deepmag.stream.both import combine
 from deepmag.stream.breath_ticks import BreathTicks
+from deepmag.stream.combine import combine
 from deepmag.stream.frames import Frame, MagnifiedFrame
 from deepmag.stream.offline import magnify_file
 from deepmag.stream.render.recorder import Recorder

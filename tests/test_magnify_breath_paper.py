@@ -21,7 +21,7 @@ from deepmag.models.respiration_ascent import ascend_paper
 from deepmag.models.step_size import RESPIRATION_GAMMA, gamma_for_rate
 from deepmag.models.synthetic.clip import make_clip
 from deepmag.models.weights import RESPIRATION
-from deepmag.stream.both import combine
+from deepmag.stream.combine import combine
 from deepmag.stream.offline import magnify_file
 from deepmag.stream.settings import LiveSettings, Settings
 

@@ -16,10 +16,11 @@ from deepmag.models.local_motion import GRID
 from deepmag.models.representation import L
 from deepmag.models.weights import PULSE
 from deepmag.stream import device_pictures
+from deepmag.stream.combine import combine
 from deepmag.stream.device_pictures import DevicePictures
 from deepmag.stream.frames import Frame
 from deepmag.stream.magnifier import PulseMagnifier
-from deepmag.stream.pictures import HostPictures, Pictures
+from deepmag.stream.pictures import Colouring, HostPictures, Move, Pictures
 from deepmag.stream.roi import RoiTracker
 from deepmag.stream.settings import Settings
 from deepmag.stream.vitals import PulseRate
@@ -43,6 +44,18 @@ def frame(number: int = 0, session: int = 0) -> Frame:
     return Frame(session, number, number / 30.0, 0.0, rng.integers(0, 256, (120, 160, 3), dtype=np.uint8))
 
 
+def smooth() -> Frame:
+    """A picture that can be moved by parts of a pixel."""
+    return Frame(0, 0, 0.0, 0.0, cv2.GaussianBlur(frame().image, (0, 0), 2.0))
+
+
+def bulge(box: IntBox) -> Move:
+    """The middle of a box moves."""
+    down, right = np.mgrid[:GRID, :GRID] / GRID - 0.5
+    bump = np.exp(-30.0 * (down**2 + right**2)).astype(np.float32)
+    return Move(box, np.stack([bump, -0.5 * bump]), 3.0)
+
+
 @pytest.mark.parametrize("box", BOXES)
 def test_a_region_is_reduced_as_on_the_cpu(device: torch.device, box: IntBox) -> None:
     small = DevicePictures(device).reduce(frame(), box)
@@ -54,8 +67,9 @@ def test_a_region_is_reduced_as_on_the_cpu(device: torch.device, box: IntBox) ->
 def test_a_frame_is_magnified_as_on_the_cpu(device: torch.device, box: IntBox) -> None:
     small = HostPictures().reduce(frame(), box)
     factor = np.random.default_rng(1).normal(0.0, 0.05, small.shape).astype(np.float32)
-    found = DevicePictures(device).magnify(frame(), small, factor, box)
-    wanted = HostPictures().magnify(frame(), small, factor, box)
+    colouring = Colouring(box, small, factor)
+    found = DevicePictures(device).change(frame(), colouring=colouring)
+    wanted = HostPictures().change(frame(), colouring=colouring)
     apart = np.abs(found.astype(int) - wanted)
     assert apart.max() <= 1
     assert (apart > 0).mean() < 1e-3
@@ -64,7 +78,8 @@ def test_a_frame_is_magnified_as_on_the_cpu(device: torch.device, box: IntBox) -
 
 def test_nothing_added_is_the_very_frame(device: torch.device) -> None:
     small = np.full((3, L, L), 100, np.float32)
-    same = DevicePictures(device).magnify(frame(), small, np.zeros_like(small), BOXES[1])
+    nothing = Colouring(BOXES[1], small, np.zeros_like(small))
+    same = DevicePictures(device).change(frame(), colouring=nothing)
     np.testing.assert_array_equal(same, frame().image)
 
 
@@ -86,27 +101,37 @@ def test_a_luma_is_reduced_as_on_the_cpu(device: torch.device, size: tuple[int, 
 
 @pytest.mark.parametrize("box", BOXES)
 def test_a_frame_is_moved_as_on_the_cpu(device: torch.device, box: IntBox) -> None:
-    smooth = cv2.GaussianBlur(frame().image, (0, 0), 2.0)
-    seen = Frame(0, 0, 0.0, 0.0, smooth)
-    down, right = np.mgrid[:GRID, :GRID] / GRID - 0.5
-    bump = np.exp(-30.0 * (down**2 + right**2)).astype(np.float32)
-    motion = np.stack([bump, -0.5 * bump])
-    found = DevicePictures(device).displace(seen, box, motion, 3.0)
-    wanted = HostPictures().displace(seen, box, motion, 3.0)
+    seen, move = smooth(), bulge(box)
+    found = DevicePictures(device).change(seen, move=move)
+    wanted = HostPictures().change(seen, move=move)
     apart = np.abs(found.astype(int) - wanted)
     assert apart.max() <= 2  # OpenCV's table of a 32nd of a pixel
     assert apart.mean() < 0.2
-    assert (found != smooth).any(2).mean() > 0.02
+    assert (found != seen.image).any(2).mean() > 0.02
     x, y, w, h = box
-    outside = np.ones(smooth.shape[:2], bool)
+    outside = np.ones(seen.image.shape[:2], bool)
     outside[y : y + h, x : x + w] = False
-    np.testing.assert_array_equal(found[outside], smooth[outside])
+    np.testing.assert_array_equal(found[outside], seen.image[outside])
+
+
+def test_what_is_moved_is_coloured_after(device: torch.device) -> None:
+    """The pulse's region may be another than that of respiration; where both are, each does what it would alone."""
+    seen, face, chest = smooth(), BOXES[1], BOXES[3]
+    small = HostPictures().reduce(seen, face)
+    colouring, move = Colouring(face, small, np.full_like(small, 0.05)), bulge(chest)
+    for pictures in (DevicePictures(device), HostPictures()):
+        both = pictures.change(seen, move=move, colouring=colouring).astype(int)
+        moved, coloured = (pictures.change(seen, **one) for one in ({"move": move}, {"colouring": colouring}))
+        apart = np.abs(both - combine(seen.image, moved, coloured))
+        assert apart.max() <= 1
+        assert (apart > 0).mean() < 1e-3
+        assert pictures.change(seen) is seen.image
 
 
 def test_where_nothing_moves_the_frame_is_given_back_itself(device: torch.device) -> None:
-    seen, still = frame(), np.zeros((2, GRID, GRID), np.float32)
+    seen, still = frame(), Move(BOXES[0], np.zeros((2, GRID, GRID), np.float32), 10.0)
     for pictures in (DevicePictures(device), HostPictures()):
-        assert pictures.displace(seen, BOXES[0], still, 10.0) is seen.image
+        assert pictures.change(seen, move=still) is seen.image
 
 
 def through(pictures: Pictures, frames: list[Frame], lag: float) -> list[MagnifiedFrame]:
