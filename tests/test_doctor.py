@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +57,21 @@ def test_a_package_that_is_not_installed_is_named_with_its_command() -> None:
     finding = doctor.package("no-such-package-anywhere")
     assert (finding.value, finding.level) == ("missing", "problem")
     assert "pip install no-such-package-anywhere" in finding.advice
+
+
+@pytest.mark.parametrize("there", ["opencv-python", "opencv-python-headless", None])
+def test_opencv_may_be_the_one_without_windows(monkeypatch: pytest.MonkeyPatch, there: str | None) -> None:
+    def version_of(name: str) -> str:
+        if name.startswith("opencv") and name != there:
+            raise PackageNotFoundError(name)
+        return "5.0"
+
+    monkeypatch.setattr(doctor, "version", version_of)
+    (found,) = (one for one in doctor.versions() if one.name.startswith("opencv"))
+    if there is None:
+        assert (found.name, found.level) == ("opencv-python", "problem")
+    else:
+        assert (found.name, found.level) == (there, "ok")
 
 
 def test_a_check_that_breaks_is_a_finding_and_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
