@@ -1,8 +1,8 @@
-"""How fast the ascent runs against what this machine's cores can do: timing that a busy machine does not falsify.
+"""How fast the ascent runs against what this machine can do: timing that a busy machine does not falsify.
 
 A machine's speed changes while it is measured, above all a busy one's: so every contender's run has a matrix
-product in torch, on the same threads, before and after it, and the ratio is the median over rounds of run
-against product.
+product in torch, on the same threads or the same GPU, before and after it, and the ratio is the median over rounds of
+run against product.
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from deepmag.models.networks import PulseNet
 
 SGEMM_SIDE = 1024
+GPU_SGEMM_SIDE = 4096  # a smaller one does not fill a large GPU
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
     """Something to be timed. flops, traffic: of one run, the latter in bytes; see `forward_bytes`.
 
-    threads: of the sgemm it is held against, 0 for a GPU.
+    threads: of the sgemm it is held against, on the CPU. gpu: where that runs instead, as torch has it; None where the
+    contender runs on a GPU that torch cannot use.
     """
 
     name: str
@@ -38,6 +40,12 @@ class Contender:
     flops: int
     run: Callable[[], object]
     traffic: int = 0
+    gpu: torch.device | None = None
+
+    @property
+    def has_peak(self) -> bool:
+        """Whether there is an sgemm to hold it against."""
+        return self.threads > 0 or self.gpu is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,7 @@ class Row:
     best_ms: float
     gflops: float
     sgemm_gflops: float
-    ratio: float | None  # none for a GPU
+    ratio: float | None  # none for a GPU that torch cannot use
     best_ratio: float | None
     mbyte: float = 0.0
 
@@ -91,29 +99,27 @@ def steady_flops(forward: int) -> int:
 
 def measure(entries: list[Contender], rounds: int) -> list[Row]:
     """Time all contenders in turn, ``rounds`` times over."""
-    matrix = torch.randn(SGEMM_SIDE, SGEMM_SIDE, generator=torch.Generator().manual_seed(0))
+    matrices = {entry.gpu: _matrix(entry.gpu) for entry in entries}
     times: list[list[float]] = [[] for _ in entries]
     peaks: list[list[float]] = [[] for _ in entries]
 
-    def sgemm() -> float:
-        start = time.perf_counter()
-        torch.mm(matrix, matrix)
-        return 2 * SGEMM_SIDE**3 / (time.perf_counter() - start)
-
+    threads_before = torch.get_num_threads()
     for turn in range(rounds + 1):
         for entry, its_times, its_peaks in zip(entries, times, peaks, strict=True):
             torch.set_num_threads(entry.threads or 1)
-            before = sgemm()
+            matrix = matrices[entry.gpu]
+            before = _sgemm(matrix)
             # Brings the weights into the cache, as the frame before does in a stream, and outlasts torch's
             # threads, which wait awake for a while after the product.
             entry.run()
             start = time.perf_counter()
             entry.run()
             elapsed = time.perf_counter() - start
-            after = sgemm()
+            after = _sgemm(matrix)
             if turn:  # the first round is for warming up
                 its_times.append(elapsed)
                 its_peaks.append((before + after) / 2)
+    torch.set_num_threads(threads_before)
     rows = []
     for entry, its_times, its_peaks in zip(entries, times, peaks, strict=True):
         seconds, peak = np.array(its_times), np.array(its_peaks)
@@ -128,9 +134,23 @@ def measure(entries: list[Contender], rounds: int) -> list[Row]:
                 best_ms=float(seconds.min()) * 1e3,
                 gflops=float(np.median(speed)) / 1e9,
                 sgemm_gflops=float(np.median(peak)) / 1e9,
-                ratio=float(np.median(speed / peak)) if entry.threads else None,
-                best_ratio=float(speed.max() / peak.max()) if entry.threads else None,
+                ratio=float(np.median(speed / peak)) if entry.has_peak else None,
+                best_ratio=float(speed.max() / peak.max()) if entry.has_peak else None,
                 mbyte=entry.traffic / 1e6,
             )
         )
     return rows
+
+
+def _matrix(gpu: torch.device | None) -> torch.Tensor:
+    side = SGEMM_SIDE if gpu is None else GPU_SGEMM_SIDE
+    return torch.randn(side, side, generator=torch.Generator().manual_seed(0)).to(gpu or "cpu")
+
+
+def _sgemm(matrix: torch.Tensor) -> float:
+    """Multiply a square matrix with itself. Returns FLOP/s; factors of float32, which is torch's own setting."""
+    start = time.perf_counter()
+    torch.mm(matrix, matrix)
+    if matrix.is_cuda:
+        torch.cuda.synchronize(matrix.device)
+    return float(2 * len(matrix) ** 3 / (time.perf_counter() - start))

@@ -19,6 +19,8 @@ from deepmag.stream.latency import LatencyMeter
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import torch
+
     from deepmag.export.runtime import Ascender
     from deepmag.export.speed import Row
     from deepmag.stream.pipeline import Pipeline
@@ -124,8 +126,13 @@ def time_stages(
     return {name: Quantiles.of(values) for name, values in times.items()}
 
 
-def time_ascents(ascender: Ascender, threads: int, rounds: int = 40) -> list[Row]:
-    """The ascent of each mode against this machine's sgemm, in the same run. threads: of both, 0 for a GPU."""
+def time_ascents(
+    ascender: Ascender, threads: int, rounds: int = 40, gpu: torch.device | None = None
+) -> list[Row]:
+    """The ascent of each mode against this machine's sgemm, in the same run.
+
+    threads: of both, 0 on a GPU. gpu: where the sgemm runs then, None where torch cannot use it.
+    """
     import torch
 
     from deepmag.export.runtime import load_weights
@@ -152,11 +159,11 @@ def time_ascents(ascender: Ascender, threads: int, rounds: int = 40) -> list[Row
     name = ascender.description
     steady = Contender(
         name, "steady", threads, steady_flops(forward), lambda: ascender.steady(x, along, GROWTH),
-        steady_flops(traffic),
+        steady_flops(traffic), gpu,
     )  # fmt: skip
     paper = Contender(
-        name, "paper", threads, paper_flops(forward), lambda: ascender.paper(x, GAMMA), paper_flops(traffic)
-    )
+        name, "paper", threads, paper_flops(forward), lambda: ascender.paper(x, GAMMA), paper_flops(traffic), gpu,
+    )  # fmt: skip
     return measure([steady, paper], rounds)
 
 

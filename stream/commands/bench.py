@@ -13,6 +13,8 @@ from deepmag.stream.commands.network_options import DeviceOption, RuntimeOption,
 from deepmag.stream.settings import DEFAULT_LAG, Settings, Target
 
 if TYPE_CHECKING:
+    import torch
+
     from deepmag.export.runtime import Runtime
     from deepmag.export.speed import Row
     from deepmag.stream.bench import Live, Quantiles
@@ -149,7 +151,12 @@ def _measure(
                 progress.update(bar, description="ascent")
                 cpu = "CPU" in ascender.description
                 rounds = round(min(40, max(10, 2 * seconds)))
-                ascents = time_ascents(ascender, (threads or default_threads()) if cpu else 0, rounds)
+                ascents = time_ascents(
+                    ascender,
+                    (threads or default_threads()) if cpu else 0,
+                    rounds,
+                    None if cpu else _torch_gpu(device),
+                )
     except (AscenderUnavailableError, RendererError, RuntimeError) as error:
         fail(str(error))
     cores = default_threads()
@@ -157,6 +164,18 @@ def _measure(
         version("deepmag"), cores, backend, size, settings.mode, settings.target, page, lives[0], lives, stages,
         ascents,
     )  # fmt: skip
+
+
+def _torch_gpu(name: str) -> torch.device | None:
+    """The GPU of a device's name, None where this torch cannot use it. name: see ``parse_device``."""
+    from deepmag.export.device import Device, parse_device
+    from deepmag.export.runtime import AscenderUnavailableError
+    from deepmag.export.torch_device import open_torch_device
+
+    try:
+        return open_torch_device(parse_device(name) or Device(0))
+    except AscenderUnavailableError:
+        return None
 
 
 def to_json(report: Report) -> dict[str, Any]:
