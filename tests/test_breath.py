@@ -292,6 +292,22 @@ def test_a_head_that_turns_at_the_breaths_own_pace_is_left_out_from_the_start(se
     assert size(CHEST + 0.15 * HEAD, chest) == pytest.approx(size(EVENLY, chest), rel=0.05)
 
 
+@pytest.mark.parametrize("pace", [9.0, 21.0])
+def test_a_head_that_begins_to_turn_later_is_left_out_all_along(pace: float) -> None:
+    """At another pace than the breath's, though the network looks at it as much as at the chest."""
+    begins, count = 125, 225
+    turning = np.zeros(count + 1)
+    turning[begins:] = 4.0 * sine(pace, count - begins)
+    taken = Take(sine(15.0, count), looks=CHEST + HEAD, head=turning)
+    chests = []
+    for found in taken.estimates[begins - 1 :]:
+        assert found is not None
+        size = np.sqrt((found.pattern**2).sum(0))
+        chests.append(size[CHEST > 0.6].mean())
+        assert size[HEAD > 0.6].mean() < 0.1 * chests[-1]
+    assert chests == pytest.approx([chests[0]] * len(chests), rel=0.1)
+
+
 def test_in_a_full_window_the_gradient_alone_leaves_nothing_out() -> None:
     """By then what it is sensitive to and what it answers to have been seen together."""
     found, evenly = (
