@@ -31,7 +31,7 @@ from deepmag.stream.evaluation.run import Outcome, evaluate
 
 FACTOR = 5.0
 TINY = BreathPlan(
-    7, True, (192, 144), 7.0, 6.0, people(7, 1)[:1], 2, large_paper=False, tasks=("A", "B", "C"), iterations=2
+    7, True, (192, 144), 7.0, 6.0, people(7, 1)[:1], 2, large_paper=False, tasks=("B", "C"), iterations=2
 )  # fmt: skip
 METHODS = {"phase", "phase-vam", "learned", "paper", "steady"}
 
@@ -141,7 +141,7 @@ def numbers(run: tuple[Path, Outcome]) -> dict[str, Any]:
 def test_a_run_leaves_the_papers_figures(run: tuple[Path, Outcome]) -> None:
     folder, outcome = run
     assert outcome.complete
-    assert outcome.clips == outcome.of == 4  # a reference, and one for each task
+    assert outcome.clips == outcome.of == 3  # a reference, and one for each task
     assert {file.name for file in folder.iterdir()} == {
         "report.md", "evaluate.json", "figure6_shoulder_scan_lines.png", "figure8_phase_traces.png",
         "figure11_respiration.png",

@@ -24,7 +24,7 @@ def green(before, after):
     return added(before, after, (person().skin > 0.9).astype(np.float32))[COMPARED, 1]
 
 
-@pytest.mark.parametrize("bpm", [50.0, 72.0, 120.0])
+@pytest.mark.parametrize("bpm", [50.0, 120.0])
 def test_live_adds_what_the_offline_algorithm_adds(bpm):
     images = pictures(bpm=bpm, seconds=SECONDS)
     frames = as_frames(images, np.arange(len(images)) / RATE)
