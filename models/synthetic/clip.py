@@ -78,9 +78,9 @@ def make_clip(
     motion and background depend on the task. size: (width, height), px. melanin: in [0, 1]; bpm, breaths: per minute;
     all drawn where not given. factor: of the ideal video's pulse; breath_factor: of its breathing; without either there
     is no ideal. noise: times an ordinary webcam's. bit_rate: bits per second of H.264; None is no compression.
-    disturbances: what happens besides, in the video and in the ideal. wall: seed of the patterned wall of tasks A and
-    D, which else is another in each. progress(done, frames) is called as frames are made. Raises ValueError for a clip
-    of less than two frames and for values that nobody has.
+    disturbances: what happens besides, in the video and in the ideal. wall: seed of a patterned wall; where not given,
+    A and D have one each, B and C are before black. progress(done, frames) is called as frames are made. Raises
+    ValueError for a clip of less than two frames and for values that nobody has.
     """
     width, height = size
     _check(task, seed, seconds, rate, size, melanin, bpm, breaths, factor, noise, bit_rate, breath_factor)
@@ -98,7 +98,7 @@ def make_clip(
         rhythm = replace(rhythm, breaths=breaths)
     framing = Framing(0.5, 0.43, HALF_HEIGHT, width / height)
     background = None
-    if wall is not None and task in ("A", "D"):
+    if wall is not None:
         background = patterned_background(np.random.default_rng([wall, 2]))
     scene = random_scene(
         rng,

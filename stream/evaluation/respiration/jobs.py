@@ -209,7 +209,8 @@ class _Bench:
             size=self.plan.size,
             melanin=self.subject.melanin,
             breath_factor=LARGE,
-            wall=self.subject.seed,  # the same in A and D: by how much a picture changes depends on what is behind
+            # the same in A and D: by how much a picture changes depends on what is behind
+            wall=self.subject.seed if self.task in ("A", "D") else None,
             progress=_Ticks(MAKE).of,
         )
 
