@@ -32,7 +32,7 @@ def draw(path: Path, size: tuple[int, int], rate: float, seconds: float) -> None
 
 
 def run(path: Path, device: str, target: str, codecs: str, pace: str) -> str:
-    """Run the command on a file. Returns the last line of its log."""
+    """Run the command on a file. Returns what it says at its end. Raises RuntimeError where it fails."""
     options = ["--device", device, "--target", target, "--codecs", codecs, "--pace", pace, "--show", "none"]
     vitals = str(path.with_suffix(".csv"))  # as fast as it goes must be to some end
     done = subprocess.run(
@@ -63,7 +63,7 @@ def main() -> None:
         draw(path, (width, height), args.fps, args.seconds)
         for target, codecs, pace in RUNS:
             said = run(path, args.device, target, codecs, pace)
-            print(f"{target}, decoded by the {codecs.upper()}, pace {pace}: {said}", flush=True)
+            print(f"--target {target} --codecs {codecs} --pace {pace}: {said}", flush=True)
 
 
 if __name__ == "__main__":

@@ -230,7 +230,7 @@ def _period(wave: NDArray[np.float64], band: Band) -> tuple[float, float]:
     # of pairs that are there, not of the window's length: a slow breath must not look irregular
     ages = np.arange(n)
     auto = np.fft.irfft(power)[:n] / np.maximum(n - ages, 1)
-    auto = auto[: 3 * n // 4] / np.maximum(_overlaps(x)[: 3 * n // 4], 1e-12)
+    auto = auto[: 3 * n // 4] / np.maximum(_overlap_power(x)[: 3 * n // 4], 1e-12)
     shortest, longest = ASCENT_RATE / band[1], min(1.1 * ASCENT_RATE * 60 / RATES[0], 0.6 * n)
     peaks = [
         a
@@ -253,8 +253,8 @@ def _period(wave: NDArray[np.float64], band: Band) -> tuple[float, float]:
     return 60 * ASCENT_RATE * count / exact, float(np.clip(auto[first], 0.0, 1.0))
 
 
-def _overlaps(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The energy of a signal where it overlaps with itself so many samples later: the mean of both parts, (n,)."""
+def _overlap_power(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean square of x, (n,), where it overlaps with itself so many samples later: geometric mean of both parts."""
     squares = x**2
     late, early = np.cumsum(squares[::-1])[::-1], np.cumsum(squares)[::-1]
     return np.asarray(np.sqrt(late * early) / np.arange(len(x), 0, -1))

@@ -246,9 +246,8 @@ class VideoSource:
         """Convert to (H, W, 3) uint8 RGB, upright, not writeable."""
         turned = picture.rotation
         try:
-            if (
-                picture.format.name == "nv12"
-            ):  # a GPU's: half the time by yuv420p, and the very picture of the CPU
+            # a GPU's: by way of yuv420p it takes half the time, and becomes the very picture of the CPU
+            if picture.format.name == "nv12":
                 picture = picture.reformat(format="yuv420p")
             image = cast("NDArray[np.uint8]", picture.to_ndarray(format="rgb24"))
         except (av.error.FFmpegError, ValueError):
