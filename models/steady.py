@@ -55,27 +55,29 @@ def ascend_symmetric(
     """
     if mirrored and isinstance(ascent, WholeAscent):
         return ascent.symmetric(x, direction, growth)
-    dx, y, gradient = _ascend_odd(ascent, x, direction, growth)
-    if not mirrored:
-        return dx, y, gradient
-    mirror = _ascend_odd(ascent, _mirror(x), _mirror(direction), growth)
-    half = np.float32(0.5)
-    return (
-        half * (dx + _mirror(mirror[0])),
-        half * (y + mirror[1]),
-        half * (gradient + _mirror(mirror[2])),
-    )
-
-
-def _ascend_odd(
-    ascent: SteadyAscent, x: Floats, direction: Floats, growth: float | Floats
-) -> tuple[Floats, Floats, Floats]:
+    # in one call: what runs pairs side by side has more of them
+    images, along = [x, -x], [direction, direction]
+    if mirrored:
+        images += [_mirror(image) for image in images]
+        along += [_mirror(direction)] * 2
     if isinstance(growth, np.ndarray):
-        growth = np.concatenate([growth, growth])
-    dx, y, gradient = ascent.steady(np.concatenate([x, -x]), np.concatenate([direction, direction]), growth)
-    n = len(x)
-    half = np.float32(0.5)
-    return half * (dx[:n] - dx[n:]), half * (y[:n] - y[n:]), half * (gradient[:n] + gradient[n:])
+        growth = np.tile(growth, len(images))
+    dx, y, gradient = ascent.steady(np.concatenate(images), np.concatenate(along), growth)
+    half, n = np.float32(0.5), len(x)
+
+    def odd(first: int) -> tuple[Floats, Floats, Floats]:
+        up, down = slice(first * n, (first + 1) * n), slice((first + 1) * n, (first + 2) * n)
+        return half * (dx[up] - dx[down]), half * (y[up] - y[down]), half * (gradient[up] + gradient[down])
+
+    plain = odd(0)
+    if not mirrored:
+        return plain
+    mirror = odd(2)
+    return (
+        half * (plain[0] + _mirror(mirror[0])),
+        half * (plain[1] + mirror[1]),
+        half * (plain[2] + _mirror(mirror[2])),
+    )
 
 
 def _mirror(x: Floats) -> Floats:
