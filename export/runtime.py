@@ -1,8 +1,8 @@
 """Which runtime runs the ascent, on which device: chosen by what is there, and said.
 
-On a CPU ONNX Runtime comes first: it is two to three times as fast as torch (benchmarks/ascent.py), and
-importing torch takes longer than all else before the first picture. So torch is imported only when it is the
-one that runs, and a GPU is looked for by asking the driver. On a GPU it is the other way round.
+On a CPU kernels of our own come first, then ONNX Runtime, which is two to three times as fast as torch
+(benchmarks/ascent.py); and importing torch takes longer than all else before the first picture. So torch is imported
+only when it is the one that runs, and a GPU is looked for by asking the driver. On a GPU it is the other way round.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
     from deepmag.export.ort_session import Provider
 
-Runtime = Literal["auto", "ort", "tensorrt", "torch"]
-"""tensorrt: ONNX Runtime by TensorRT; never chosen by itself, since it takes minutes to start."""
+Runtime = Literal["auto", "numba", "ort", "tensorrt", "torch"]
+"""numba: kernels of our own on the CPU; torch: on a GPU, too. tensorrt: ONNX Runtime by TensorRT; never chosen by
+itself, since it takes minutes to start."""
 DeviceName = str
 """auto, cpu, cuda or cuda:N."""
 
@@ -85,7 +86,7 @@ def open_ascender(
     refusals: list[str] = []
     for candidate_device in devices_to_try(device, refusals):
         # on a GPU torch first: one graph of few kernels there, and pictures that need not come down between
-        best: tuple[str, ...] = ("torch", "ort") if candidate_device.is_gpu else ("ort", "torch")
+        best: tuple[str, ...] = ("torch", "ort") if candidate_device.is_gpu else ("numba", "ort", "torch")
         for candidate in best if runtime == "auto" else (runtime,):
             try:
                 ascender = _open(candidate, candidate_device, arrays, threads, iterations)
@@ -135,6 +136,12 @@ def _open(
     iterations: tuple[int, int],
 ) -> Ascender:
     """Import the runtime, only now, and open it. Raises AscenderUnavailableError."""
+    if runtime == "numba":
+        try:
+            from deepmag.export.numba_ascender import NumbaAscender
+        except ImportError as error:
+            raise AscenderUnavailableError(f"numba cannot be imported: {error}") from error
+        return NumbaAscender(weights, device, threads, *iterations)
     if runtime in ("ort", "tensorrt"):
         try:
             from deepmag.export.ort_ascender import OrtAscender
