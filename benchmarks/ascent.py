@@ -1,6 +1,10 @@
 """Time of one gradient ascent, by each runtime, as a ratio to this machine's sgemm peak.
 
-    python benchmarks/ascent.py [--rounds 40] [--weights FILE.safetensors] [--spin US] [--json]
+    python benchmarks/ascent.py [--rounds 40] [--weights FILE.safetensors | --random] [--spin US] [--json]
+
+The ratio counts all products of the network, also those with a factor of zero, which our kernels for the CPU leave out
+where a whole region of a channel is zero: with the network that ships more than half of them, so that the ratio can
+exceed one. --random: an untrained network, which has few such regions.
 
 A machine's speed changes while it is measured, above all a busy one's: so every contender's run has a matrix
 product in torch, on the same threads, before and after it, and the ratio is the median over rounds of run
@@ -31,6 +35,7 @@ from deepmag.export.speed import Contender, Row, forward_flops, measure, paper_f
 from deepmag.models.networks import PulseNet
 from deepmag.models.representation import INPUT_SCALE, L
 from deepmag.models.step_size import GAMMA, PAPER_ITERATIONS, STEADY_ITERATIONS
+from deepmag.models.weights import PULSE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,7 +76,8 @@ def contenders(weights: dict[str, NDArray[np.float32]], spins: list[int]) -> lis
     cost = {"paper": paper_flops(flops), "steady": steady_flops(flops)}
     cores = torch.get_num_threads()
     ascenders: list[tuple[str, int, Ascender]] = []
-    wanted = [("ort", "cpu", threads) for threads in range(1, cores + 1)] + [("torch", "cpu", cores)]
+    wanted = [(runtime, "cpu", threads) for runtime in ("numba", "ort") for threads in range(1, cores + 1)]
+    wanted.append(("torch", "cpu", cores))
     if cuda_device_count():
         wanted += [("ort", "cuda", 0), ("torch", "cuda", 0)]
     for runtime, device, threads in wanted:
@@ -123,7 +129,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=40, help="runs of each contender (default 40)")
-    parser.add_argument("--weights", type=Path, help="a safetensors file (default: random weights)")
+    weights_from = parser.add_mutually_exclusive_group()
+    weights_from.add_argument(
+        "--weights", type=Path, default=PULSE, help="a safetensors file (default: what ships)"
+    )
+    weights_from.add_argument("--random", action="store_true", help="an untrained network instead")
     parser.add_argument(
         "--spin", type=int, action="append", default=[], help="also try this, us (repeatable)"
     )
@@ -131,7 +141,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(0)
     random = {name: tensor.detach().numpy() for name, tensor in PulseNet().state_dict().items()}
-    weights = load_weights(options.weights) if options.weights else random
+    weights = random if options.random else load_weights(options.weights)
     rows = measure(contenders(weights, options.spin), options.rounds)
     print(json.dumps([asdict(row) for row in rows], indent=2) if options.json else table(rows))
 

@@ -42,7 +42,8 @@ def convolution_band(channels: int, side: int, outputs: int, *, sparse: bool) ->
     It is called as band(source, number, begin, end, weight, first, sums, active). source: (side + 2, side + 2,
     channels), zeros around the picture. number: of the band. begin, end: its columns, multiples of six. weight:
     (3, 3, channels, outputs); first: the first of COLUMNS outputs. sums: written, (2, side, COLUMNS). All float32 and
-    flat. active: int64, for the function's own use, as many as there are channels. sparse: whether to look for zeros.
+    flat. active: int64, for the function's own use, six times as many as there are channels, and one. sparse: whether
+    to look for zeros.
     """
     tile = _tile(channels, side, outputs, sparse=sparse)
     lanes = nonzero_lanes(
@@ -51,14 +52,22 @@ def convolution_band(channels: int, side: int, outputs: int, *, sparse: bool) ->
 
     @njit(inline="always")
     def find(source: Any, start: int, active: Any) -> int:
-        """List the channels that are not zero everywhere around a tile."""
+        """List which channels of a row of three taps are not zero around a tile, and where their weights are.
+
+        Both, since LLVM makes one from the other too early and then has no registers left for the sums.
+        """
         count = 0
         for channel in range(0, channels, LANES):
             mask = lanes(source, start + channel)
             for lane in range(LANES):  # without a branch, which no CPU would foresee
                 active[count] = channel + lane
                 count += mask >> lane & 1
-        return count
+        for i in range(count):
+            active[count + i] = active[i] + channels
+            active[2 * count + i] = active[i] + 2 * channels
+        for i in range(3 * count):
+            active[3 * count + i] = active[i] * outputs
+        return 3 * count
 
     @njit
     def band(
@@ -76,7 +85,7 @@ def _tile(channels: int, side: int, outputs: int, *, sparse: bool) -> Any:
     """A function for compiled code: tile(source, start, weight, first, sums, place, active, count).
 
     start: of the tile's upper left neighbour. place: of its upper left pixel in ``sums``. active, count: with
-    ``sparse`` the channels to look at.
+    ``sparse``, which channels of a row of three taps to take, and then where their weights are.
     """
     row = (side + 2) * channels
     cells = [(r, c, n) for r in range(ROWS) for c in range(WIDTH) for n in range(VECTORS)]
@@ -92,10 +101,8 @@ def _tile(channels: int, side: int, outputs: int, *, sparse: bool) -> Any:
         for place in sums.values():
             builder.store(ir.Constant(VECTOR, [0.0] * LANES), place)
 
-        def add_channel(above: Any, matrix: Any, channel: Any) -> None:
-            """Add one channel's products of one tap. above, matrix: where the tap's pixels and weights begin."""
-            pixel = builder.gep(above, [channel])
-            factors = builder.gep(matrix, [builder.mul(channel, number(outputs))])
+        def add_product(pixel: Any, factors: Any) -> None:
+            """Add one channel's product of one tap. pixel: of the tile's first. factors: where its weights begin."""
             loaded = [load_at(builder, builder.gep(factors, [number(n * LANES)])) for n in range(VECTORS)]
             everywhere = {}
             for r, c, n in cells:
@@ -105,19 +112,20 @@ def _tile(channels: int, side: int, outputs: int, *, sparse: bool) -> Any:
                 before = builder.load(sums[r, c, n])
                 builder.store(fuse(builder, everywhere[r, c], loaded[n], before), sums[r, c, n])
 
+        # A row's three taps lie side by side in the picture, and so do their weights.
         with cgutils.for_range(builder, number(3), intp=INDEX) as down:
             above = builder.gep(source, [builder.mul(down.index, number(row))])
             matrix = builder.gep(weight, [builder.mul(down.index, number(3 * channels * outputs))])
             if sparse:
                 active = pointer(context, builder, signature.args[6], arguments[6], number(0))
-                with cgutils.for_range(builder, number(3), intp=INDEX) as across:
-                    left = builder.gep(above, [builder.mul(across.index, number(channels))])
-                    tap = builder.gep(matrix, [builder.mul(across.index, number(channels * outputs))])
-                    with cgutils.for_range(builder, arguments[7], intp=INDEX) as which:
-                        add_channel(left, tap, builder.load(builder.gep(active, [which.index])))
-            else:  # a row's three taps lie side by side: one loop does for two
+                with cgutils.for_range(builder, arguments[7], intp=INDEX) as which:
+                    along = builder.load(builder.gep(active, [which.index]))
+                    place = builder.gep(active, [builder.add(which.index, arguments[7])])
+                    add_product(builder.gep(above, [along]), builder.gep(matrix, [builder.load(place)]))
+            else:
                 with cgutils.for_range(builder, number(3 * channels), intp=INDEX) as along:
-                    add_channel(above, matrix, along.index)
+                    factors = builder.gep(matrix, [builder.mul(along.index, number(outputs))])
+                    add_product(builder.gep(above, [along.index]), factors)
         for r, c, n in cells:
             place = builder.gep(target, [number((r * side + c) * COLUMNS + n * LANES)])
             store_at(builder, builder.load(sums[r, c, n]), place)
