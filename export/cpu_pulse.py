@@ -39,7 +39,6 @@ from deepmag.export.cpu_vector import (
     where_positive,
 )
 from deepmag.export.team import claim, finish, wait
-from deepmag.models.compiled import compiled
 from deepmag.models.representation import L
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ _conv3_back = convolution_band(64, HALF, 32, sparse=True)
 _conv2_back = convolution_band(32, L, 32, sparse=True)
 
 
-@njit(inline="always")
+@njit
 def _parts(phase: int, pairs: int) -> int:
     """How many parts a phase has."""
     if phase in (DENSE, TURN):
@@ -137,7 +136,7 @@ def _spread(sums: Any, first: int, row: int, column: int, target: Any) -> None:
                     store(target, place, multiply(value, load(target, place)))
 
 
-@njit(inline="always")
+@njit
 def _open(values: Any, first: int, active: Any) -> int:
     """Which of 64 values are not zero, as `active_channels`. A pool's output is zero where all below it is closed."""
     count = 0
@@ -151,7 +150,8 @@ def _open(values: Any, first: int, active: Any) -> int:
 def _dense(layers: Any, s: Any, pairs: int, part: int, active: Any) -> None:
     """A slice's sums of the dense layer, for all pairs: its weights are read once."""
     for pair in range(pairs):
-        s.parts[pair, part * 128 : (part + 1) * 128] = np.float32(0.0)
+        for n in range(part * 128, (part + 1) * 128, LANES):
+            store(s.parts[pair], n, spread(np.float32(0.0)))
     for cell in range(part * SLICE, (part + 1) * SLICE):
         for pair in range(pairs):
             target, values = s.parts[pair], s.a4[pair]
@@ -189,7 +189,8 @@ def _turn(layers: Any, s: Any, pairs: int, part: int, sums: Any, active: Any, y:
     for cell in range(part * SLICE, (part + 1) * SLICE):
         row, column = 2 * (cell // 9), 2 * (cell % 9)
         for pair in range(pairs):
-            sums[:64] = np.float32(0.0)
+            for c in range(0, 64, LANES):
+                store(sums, c, spread(np.float32(0.0)))
             for i in range(_open(s.a4[pair], cell * 64, active)):
                 c = active[i]
                 at, factors = (cell * 64 + c) * 128, 64 + pair * 128
@@ -230,18 +231,32 @@ def _leave(g1: Any, weight: Any, band: int, gradient: Any) -> Any:
     return size
 
 
-@njit
-def _step(x: Any, along: Any, scale: Any, s: Any, pair: int, dx: Any) -> None:
-    """X_{n+1} = X_n + scale * along, into the padded picture and, less X_1, into dx."""
+@njit(fastmath=EXACT_ENOUGH)
+def _step(
+    paper: bool, x: Any, rate: Any, direction: Any, y: Any, gradient: Any, s: Any, pair: int, dx: Any
+) -> None:
+    """X_{n+1} from X_n, into the padded picture and, less X_1, into dx. Arrays as in `ascend`."""
+    scale = rate[pair] * y[pair]
+    if paper:
+        size = np.float32(0.0)
+        for band in range(BANDS):
+            size += s.share[pair, band]
+        scale = rate[pair] / max(size / np.float32(3 * AREA), TINY)
     for colour in range(3):
         for row in range(L):
             for column in range(L):
                 i = colour * AREA + row * L + column
-                dx[i] += scale * along[i]
-                s.x[pair, ((row + 1) * PADDED + column + 1) * 3 + colour] = x[i] + dx[i]
+                value = x[pair, i]
+                if paper:  # each step moves X away from zero, so the sign of X_n is that of X_1
+                    sign = np.float32((value > 0) - (value < 0))
+                    along = sign * abs(gradient[pair, i])
+                else:
+                    along = direction[pair, i]
+                dx[pair, i] += scale * along
+                s.x[pair, ((row + 1) * PADDED + column + 1) * 3 + colour] = value + dx[pair, i]
 
 
-@njit(fastmath=EXACT_ENOUGH)
+@njit(inline="always")
 def _whole(
     phase: int, layers: Any, s: Any, pair: int, band: int, sums: Any, active: Any, gradient: Any
 ) -> None:
@@ -263,7 +278,7 @@ def _whole(
             _gated(sums, L, first, s.h1[pair], inner, 32)
 
 
-@njit(fastmath=EXACT_ENOUGH)
+@njit(inline="always")
 def _half(phase: int, layers: Any, s: Any, pair: int, band: int, begin: int, sums: Any, active: Any) -> None:
     """A band of a layer of half the size, and of its 64 outputs 32 from ``begin`` on."""
     inner = ((2 * band + 1) * HALF_PADDED + 1) * 64
@@ -279,7 +294,7 @@ def _half(phase: int, layers: Any, s: Any, pair: int, band: int, begin: int, sum
             _gated(sums, HALF, first, s.h3[pair], inner, 64)
 
 
-@njit(fastmath=EXACT_ENOUGH)
+@njit(inline="always")
 def _part(
     phase: int, part: int, layers: Any, s: Any, pairs: int, sums: Any, active: Any, y: Any, gradient: Any
 ) -> None:
@@ -320,16 +335,13 @@ def _compile() -> Callable[..., None]:
                         break
                     if phase < STEP:
                         _part(phase, part, layers, s, pairs, sums, active, y[n], gradient)
-                    elif paper:
-                        mean = max(s.share[part].sum() / np.float32(3 * AREA), TINY)
-                        along = np.sign(x[part]) * np.abs(gradient[part])
-                        _step(x[part], along, rate[part] / mean, s, part, dx[part])
                     else:
-                        _step(x[part], direction[part], rate[part] * y[n, part], s, part, dx[part])
+                        _step(paper, x, rate, direction, y[n], gradient, s, part, dx)
                     finish(counters, number, members)
                 wait(counters, number, members, parts)
 
-    return compiled(ascend, fastmath=EXACT_ENOUGH)
+    made: Callable[..., None] = njit(nogil=True, cache=True, fastmath=EXACT_ENOUGH)(ascend)
+    return made
 
 
 def _sources() -> str:
@@ -344,7 +356,10 @@ class CpuPulse:
     """PulseNet's ascents on frame pairs, each on its own; one call at a time."""
 
     def __init__(self, weights: Mapping[str, Floats], threads: int) -> None:
-        """weights: PulseNet's state dict. Raises ValueError if one is missing. Compiles at the first call."""
+        """weights: PulseNet's state dict. Compiles at the first call.
+
+        Raises ValueError if a weight is missing, RuntimeError where there is no directory to keep what is compiled.
+        """
         self._layers = Layers.of(weights)
         self._team = team.Team(_compile(), threads)
         self._threads = threads

@@ -50,7 +50,7 @@ def convolution_band(channels: int, side: int, outputs: int, *, sparse: bool) ->
         [(r * (side + 2) + c) * channels for r in range(ROWS + 2) for c in range(WIDTH + 2)]
     )
 
-    @njit(inline="always")
+    @njit
     def find(source: Any, start: int, active: Any) -> int:
         """List which channels of a row of three taps are not zero around a tile, and where their weights are.
 

@@ -41,8 +41,8 @@ class NumbaAscender:
     ) -> None:
         """Compile it, or load what was compiled.
 
-        Raises AscenderUnavailableError on a GPU, or where Numba cannot compile; ValueError for fewer than two
-        iterations or weights that lack a layer.
+        Raises AscenderUnavailableError on a GPU, or where Numba cannot compile or keep it; ValueError for fewer than
+        two iterations or weights that lack a layer.
         """
         if device.is_gpu:
             raise AscenderUnavailableError(
@@ -54,7 +54,12 @@ class NumbaAscender:
             )
         self._steps = {"paper": paper_iterations - 1, "steady": steady_iterations - 1}
         self._lock = threading.Lock()
-        self._pulse = CpuPulse(weights, threads)
+        try:
+            self._pulse = CpuPulse(weights, threads)
+        except RuntimeError as error:  # to compile at every start takes too long
+            raise AscenderUnavailableError(
+                "numba has nowhere to keep what it compiles: set NUMBA_CACHE_DIR to a directory"
+            ) from error
         plural = "" if threads == 1 else "s"
         self.description = f"numba CPU, {threads} thread{plural}"
         notice = threading.Timer(

@@ -121,7 +121,7 @@ def _place(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) 
     return cgutils.get_item_pointer(context, builder, kind, array, indices)
 
 
-@njit(inline="always")
+@njit
 def claim(counters: Any, phase: int, member: int, members: int, parts: int, backward: int) -> int:
     """A part of a phase that nobody has yet, 0 to parts - 1, or -1 where there is none left.
 
@@ -137,13 +137,13 @@ def claim(counters: Any, phase: int, member: int, members: int, parts: int, back
     return -1
 
 
-@njit(inline="always")
+@njit
 def finish(counters: Any, phase: int, members: int) -> None:
     """Say that a claimed part is done."""
     _fetch_add(counters, phase, members)
 
 
-@njit(inline="always")
+@njit
 def wait(counters: Any, phase: int, members: int, parts: int) -> None:
     """Wait until all parts of a phase are done."""
     looks = 0

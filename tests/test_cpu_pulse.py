@@ -153,6 +153,18 @@ def test_the_cpu_has_our_kernels_first_and_onnx_runtime_where_they_do_not_compil
         open_ascender(weights, "numba", "cpu")
 
 
+def test_where_nothing_can_be_kept_onnx_runtime_runs_rather_than_compile_at_every_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise RuntimeError("cannot cache function 'ascend': no locator available")
+
+    monkeypatch.setattr("numba.core.caching.CacheImpl.__init__", refuse)
+    assert "onnxruntime" in open_ascender(arrays(network()), device="cpu").description
+    with pytest.raises(AscenderUnavailableError, match=r"nowhere to keep .* set NUMBA_CACHE_DIR"):
+        open_ascender(arrays(network()), "numba", "cpu")
+
+
 # In a process of its own, which takes this CPU for one of half the registers.
 ANOTHER_CPU = """
 import llvmlite.binding

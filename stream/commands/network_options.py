@@ -18,9 +18,10 @@ def _checked(name: str) -> str:
 
 
 RuntimeOption = Annotated[
-    Literal["auto", "ort", "tensorrt", "torch"],
+    Literal["auto", "numba", "ort", "tensorrt", "torch"],
     typer.Option(
-        help="What runs the pulse's network; respiration's runs in torch. tensorrt is slow to start the first time."
+        help="What runs the pulse's network; respiration's runs in torch. auto: the fastest, on the CPU numba, on a "
+        "GPU torch. numba and tensorrt compile for some time at their first start."
     ),
 ]
 DeviceOption = Annotated[
