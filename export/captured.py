@@ -25,7 +25,7 @@ WARM_UP = 3  # runs before the capture, in which libraries choose their kernels 
 
 @dataclass(frozen=True, slots=True)
 class _Graph:
-    """given, results: tensors on the GPU that it reads and writes. sent, fetched: their copies in pinned memory."""
+    """sent, fetched: what it reads and writes, in pinned memory. given, results: their copies on the GPU."""
 
     graph: torch.cuda.CUDAGraph
     given: tuple[torch.Tensor, ...]
@@ -70,12 +70,9 @@ class Captured:
 
     def _replay(self, made: _Graph, arrays: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
         count = len(arrays[0])
-        for array, sent, given in zip(arrays, made.sent, made.given, strict=True):
+        for array, sent in zip(arrays, made.sent, strict=True):
             np.copyto(sent[:count].numpy(), array)
-            given.copy_(sent, non_blocking=True)
         made.graph.replay()
-        for result, fetched in zip(made.results, made.fetched, strict=True):
-            fetched.copy_(result, non_blocking=True)
         self._stream.synchronize()
         return [fetched[:count].numpy().copy() for fetched in made.fetched]
 
@@ -87,12 +84,17 @@ class Captured:
     def _capture(self, size: int) -> _Graph:
         given = tuple(torch.zeros((size, *shape), device=self._device) for shape in self._shapes)
         for _ in range(WARM_UP):
-            self._function(*given)
-        self._stream.synchronize()
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=self._stream):
             results = self._function(*given)
+        self._stream.synchronize()
         sent, fetched = (
             tuple(torch.zeros(one.shape, pin_memory=True) for one in tensors) for tensors in (given, results)
         )
+        graph = torch.cuda.CUDAGraph()
+        # the copies, too: launched one by one, each takes as long as some of the kernels
+        with torch.cuda.graph(graph, stream=self._stream):
+            for target, source in zip(given, sent, strict=True):
+                target.copy_(source, non_blocking=True)
+            results = self._function(*given)
+            for target, source in zip(fetched, results, strict=True):
+                target.copy_(source, non_blocking=True)
         return _Graph(graph, given, results, sent, fetched)

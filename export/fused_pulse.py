@@ -108,9 +108,11 @@ class FusedPulse:
             return torch.zeros_like(x), y
         for _ in range(iterations - 2):
             made, at = self._pass(at, (made, gamma), absolute=True)
-        mean = made.share.sum(1).div_(3 * AREA).clamp_min_(torch.finfo(x.dtype).tiny)
-        step = (gamma / mean)[:, None, None, None]
-        return at - x + step * at.sign() * made.gradient, y
+        dx = torch.empty_like(x)
+        kernels.finish[(len(x) * BLOCKS,)](
+            x, at, made.gradient, gamma, made.share, dx, BLOCK=EDGE, num_warps=2, **self._launch
+        )
+        return dx, y
 
     def _pass(
         self, x: torch.Tensor, step: tuple[_Pass, torch.Tensor] | None = None, *, absolute: bool

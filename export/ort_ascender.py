@@ -47,7 +47,13 @@ class OrtAscender:
             partial(_one_by_one, session) if not device.is_gpu else BoundSession(session, device).run
             for session in (
                 open_session(
-                    graph.SerializeToString(), device, threads, spin=spin, batch=1, provider=provider
+                    graph.SerializeToString(),
+                    device,
+                    threads,
+                    spin=spin,
+                    batch=1,
+                    provider=provider,
+                    captured=True,
                 )
                 for graph in graphs
             )

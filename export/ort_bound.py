@@ -1,7 +1,8 @@
 """A session of ONNX Runtime whose inputs and outputs lie on its GPU: written once, read once, nothing in between.
 
-Without that, ONNX Runtime takes new memory for each input and output of each run. Memory is taken for 1, 2, 4, ...
-pairs, and what is between is padded, so that a provider which makes its kernels for a shape makes few.
+Without that, ONNX Runtime takes new memory for each input and output of each run, and cannot capture it as a CUDA
+graph. Memory is taken for 1, 2, 4, ... pairs, and what is between is padded, so that a provider which makes its kernels
+for a shape makes few.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class _Bound:
     """Memory on the device for a number of pairs, by name, bound to a session."""
 
     binding: Any
+    options: Any
     inputs: dict[str, Any]
     outputs: dict[str, Any]
 
@@ -70,7 +72,7 @@ class BoundSession:
         for name, array in given.items():
             bound.inputs[name].update_inplace(array)
         bound.binding.synchronize_inputs()
-        self._session.run_with_iobinding(bound.binding)
+        self._session.run_with_iobinding(bound.binding, bound.options)
         bound.binding.synchronize_outputs()
         return [value.numpy()[:count].copy() for value in bound.outputs.values()]
 
@@ -84,7 +86,11 @@ class BoundSession:
             binding.bind_ortvalue_input(name, value)
         for name, value in outputs.items():
             binding.bind_ortvalue_output(name, value)
-        return _Bound(binding, inputs, outputs)
+        options = ort.RunOptions()
+        options.add_run_config_entry(
+            "gpu_graph_id", str(size)
+        )  # where the session captures graphs: one a size
+        return _Bound(binding, options, inputs, outputs)
 
     def _memory(self, shape: tuple[int, ...]) -> Any:
         # not from the array: on a CPU that would be the caller's own memory

@@ -48,11 +48,13 @@ def open_session(
     spin: int = SPIN,
     batch: int | None = None,
     provider: Provider | None = None,
+    captured: bool = False,
 ) -> Any:
     """A session that runs a serialised model on the device. batch: on a CPU, all that it will be given at once.
 
-    provider: by default the CPU's, or on a GPU CUDA's. Raises AscenderUnavailableError where it does not start; none
-    takes its place.
+    provider: by default the CPU's, or on a GPU CUDA's. captured: CUDA's runs it as CUDA graphs where it can, one for
+    each number of pairs: for a model without control flow that `BoundSession` runs. Raises AscenderUnavailableError
+    where it does not start; none takes its place.
     """
     if not device.is_gpu:
         if provider is not None:
@@ -76,6 +78,7 @@ def open_session(
         )
     where = {"device_id": str(device.index)}
     wanted: list[Any] = [("CUDAExecutionProvider", CUDA_OPTIONS | where), "CPUExecutionProvider"]
+    graphs = [("CUDAExecutionProvider", CUDA_OPTIONS | where | {"enable_cuda_graph": "1"}), wanted[1]]
     _load_libraries(provider)
     if provider == "tensorrt":
         from deepmag.export.tensorrt import forbid_ten_bits, tensorrt_options
@@ -89,7 +92,12 @@ def open_session(
             ) from error
     ort.set_default_logger_severity(FATAL)
     try:
-        session = _start(model, _options(threads, FATAL), wanted, device)
+        session = None
+        if captured and provider == "cuda":
+            # not where a node has no kernel there, which another version may well find
+            with contextlib.suppress(AscenderUnavailableError):
+                session = _start(model, _options(threads, FATAL), graphs, device)
+        session = session or _start(model, _options(threads, FATAL), wanted, device)
     finally:
         ort.set_default_logger_severity(ERROR)
     if session.get_providers()[0] != first:

@@ -53,6 +53,19 @@ def _product(a, b, sums, PRECISION: tl.constexpr):
 
 
 @triton.jit
+def _scale(share, step, b, blocks: tl.constexpr):
+    """Gamma over the mean size of a pair's gradient, whose sums over blocks ``share`` holds."""
+    index = tl.arange(0, 128)
+    total = tl.sum(tl.load(share + b * blocks + index, mask=index < blocks, other=0.0), 0)
+    return tl.load(step + b) / tl.maximum(total / 3888.0, 1.1754943508222875e-38)
+
+
+@triton.jit
+def _sign(value):
+    return tl.where(value > 0, 1.0, tl.where(value < 0, -1.0, 0.0))
+
+
+@triton.jit
 def enter(
     x, size, step, share, weight, bias, x_next, h1,
     FIRST: tl.constexpr, BLOCK: tl.constexpr, PRECISION: tl.constexpr, EARLY: tl.constexpr,
@@ -70,12 +83,8 @@ def enter(
     _begin(EARLY)
     value = tl.load(x + place, mask=inside, other=0.0)
     if not FIRST:
-        index = tl.arange(0, 128)
-        total = tl.sum(tl.load(share + b * blocks + index, mask=index < blocks, other=0.0), 0)
-        scale = tl.load(step + b) / tl.maximum(total / 3888.0, 1.1754943508222875e-38)
         along = tl.load(size + place, mask=inside, other=0.0)
-        sign = tl.where(value > 0, 1.0, tl.where(value < 0, -1.0, 0.0))
-        value += scale * sign * along
+        value += _scale(share, step, b, blocks) * _sign(value) * along
         tl.store(x_next + place, value, mask=inside & (tap == 4)[None])
     n = tl.arange(0, 32)
     w = tl.load(weight + k[:, None] * 32 + n[None])
@@ -188,6 +197,24 @@ def leave(products, gradient, share, ABSOLUTE: tl.constexpr, BLOCK: tl.constexpr
             found = tl.abs(found)
         tl.store(gradient + b * 3888 + c * 1296 + row * 36 + column, found)
     tl.store(share + tl.program_id(0), total)
+
+
+@triton.jit
+def finish(x, at, size, step, share, dx, BLOCK: tl.constexpr, EARLY: tl.constexpr):
+    """The last step of Eq. 4, and what all steps came to: dx = X_N - X_1.
+
+    x, at: X_1 and X_{N-1}, (B, 3, 36, 36). size, step, share: as of `enter`.
+    """
+    blocks: tl.constexpr = 1296 // BLOCK
+    b = tl.program_id(0) // blocks
+    place = b * 3888 + (tl.program_id(0) % blocks) * (3 * BLOCK) + tl.arange(0, 4 * BLOCK)
+    inside = tl.arange(0, 4 * BLOCK) < 3 * BLOCK
+    _begin(EARLY)
+    scale = _scale(share, step, b, blocks)
+    value = tl.load(at + place, mask=inside, other=0.0)
+    along = tl.load(size + place, mask=inside, other=0.0)
+    first = tl.load(x + place, mask=inside, other=0.0)
+    tl.store(dx + place, value - first + scale * _sign(value) * along, mask=inside)
 
 
 @triton.jit
