@@ -15,19 +15,20 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import torch
 
+from deepmag.models.local_motion import GRID
 from deepmag.models.phase import REDUCED
+from deepmag.models.representation import L
 from deepmag.models.torch_displacement import displace_region, reduce_luma
 from deepmag.models.torch_pictures import add_difference, reduce_region
 from deepmag.stream.breath_ticks import magnified
-from deepmag.stream.pictures import HostPictures
+from deepmag.stream.frames import Frame
+from deepmag.stream.pictures import Colouring, HostPictures, Move
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from deepmag.stream.frames import Frame
-    from deepmag.stream.pictures import Colouring, Move
     from deepmag.stream.roi import IntBox
 
 Result = TypeVar("Result")
@@ -147,6 +148,17 @@ class DevicePictures:
         result.copy_(picture)
         array: NDArray[np.uint8] = result.numpy()
         return array
+
+
+def warm_up(device: torch.device) -> None:
+    """Make every pass once: a GPU's libraries and kernels are loaded at their first use, for which frames are lost."""
+    pictures = DevicePictures(device)
+    frame = Frame(0, 0, 0.0, 0.0, np.zeros((1080, 1920, 3), np.uint8))
+    box = (640, 220, 640, 640)
+    pictures.reduce(frame, box)
+    pictures.luma(frame, box)
+    small, motion = np.ones((3, L, L), np.float32), np.full((2, GRID, GRID), 0.1, np.float32)
+    pictures.change(frame, move=Move(box, motion, 2.0), colouring=Colouring(box, small, 0.01 * small))
 
 
 def _as_tensor(image: NDArray[np.uint8]) -> torch.Tensor:

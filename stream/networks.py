@@ -55,9 +55,11 @@ def _pictures(device: DeviceName) -> Callable[[], Pictures]:
         if candidate.is_gpu:
             try:
                 from deepmag.export.torch_device import open_torch_device
-                from deepmag.stream.device_pictures import DevicePictures
+                from deepmag.stream.device_pictures import DevicePictures, warm_up
 
-                return partial(DevicePictures, open_torch_device(candidate))
+                opened = open_torch_device(candidate)
+                warm_up(opened)
+                return partial(DevicePictures, opened)
             except (ImportError, AscenderUnavailableError) as error:
                 log.info("pictures stay on the CPU: %s", error)
     return HostPictures

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -175,6 +175,22 @@ def test_it_holds_no_more_than_it_may_and_sends_again_what_it_let_go(device: tor
     assert pictures.held <= 3
     for one, other in zip(found, wanted, strict=True):
         np.testing.assert_array_equal(one.image, other.image)
+
+
+def test_warming_up_makes_every_pass(
+    device: torch.device, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = []
+    for name in ("reduce_region", "reduce_luma", "displace_region", "add_difference"):
+
+        def spy(*given: Any, name: str = name, real: Any = getattr(device_pictures, name)) -> Any:
+            made.append(name)
+            return real(*given)
+
+        monkeypatch.setattr(device_pictures, name, spy)
+    device_pictures.warm_up(device)
+    assert sorted(made) == ["add_difference", "displace_region", "reduce_luma", "reduce_region"]
+    assert not caplog.records  # nothing failed
 
 
 def test_a_gpu_that_fails_is_replaced_by_the_cpu(
