@@ -181,13 +181,18 @@ def test_warming_up_makes_every_pass(
     device: torch.device, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     made = []
-    for name in ("reduce_region", "reduce_luma", "displace_region", "add_difference"):
 
-        def spy(*given: Any, name: str = name, real: Any = getattr(device_pictures, name)) -> Any:
+    def spied(name: str) -> Any:
+        real = getattr(device_pictures, name)
+
+        def spy(*given: Any) -> Any:
             made.append(name)
             return real(*given)
 
-        monkeypatch.setattr(device_pictures, name, spy)
+        return spy
+
+    for name in ("reduce_region", "reduce_luma", "displace_region", "add_difference"):
+        monkeypatch.setattr(device_pictures, name, spied(name))
     device_pictures.warm_up(device)
     assert sorted(made) == ["add_difference", "displace_region", "reduce_luma", "reduce_region"]
     assert not caplog.records  # nothing failed
