@@ -104,9 +104,9 @@ def test_an_unknown_target_is_refused_with_those_that_there_are() -> None:
 @pytest.mark.parametrize(
     ("target", "kind", "runs"),
     [
-        ("pulse", PulseMagnifier, "onnxruntime CPU, 1 thread"),
+        ("pulse", PulseMagnifier, "numba CPU, 1 thread"),
         ("respiration", RespirationMagnifier, "torch CPU"),
-        ("both", BothMagnifier, "pulse: onnxruntime CPU, 1 thread; respiration: torch CPU"),
+        ("both", BothMagnifier, "pulse: numba CPU, 1 thread; respiration: torch CPU"),
     ],
 )
 def test_a_target_opens_its_magnifier(target: Target, kind: type, runs: str) -> None:
