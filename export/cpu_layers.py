@@ -92,7 +92,7 @@ class Scratch(NamedTuple):
 
     @classmethod
     def of(cls, pairs: int, members: int) -> Scratch:
-        """For so many pairs and threads."""
+        """For so many pairs, or fewer, and threads."""
         whole, half = PADDED * PADDED, HALF_PADDED * HALF_PADDED
         sizes = (3 * whole, 32 * whole, 32 * whole, 32 * half, 64 * half, 64 * half, 64 * CELLS, 128 * SLICES)
         layers = [_zeros(pairs, size) for size in sizes]

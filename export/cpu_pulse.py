@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import njit
 
-from deepmag.export import cpu_tile, cpu_vector, team
+from deepmag.export import cpu_layers, cpu_tile, cpu_vector, team
 from deepmag.export.cpu_layers import (
     BANDS,
     CELLS,
@@ -60,9 +60,8 @@ EXACT_ENOUGH = {"contract", "reassoc", "nsz"}
 PHASES = STEP + 1
 
 _conv1 = convolution_band(3, L, 32, sparse=False)
-_conv2 = convolution_band(
-    32, L, 32, sparse=False
-)  # what the first ReLU leaves has zeros everywhere, not in regions
+# what the first ReLU leaves has zeros everywhere, but not in regions
+_conv2 = convolution_band(32, L, 32, sparse=False)
 _conv3 = convolution_band(32, HALF, 64, sparse=True)
 _conv4 = convolution_band(64, HALF, 64, sparse=True)
 _conv3_back = convolution_band(64, HALF, 32, sparse=True)
@@ -347,7 +346,7 @@ def _compile() -> Callable[..., None]:
 def _sources() -> str:
     """What all that is compiled is made of, as a digest."""
     digest = hashlib.sha256()
-    for module in (cpu_tile, cpu_vector, team):
+    for module in (cpu_layers, cpu_tile, cpu_vector, team):
         digest.update(inspect.getsource(module).encode())
     return digest.hexdigest()
 
@@ -363,7 +362,7 @@ class CpuPulse:
         self._layers = Layers.of(weights)
         self._team = team.Team(_compile(), threads)
         self._threads = threads
-        self._scratch: dict[int, Scratch] = {}
+        self._scratch = Scratch.of(1, threads)
 
     def ascend(
         self, x: Floats, rate: Floats, direction: Floats, steps: int, *, paper: bool
@@ -373,10 +372,10 @@ class CpuPulse:
         Returns dx = X_N - X_1 like x, y(X_1) (B,), and dy/dX like x: at X_1, or for Eq. 4 where the last step began.
         """
         pairs = len(x)
-        if pairs not in self._scratch:
-            self._scratch[pairs] = Scratch.of(pairs, self._threads)
-        s = self._scratch[pairs]
-        s.x.reshape(pairs, PADDED, PADDED, 3)[:, 1:-1, 1:-1] = x.transpose(0, 2, 3, 1)
+        if pairs > len(self._scratch.x):
+            self._scratch = Scratch.of(pairs, self._threads)
+        s = self._scratch
+        s.x.reshape(-1, PADDED, PADDED, 3)[:pairs, 1:-1, 1:-1] = x.transpose(0, 2, 3, 1)
         dx, gradient = np.zeros_like(x), np.empty_like(x)
         y = np.empty((steps, pairs), np.float32)
         flat = (pairs, 3 * AREA)
