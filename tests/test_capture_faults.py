@@ -106,14 +106,22 @@ def test_a_cut_is_a_loss_and_the_next_connection_a_new_session() -> None:
     assert [frames[k].pts == frames[0].pts for k in (20, 40)] == [True, True]
 
 
+def test_a_stall_is_stale_before_it_is_a_loss() -> None:
+    never = 10 * TIMEOUT  # s: however late this test's thread comes to look
+    with (
+        ScriptedCamera([connection(range(20)), threading.Event()]) as camera,
+        capturing(live(camera.url, stall=never)) as (thread, ring),
+    ):
+        stalled = take(ring, 20)[-1].arrived
+        assert thread.state(stalled + 1.5)[0] == "stale"
+
+
 def test_a_stall_is_a_loss_after_its_time() -> None:
     with (
         ScriptedCamera([connection(range(20)), threading.Event()], [connection(range(50, 70))]) as camera,
-        capturing(live(camera.url)) as (thread, ring),
+        capturing(live(camera.url)) as (_, ring),
     ):
-        frames = take(ring, 20)
-        stalled = frames[-1].arrived
-        assert thread.state(stalled + 1.5)[0] == "stale"
+        stalled = take(ring, 20)[-1].arrived
         again = take(ring, 20)
     assert {f.session for f in again} == {1}
     # The stall, the first delay of half a second and the connection; far below what a hung reader would take.
