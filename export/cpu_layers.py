@@ -21,9 +21,7 @@ PADDED, HALF_PADDED = L + 2, HALF + 2
 CELLS = (L // 4) ** 2  # of the last pool
 BANDS, HALF_BANDS = L // 2, HALF // 2  # of two rows each
 SLICES = 9  # of the dense layer's inputs
-ACTIVE = (
-    512  # numbers that a thread's list of channels has room for: more than there are, to share no cache line
-)
+ACTIVE = 512  # room in a thread's list of channels: more than it needs, so that no two share a cache line
 CACHE_LINE = 64  # bytes
 
 _NAMES = ("conv1", "conv2", "conv3", "conv4", "dense1", "dense2")

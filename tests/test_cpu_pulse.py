@@ -120,6 +120,7 @@ def test_a_read_only_array_is_not_changed_and_nothing_is_compiled_for_it(
     with caplog.at_level(logging.DEBUG, logger="numba"):
         results.append(ascender.steady(given, given, 0.3))
     assert not [record for record in caplog.records if record.name.startswith("numba.core")]
+    assert len(ascender._pulse._team._work.signatures) == 1  # nor loaded, compiled for it by an earlier run
     for one, other in zip(*results, strict=True):
         np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(given, before)
