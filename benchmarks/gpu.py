@@ -142,6 +142,13 @@ def batches(device, weights, runs, rng):
                 yield row(f"batch of {count}, {name}, {way}", found, streams_of_30_hz=streams)
 
 
+def there_and_back(images):
+    """Frames without end: the breath goes on, and nothing jumps."""
+    last = len(images) - 1
+    for number in itertools.count():
+        yield Frame(0, number, number / RATE, 0.0, images[last - abs(last - number % (2 * last))])
+
+
 def whole_frames(device, runs, size):
     """The live path of each target, from a frame to its magnified picture."""
     width, height = size
@@ -150,7 +157,14 @@ def whole_frames(device, runs, size):
     for target in ("pulse", "respiration", "both"):
         settings = Settings(roi="full", target=target, lag=DEFAULT_LAG[target])
         networks = open_networks(settings, "torch", str(device))
-        for name, pictures in (("device", networks.pictures()), ("host", HostPictures())):
+        for name, pictures, ahead in (
+            ("device", networks.pictures(), False),
+            ("device, the next one waiting", networks.pictures(), True),
+            ("host", HostPictures(), False),
+        ):
+            slots = [pictures.memory(image.shape) for image in images]  # as the ring's are
+            for slot, image in zip(slots, images, strict=True):
+                slot[...] = image
             magnifier, _ = open_magnifier(
                 "deepmag",
                 networks.pulse,
@@ -161,13 +175,14 @@ def whole_frames(device, runs, size):
                 lag=settings.lag,
                 pictures=pictures,
             )
-            numbers = itertools.count()
+            frames = there_and_back(slots)
+            waiting = [next(frames)] if ahead else []
 
-            def push(magnifier=magnifier, settings=settings, numbers=numbers):
-                number = next(numbers)
-                # there and back again: the breath goes on, and nothing jumps
-                place = len(images) - 1 - abs(len(images) - 1 - number % (2 * len(images) - 2))
-                magnifier.push(Frame(0, number, number / RATE, 0.0, images[place]), settings)
+            def push(magnifier=magnifier, settings=settings, frames=frames, waiting=waiting):
+                waiting.append(next(frames))
+                for frame in waiting:
+                    magnifier.expect(frame)
+                magnifier.push(waiting.pop(0), settings)
 
             for _ in range(round(SETTLE * RATE)):
                 push()

@@ -43,6 +43,14 @@ class Plans:
         self._moves: dict[tuple[int, int], Move] = {}
         self._colourings: dict[tuple[int, int], Colouring] = {}
 
+    def memory(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """See ``Pictures``."""
+        return self._pictures.memory(shape)
+
+    def expect(self, frame: Frame) -> None:
+        """See ``Pictures``."""
+        self._pictures.expect(frame)
+
     def reduce(self, frame: Frame, box: IntBox) -> NDArray[np.float32]:
         """See ``Pictures``."""
         return self._pictures.reduce(frame, box)
@@ -97,6 +105,11 @@ class BothMagnifier:
     def waiting(self) -> int:
         """Frames inside, which have not come out yet."""
         return max(self._pulse.waiting + len(self._coloured), self._respiration.waiting + len(self._moved))
+
+    def expect(self, frame: Frame) -> None:
+        """See ``Magnifier.expect``."""
+        self._pulse.expect(frame)
+        self._respiration.expect(frame)
 
     def push(
         self, frame: Frame, settings: Settings, faces: Sequence[Face] | None = None

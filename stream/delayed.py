@@ -160,6 +160,10 @@ class DelayedMagnifier(ABC):
         """Frames inside, whose magnification is not known yet."""
         return len(self._waiting)
 
+    def expect(self, frame: Frame) -> None:
+        """See ``Magnifier.expect``: each frame is reduced as it comes."""
+        self._pictures.expect(frame)
+
     def push(
         self, frame: Frame, settings: Settings, faces: Sequence[Face] | None = None
     ) -> list[MagnifiedFrame]:

@@ -1,5 +1,8 @@
 """A stream's pictures on a GPU: each goes up once and comes down once, and what passes over its pixels stays there.
 
+They go up from pinned memory on a CUDA stream of their own, so that the next one can be on its way while the one before
+it is worked on.
+
 The pulse's wait there as long as the frames wait in the magnifier, so that the one that was reduced need not go up
 again to be magnified. The reduced pictures and what the filter makes of them, 36 x 36, stay with the host; so do
 respiration's, which come five times a second.
@@ -10,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import logging
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -38,6 +42,18 @@ HELD = 128  # pictures that wait on the GPU, at most: 0.8 GB of 1920x1080; older
 log = logging.getLogger("deepmag.stream.device_pictures")
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A picture that is on the device or on its way. source: kept, since until then it must not change.
+
+    done: None where it is there.
+    """
+
+    pixels: torch.Tensor
+    source: NDArray[np.uint8]
+    done: torch.cuda.Event | None = None
+
+
 class DevicePictures:
     """Implements ``Pictures`` by torch, and by the CPU from the moment the GPU fails. Of one stream and one thread.
 
@@ -47,8 +63,8 @@ class DevicePictures:
     def __init__(self, device: torch.device, held: int = HELD) -> None:
         self._device = device
         self._most = held
-        self._held: OrderedDict[tuple[int, int], torch.Tensor] = OrderedDict()
-        self._pinned: torch.Tensor | None = None
+        self._held: OrderedDict[tuple[int, int], _Sent] = OrderedDict()
+        self._copies = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
         self._host: HostPictures | None = None
 
     @property
@@ -56,11 +72,26 @@ class DevicePictures:
         """Pictures on the device."""
         return len(self._held)
 
+    def memory(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """See ``Pictures``. Pinned: from other memory a picture goes up, too, but the caller waits for it."""
+        if self._device.type == "cuda" and self._host is None:
+            try:
+                array: NDArray[np.uint8] = torch.zeros(shape, dtype=torch.uint8, pin_memory=True).numpy()
+            except RuntimeError as error:  # no more than a part of the memory can be pinned
+                log.warning("no pinned memory for pictures: %s", _first_line(error))
+            else:
+                return array
+        return np.zeros(shape, np.uint8)
+
+    def expect(self, frame: Frame) -> None:
+        """See ``Pictures``."""
+        self._either(lambda: self._hold(frame), lambda host: host.expect(frame))
+
     def reduce(self, frame: Frame, box: IntBox) -> NDArray[np.float32]:
         """See ``Pictures``."""
 
         def on_device() -> NDArray[np.float32]:
-            result: NDArray[np.float32] = reduce_region(self._picture(frame), box).cpu().numpy()
+            result: NDArray[np.float32] = reduce_region(self._pixels(self._hold(frame)), box).cpu().numpy()
             return result
 
         return self._either(on_device, lambda host: host.reduce(frame, box))
@@ -69,7 +100,7 @@ class DevicePictures:
         """See ``Pictures``."""
 
         def on_device() -> NDArray[np.float32]:
-            result: NDArray[np.float32] = reduce_luma(self._glance(frame), box).cpu().numpy()
+            result: NDArray[np.float32] = reduce_luma(self._pixels(self._glance(frame)), box).cpu().numpy()
             return result
 
         if min(box[2:]) < REDUCED:  # made larger, which is nothing for a GPU
@@ -82,7 +113,7 @@ class DevicePictures:
         """See ``Pictures``."""
 
         def on_device() -> NDArray[np.uint8]:
-            captured = picture = self._glance(frame)
+            captured = picture = self._pixels(self._glance(frame))
             if move is not None:
                 picture = displace_region(picture, magnified(move.motion, move.gain), move.box)
             if colouring is not None:
@@ -102,27 +133,24 @@ class DevicePictures:
             except (ValueError, MemoryError):
                 raise
             except Exception as error:  # torch's errors have no base of their own
-                log.error(
-                    "%s failed: %s; pictures go on on the CPU", self._device, str(error).partition("\n")[0]
-                )
+                log.error("%s failed: %s; pictures go on on the CPU", self._device, _first_line(error))
                 self._host = HostPictures()
                 self._held.clear()
-                self._pinned = None
         return on_host(self._host)
 
-    def _picture(self, frame: Frame) -> torch.Tensor:
-        """A frame's picture on the device, (H, W, 3) uint8."""
+    def _hold(self, frame: Frame) -> _Sent:
+        """A frame's picture, sent if it was not; kept until a later one is shown."""
         key = (frame.session, frame.seq)
         if key not in self._held:
-            self._held[key] = self._up(frame.image)
+            self._held[key] = self._send(frame.image)
             if len(self._held) > self._most:
                 self._held.popitem(last=False)
         return self._held[key]
 
-    def _glance(self, frame: Frame) -> torch.Tensor:
+    def _glance(self, frame: Frame) -> _Sent:
         """A frame's picture, not kept if it is not there: respiration comes back to it after seconds, if at all."""
         held = self._held.get((frame.session, frame.seq))
-        return self._up(frame.image) if held is None else held
+        return self._send(frame.image) if held is None else held
 
     def _release(self, frame: Frame) -> None:
         """Let go of what came no later than a frame that is shown."""
@@ -130,14 +158,24 @@ class DevicePictures:
         while self._held and next(iter(self._held)) <= shown:
             self._held.popitem(last=False)
 
-    def _up(self, image: NDArray[np.uint8]) -> torch.Tensor:
-        if self._device.type != "cuda":
-            return _as_tensor(image).clone()
-        if self._pinned is None or self._pinned.shape != image.shape:
-            self._pinned = torch.empty(image.shape, dtype=torch.uint8, pin_memory=True)
-        self._pinned.copy_(_as_tensor(image))  # by all of torch's threads; numpy would take one
-        # what it is used for first ends with a copy to the host: by the next picture, this one is up
-        return self._pinned.to(self._device, non_blocking=True)
+    def _send(self, image: NDArray[np.uint8]) -> _Sent:
+        image = np.ascontiguousarray(image)
+        if self._copies is None:
+            return _Sent(_as_tensor(image).clone(), image)
+        with torch.cuda.stream(self._copies):
+            pixels = _as_tensor(image).to(self._device, non_blocking=True)
+            done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            done.record()
+        return _Sent(pixels, image, done)
+
+    def _pixels(self, sent: _Sent) -> torch.Tensor:
+        """(H, W, 3) uint8, for what is launched from here on: the GPU waits for it, the caller does not."""
+        if sent.done is not None:
+            stream = torch.cuda.current_stream(self._device)
+            stream.wait_event(sent.done)
+            # its memory is the other stream's, which could else use it again too soon
+            sent.pixels.record_stream(stream)
+        return sent.pixels
 
     def _down(self, picture: torch.Tensor) -> NDArray[np.uint8]:
         if self._device.type != "cuda":
@@ -153,7 +191,7 @@ class DevicePictures:
 def warm_up(device: torch.device) -> None:
     """Make every pass once: a GPU's libraries and kernels are loaded at their first use, for which frames are lost."""
     pictures = DevicePictures(device)
-    frame = Frame(0, 0, 0.0, 0.0, np.zeros((1080, 1920, 3), np.uint8))
+    frame = Frame(0, 0, 0.0, 0.0, pictures.memory((1080, 1920, 3)))
     box = (640, 220, 640, 640)
     pictures.reduce(frame, box)
     pictures.luma(frame, box)
@@ -161,9 +199,12 @@ def warm_up(device: torch.device) -> None:
     pictures.change(frame, move=Move(box, motion, 2.0), colouring=Colouring(box, small, 0.01 * small))
 
 
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
 def _as_tensor(image: NDArray[np.uint8]) -> torch.Tensor:
-    """A frame's pixels, only to be read, and only while the frame is there."""
-    image = np.ascontiguousarray(image)
+    """A picture's pixels, contiguous, only to be read, and only while the picture is there."""
     if not image.flags.writeable:  # torch would warn that it cannot keep them so
         pixels = (ctypes.c_uint8 * image.size).from_address(image.ctypes.data)
         image = np.frombuffer(memoryview(pixels), np.uint8).reshape(image.shape)

@@ -133,6 +133,10 @@ class Engine:
         began = self._clock()
         if self._slow:
             self._stop.wait(self._slow)
+        self._magnifier.expect(frame)  # before the one behind it, which shall not go up in front of it
+        upcoming = self._ring.peek()
+        if upcoming is not None:
+            self._magnifier.expect(upcoming)
         settings = self._settings.current
         faces = self._finder.faces(frame)  # also where the region is given: a rate needs a face
         try:

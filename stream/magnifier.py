@@ -50,6 +50,10 @@ class Magnifier(Protocol):
         """Frames inside, which have not come out yet."""
         ...
 
+    def expect(self, frame: Frame) -> None:
+        """Say that a frame will be pushed soon, so that it can be on its way to a GPU while another is worked on."""
+        ...
+
     def push(
         self, frame: Frame, settings: Settings, faces: Sequence[Face] | None = None
     ) -> list[MagnifiedFrame]:

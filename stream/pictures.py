@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from deepmag.models.reconstruction import magnify_frame
 from deepmag.models.representation import reduce_frame
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from deepmag.stream.frames import Frame
@@ -37,6 +38,14 @@ class Colouring:
 class Pictures(Protocol):
     """The passes over every pixel of a frame, of one stream: two that look, and one that changes it."""
 
+    def memory(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Make room for a picture, uint8, zeroed: from there it comes fastest to where it is worked on. Any thread."""
+        ...
+
+    def expect(self, frame: Frame) -> None:
+        """Begin to bring a frame to where it is worked on, without waiting for it: it will be asked for soon."""
+        ...
+
     def reduce(self, frame: Frame, box: IntBox) -> NDArray[np.float32]:
         """A frame's region, area-averaged: (3, L, L), grey levels. Raises ValueError for one smaller than L x L."""
         ...
@@ -58,6 +67,13 @@ class Pictures(Protocol):
 
 class HostPictures:
     """On the CPU. Implements ``Pictures``."""
+
+    def memory(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """See ``Pictures``."""
+        return np.zeros(shape, np.uint8)
+
+    def expect(self, frame: Frame) -> None:
+        """See ``Pictures``. It is there already."""
 
     def reduce(self, frame: Frame, box: IntBox) -> NDArray[np.float32]:
         """See ``Pictures``."""

@@ -13,6 +13,7 @@ from deepmag.stream.capture.thread import GIVE_UP, CaptureThread
 from deepmag.stream.delayed import ASSUMED_RATE
 from deepmag.stream.engine import Engine, FaceFinder
 from deepmag.stream.methods import open_magnifier
+from deepmag.stream.pictures import HostPictures
 from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.render.thread import RenderThread
 from deepmag.stream.ring import FrameRing
@@ -77,10 +78,12 @@ class Pipeline:
         self._live = LiveSettings(settings)
         max_age = MAX_AGE_OF_TICKS if "respiration" in settings.signals else MAX_AGE
         live = pace == "file"
+        pictures = pictures or HostPictures()
         self.ring = FrameRing(
             RING_CAPACITY,
             policy="drop_oldest" if live else "wait",
             max_age=max_age if live else None,
+            memory=pictures.memory,
             clock=clock,
         )
         self.capture = CaptureThread(source, self.ring, clock=clock, give_up=give_up)

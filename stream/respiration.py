@@ -72,6 +72,9 @@ class RespirationMagnifier:
         """What is known of the breath, for benchmarks and for the curious."""
         return self._ticks.breath
 
+    def expect(self, frame: Frame) -> None:
+        """See ``Magnifier.expect``. Nothing: few frames are looked at as they come, and which of them is not known."""
+
     def push(
         self, frame: Frame, settings: Settings, faces: Sequence[Face] | None = None
     ) -> list[MagnifiedFrame]:
@@ -94,7 +97,10 @@ class RespirationMagnifier:
             done += self._tick(frame)
         self._last = frame
         self._waiting.append(frame)
-        return done + self._ripe(frame.pts)
+        done += self._ripe(frame.pts)
+        if self._waiting and self._path:  # something moves, so the next picture to be shown will be changed
+            self._pictures.expect(self._waiting[0])
+        return done
 
     def flush(self) -> list[MagnifiedFrame]:
         """The end of a session: what is still inside comes out, and all is forgotten."""

@@ -13,24 +13,27 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from numpy.typing import NDArray
-
     from deepmag.stream.frames import Frame
 
 Policy = Literal["drop_oldest", "wait"]
+Memory = Callable[[tuple[int, ...]], NDArray[np.uint8]]
 
 CAPACITY = 16  # frames
 MAX_BYTES = 256 * 2**20
 SLOWEST = 0.5  # s between frames, at most, that counts for their age
 SMOOTHING = 0.2  # of the newest distance between two frames
+
+
+def _plain(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    return np.zeros(shape, np.uint8)
 
 
 class _Lease:
@@ -52,11 +55,13 @@ class _Lease:
 class SlotPool:
     """Picture memory of one shape at a time, leased and returned. Only one thread leases.
 
-    keep: slots kept for use while nobody needs them. allocated: slots made so far.
+    keep: slots kept for use while nobody needs them. memory: makes the array of one, uint8, zeroed. allocated: slots
+    made so far.
     """
 
-    def __init__(self, keep: int) -> None:
+    def __init__(self, keep: int, memory: Memory) -> None:
         self._keep = keep
+        self._memory = memory
         self._shape: tuple[int, ...] = ()
         self._free: deque[NDArray[np.uint8]] = deque()  # its append and pop need no lock: a slot may come
         self.allocated = 0  # back anywhere, even while this thread is inside here
@@ -85,7 +90,7 @@ class SlotPool:
 
     def _allocate(self) -> NDArray[np.uint8]:
         self.allocated += 1
-        return np.zeros(self._shape, np.uint8)
+        return self._memory(self._shape)
 
 
 class FrameRing:
@@ -94,6 +99,7 @@ class FrameRing:
     policy: "drop_oldest": ``put`` never waits, the oldest frame makes room; "wait": ``put`` waits for room
     and nothing is dropped. max_age: s; ``get`` drops what arrived longer ago than that, and longer ago than frames lie
     apart, since a slow camera's next picture would be later still (None: no limit).
+    memory: what its slots are made of, for a consumer that takes pictures faster from memory of its own.
     A single frame larger than ``max_bytes`` is still taken: the limit is on what waits beside it.
     """
 
@@ -104,6 +110,7 @@ class FrameRing:
         policy: Policy = "drop_oldest",
         max_bytes: int = MAX_BYTES,
         max_age: float | None = None,
+        memory: Memory = _plain,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if capacity < 1:
@@ -121,7 +128,7 @@ class FrameRing:
         self._arrived: float | None = None  # when the newest frame did, s
         self._spacing = 0.0  # s between frames
         self._shape: tuple[int, ...] = ()
-        self.pool = SlotPool(keep=2 * capacity)
+        self.pool = SlotPool(2 * capacity, memory)
 
     def put(self, frame: Frame) -> bool:
         """Append a copy of ``frame``; False, and nothing done, where the ring is closed.
@@ -171,6 +178,11 @@ class FrameRing:
                 if self._max_age is None or age <= max(self._max_age, self._spacing):
                     return frame
                 self._dropped += 1
+
+    def peek(self) -> Frame | None:
+        """The frame that waits to be taken next, if any; it may yet be dropped."""
+        with self._changed:
+            return self._frames[0] if self._frames else None
 
     def close(self) -> None:
         """No more frames: wakes both sides. What is in it can still be taken."""

@@ -21,11 +21,17 @@ from deepmag.stream.device_pictures import DevicePictures
 from deepmag.stream.frames import Frame
 from deepmag.stream.magnifier import PulseMagnifier
 from deepmag.stream.pictures import Colouring, HostPictures, Move, Pictures
+from deepmag.stream.pipeline import Pipeline
 from deepmag.stream.roi import RoiTracker
 from deepmag.stream.settings import Settings
 from deepmag.stream.vitals import PulseRate
 
 if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
     from deepmag.stream.frames import MagnifiedFrame
     from deepmag.stream.roi import IntBox
 
@@ -175,6 +181,124 @@ def test_it_holds_no_more_than_it_may_and_sends_again_what_it_let_go(device: tor
     assert pictures.held <= 3
     for one, other in zip(found, wanted, strict=True):
         np.testing.assert_array_equal(one.image, other.image)
+
+
+class Sent:
+    """Counts the pictures that go up."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        self._as_tensor = device_pictures._as_tensor
+        monkeypatch.setattr(device_pictures, "_as_tensor", self)
+
+    def __call__(self, image: NDArray[np.uint8]) -> torch.Tensor:
+        self.count += 1
+        return self._as_tensor(image)
+
+
+def test_an_expected_picture_goes_up_at_once_and_only_once(
+    device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, pictures, box = Sent(monkeypatch), DevicePictures(device), BOXES[1]
+    for number in range(3):
+        pictures.expect(frame(number))
+        pictures.expect(frame(number))
+    assert sent.count == pictures.held == 3
+    np.testing.assert_allclose(
+        pictures.reduce(frame(1), box), HostPictures().reduce(frame(1), box), atol=2e-3
+    )
+    move = bulge(box)
+    found = pictures.change(frame(1), move=move)
+    assert np.abs(found.astype(int) - HostPictures().change(frame(1), move=move)).mean() < 0.5
+    assert sent.count == 3
+    assert pictures.held == 1  # one that came before, and never came further, is let go as well
+
+
+def test_no_more_are_expected_than_it_may_hold(device: torch.device) -> None:
+    pictures = DevicePictures(device, held=3)
+    for number in range(10):
+        pictures.expect(frame(number))
+    assert pictures.held == 3
+
+
+class Made:
+    """A source of frames that are there already."""
+
+    name, live = "made", False
+
+    def __init__(self, frames: list[Frame]) -> None:
+        self._frames = frames
+
+    def frames(self, stop: threading.Event) -> Iterator[Frame]:
+        return iter(self._frames)
+
+
+class Kept:
+    """A renderer that keeps what it is given."""
+
+    name = "kept"
+
+    def __init__(self) -> None:
+        self.images: list[NDArray[np.uint8]] = []
+
+    def open(self) -> None: ...
+
+    def render(self, frame: MagnifiedFrame) -> None:
+        self.images.append(frame.image)
+
+    def close(self) -> None: ...
+
+
+def live(pictures: Pictures, frames: list[Frame]) -> list[NDArray[np.uint8]]:
+    kept, settings = Kept(), Settings(roi="full", gain=30.0)
+    ascender = open_ascender(PULSE, "ort", "cpu", threads=1)
+    pipeline = Pipeline(Made(frames), ascender, None, settings, pictures=pictures, pace="max")
+    try:
+        pipeline.add(kept, "every")
+        pipeline.start()
+        assert pipeline.wait(60.0)
+    finally:
+        pipeline.stop()
+    return kept.images
+
+
+def test_frames_that_wait_go_up_while_others_are_worked_on_and_their_memory_is_used_again(
+    device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At full speed the ring is full, and its slots come round: none may be filled before its picture is up."""
+    frames = stream(4.0)
+    wanted, sent = live(HostPictures(), frames), Sent(monkeypatch)
+    found = live(DevicePictures(device), frames)
+    assert sent.count == len(found) == len(wanted) == len(frames)
+    for one, other in zip(found, wanted, strict=True):
+        apart = np.abs(one.astype(int) - other)
+        assert apart.max() <= 1
+        assert apart.mean() < 0.002
+
+
+def test_a_rings_memory_is_pinned_where_there_is_a_gpu(device: torch.device) -> None:
+    memory = DevicePictures(device).memory((120, 160, 3))
+    assert memory.shape == (120, 160, 3)
+    assert memory.dtype == np.uint8
+    assert not memory.any()
+    assert torch.from_numpy(memory).is_pinned() == (device.type == "cuda")
+
+
+def test_a_gpu_that_fails_as_a_picture_goes_up_is_replaced_by_the_cpu(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def failing(image: NDArray[np.uint8]) -> torch.Tensor:
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(device_pictures, "_as_tensor", failing)
+    pictures = DevicePictures(torch.device("cpu"))
+    with caplog.at_level(logging.ERROR, "deepmag"):
+        pictures.expect(frame())
+    assert [record.getMessage() for record in caplog.records] == [
+        "cpu failed: CUDA error: out of memory; pictures go on on the CPU"
+    ]
+    small = pictures.reduce(frame(), BOXES[0])
+    np.testing.assert_array_equal(small, HostPictures().reduce(frame(), BOXES[0]))
 
 
 def test_warming_up_makes_every_pass(

@@ -14,6 +14,7 @@ from deepmag.models.metrics.motion import added_displacement, displacement, moti
 from deepmag.models.metrics.picture import luma
 from deepmag.models.synthetic.clip import SyntheticClip, make_clip
 from deepmag.models.weights import RESPIRATION
+from deepmag.stream.pictures import HostPictures
 from deepmag.stream.respiration import RespirationMagnifier
 from deepmag.stream.settings import Settings
 
@@ -89,6 +90,21 @@ def magnified(person):
     return run(person)
 
 
+class Looked(HostPictures):
+    """Notes which frames are expected, and which are changed."""
+
+    def __init__(self):
+        self.expected, self.changed = [], []
+
+    def expect(self, frame):
+        if frame.seq not in self.expected:
+            self.expected.append(frame.seq)
+
+    def change(self, frame, *, move=None, colouring=None):
+        self.changed.append((frame.seq, frame.seq in self.expected))
+        return super().change(frame, move=move, colouring=colouring)
+
+
 # --- what is seen ---
 
 
@@ -115,6 +131,17 @@ def test_what_is_added_grows_with_the_gain(person, magnified):
 
     assert added(run(person, settings(gain=3.0))) / added(magnified) == pytest.approx(2 / 4, rel=0.15)
     assert all(one.image is one.frame.image for one in run(person[:100], settings(gain=1.0)))
+
+
+def test_what_is_shown_next_is_expected_once_something_moves(person):
+    pictures = Looked()
+    machine = RespirationMagnifier(network(), clock=lambda: 0.0, lag=LAG, pictures=pictures)
+    for frame in person[: round(10 * RATE)]:
+        machine.push(frame, settings())
+    changed, known = zip(*pictures.changed, strict=True)
+    assert len(changed) > 4 * RATE
+    assert sum(known) >= len(known) - 1  # all but the first
+    assert set(pictures.expected) <= {*changed, changed[0] - 1, changed[-1] + 1}  # and hardly any in vain
 
 
 def test_the_rate_is_the_persons_and_the_wave_rises_as_they_breathe_in(magnified):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from deepmag.stream.frames import Frame
 from deepmag.stream.ring import FrameRing
@@ -42,6 +43,31 @@ def test_when_full_the_oldest_is_dropped_and_counted() -> None:
     assert len(ring) == 3
     assert [f.seq for f in drain(ring)] == [7, 8, 9]
     assert ring.dropped == 7
+
+
+def test_a_look_at_the_next_frame_takes_nothing() -> None:
+    ring = FrameRing(3)
+    assert ring.peek() is None
+    ring.put(frame(0))
+    ring.put(frame(1))
+    seen = ring.peek()
+    assert seen is not None
+    assert ring.get(timeout=0) is seen
+    assert len(ring) == 1
+
+
+def test_slots_are_made_of_the_memory_that_is_given() -> None:
+    made: list[NDArray[np.uint8]] = []
+
+    def memory(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        made.append(np.zeros(shape, np.uint8))
+        return made[-1]
+
+    ring = FrameRing(2, memory=memory)
+    ring.put(frame(7))
+    taken = ring.get(timeout=0)
+    assert taken is not None
+    assert sum(np.shares_memory(taken.image, slot) for slot in made) == 1
 
 
 def test_bytes_bound_it_as_well_as_the_count() -> None:
