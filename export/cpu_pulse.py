@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit
+from numba.core import event
 
 from deepmag.export import cpu_layers, cpu_tile, cpu_vector, team
 from deepmag.export.cpu_layers import (
@@ -351,18 +352,61 @@ def _sources() -> str:
     return digest.hexdigest()
 
 
+class _Refusal(Exception):  # noqa: N818  # nothing is wrong
+    """A function would have to be compiled."""
+
+
+class _Refusing(event.Listener):  # type: ignore[misc]
+    """Keeps a function from being compiled."""
+
+    def __init__(self, function: Callable[..., None]) -> None:
+        self._function = function
+
+    def on_start(self, event: Any) -> None:
+        """Raises _Refusal: what an earlier run compiled has been looked for by now."""
+        if event.data["dispatcher"] is self._function:
+            raise _Refusal
+
+    def on_end(self, event: Any) -> None:
+        """Nothing to do."""
+
+
 class CpuPulse:
     """PulseNet's ascents on frame pairs, each on its own; one call at a time."""
 
     def __init__(self, weights: Mapping[str, Floats], threads: int) -> None:
-        """weights: PulseNet's state dict. Compiles at the first call.
+        """weights: PulseNet's state dict. Compiles in `compile`, or at the first call.
 
         Raises ValueError if a weight is missing, RuntimeError where there is no directory to keep what is compiled.
         """
         self._layers = Layers.of(weights)
-        self._team = team.Team(_compile(), threads)
+        self._work: Any = _compile()
+        self._team = team.Team(self._work, threads)
         self._threads = threads
         self._scratch = Scratch.of(1, threads)
+
+    @property
+    def kept_in(self) -> str:
+        """The directory that keeps what was compiled."""
+        return str(self._work.stats.cache_path)
+
+    def load(self) -> bool:
+        """Load what an earlier run compiled for this CPU. Returns whether there was anything."""
+        try:
+            with event.install_listener("numba:compile", _Refusing(self._work)):
+                self.compile()
+        except _Refusal:
+            return False
+        return True
+
+    def compile(self) -> None:
+        """Compile it, or load what an earlier run compiled."""
+        nothing = np.zeros((1, 3 * AREA), np.float32)
+        rate, y = np.zeros(1, np.float32), np.zeros((0, 1), np.float32)
+        counters = team.counters_of(0, 1)
+        self._work(
+            counters, 0, 1, self._layers, self._scratch, nothing, rate, nothing, False, nothing, y, nothing
+        )
 
     def ascend(
         self, x: Floats, rate: Floats, direction: Floats, steps: int, *, paper: bool

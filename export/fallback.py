@@ -1,4 +1,4 @@
-"""A network on a GPU, and on the CPU from the moment the GPU fails.
+"""A network on a GPU, and on the CPU from the moment the GPU fails; or one network until there is a better one.
 
 Drivers are updated under a display that runs for days, GPUs fall off the bus, other programs take their memory. No
 state is lost with one: what a stream has learnt lies with its magnifier, the network only computes.
@@ -42,9 +42,9 @@ Result = TypeVar("Result")
 class _Either(Generic[Network]):
     """A network, and what takes its place. For any number of threads."""
 
-    def __init__(self, first: Network, spare: Callable[[], Network]) -> None:
+    def __init__(self, first: Network, spare: Callable[[], Network] | None) -> None:
         self.network = first
-        self._spare: Callable[[], Network] | None = spare
+        self._spare = spare
         self._lock = threading.Lock()
 
     def run(self, ask: Callable[[Network], Result]) -> Result:
@@ -69,10 +69,14 @@ class _Either(Generic[Network]):
 
 
 class FallbackAscender:
-    """Implements ``runtime.Ascender``. first: on the GPU. spare: opens what is used after that has failed."""
+    """Implements ``runtime.Ascender``. first: on the GPU, for one. spare: opens what is used after it has failed."""
 
-    def __init__(self, first: Ascender, spare: Callable[[], Ascender]) -> None:
+    def __init__(self, first: Ascender, spare: Callable[[], Ascender] | None) -> None:
         self._either: _Either[Ascender] = _Either(first, spare)
+
+    def replace(self, network: Ascender) -> None:
+        """Ask this one from now on."""
+        self._either.network = network
 
     @property
     def description(self) -> str:

@@ -10,8 +10,7 @@ import numpy as np
 
 from deepmag.export.cpu_pulse import CpuPulse
 from deepmag.export.pairs import per_pair, require_pairs
-from deepmag.export.runtime import AscenderUnavailableError
-from deepmag.models.representation import L
+from deepmag.export.runtime import AscenderUnavailableError, NotCompiledError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-LOADED = 1.0  # s: by then what an earlier run compiled is loaded
 TOGETHER = 16  # pairs at once: more are no faster, and take 0.7 MB each
 
 _log = logging.getLogger("deepmag.export.numba_ascender")
@@ -38,11 +36,13 @@ class NumbaAscender:
         threads: int,
         paper_iterations: int,
         steady_iterations: int,
+        *,
+        compiles: bool = True,
     ) -> None:
-        """Compile it, or load what was compiled.
+        """Load what was compiled or, where ``compiles``, compile it.
 
-        Raises AscenderUnavailableError on a GPU, or where Numba cannot compile or keep it; ValueError for fewer than
-        two iterations or weights that lack a layer.
+        Raises NotCompiledError where it would have to be compiled and must not be; AscenderUnavailableError on a GPU,
+        or where Numba cannot compile or keep it; ValueError for fewer than two iterations or weights that lack a layer.
         """
         if device.is_gpu:
             raise AscenderUnavailableError(
@@ -62,19 +62,16 @@ class NumbaAscender:
             ) from error
         plural = "" if threads == 1 else "s"
         self.description = f"numba CPU, {threads} thread{plural}"
-        notice = threading.Timer(
-            LOADED,
-            _log.info,
-            ["the ascent is being compiled for this CPU, once: this takes some ten seconds"],
-        )
-        notice.start()
         try:
-            self.paper(np.zeros((1, 3, L, L), np.float32), 0.0)
+            there = self._pulse.load()
+            if compiles and not there:
+                _log.info("the ascent is being compiled for this CPU, once: this takes some ten seconds")
+                self._pulse.compile()
         except Exception as error:  # Numba's and LLVM's have no base of their own
             reason = str(error).partition("\n")[0] or type(error).__name__
             raise AscenderUnavailableError(f"numba cannot compile the ascent: {reason}") from error
-        finally:
-            notice.cancel()
+        if not compiles and not there:
+            raise NotCompiledError("the ascent is not compiled for this CPU yet")
 
     def paper(self, x: Floats, gamma: float) -> tuple[Floats, Floats]:
         """Eq. 4 (see Ascender.paper)."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from deepmag.export.device import Device, devices_to_try
+from deepmag.export.device import CPU, Device, devices_to_try
 from deepmag.export.fallback import FallbackAscender
 from deepmag.models.step_size import PAPER_ITERATIONS, STEADY_ITERATIONS
 
@@ -39,6 +39,10 @@ _log = logging.getLogger("deepmag.export.runtime")
 
 class AscenderUnavailableError(RuntimeError):
     """No runtime of the wanted kind works on this machine; the message says why and what to do."""
+
+
+class NotCompiledError(AscenderUnavailableError):
+    """It would have to be compiled first, for which there is no time."""
 
 
 class Ascender(Protocol):
@@ -71,12 +75,14 @@ def open_ascender(
     *,
     paper_iterations: int = PAPER_ITERATIONS,
     steady_iterations: int = STEADY_ITERATIONS,
+    at_once: bool = False,
 ) -> Ascender:
     """The best ascender that works here.
 
     weights: PulseNet's, as a safetensors file or as arrays by name. runtime, device: "auto" takes what is
     there, the GPU before the CPU. A GPU that fails later is replaced by the CPU,
-    see `fallback`. threads: CPU threads, by default one a usable core up to MAX_THREADS. Raises
+    see `fallback`. threads: CPU threads, by default one a usable core up to MAX_THREADS. at_once: do not wait for what
+    "auto" would have to compile first, but run the next best until it is there, see `compile_aside`. Raises
     AscenderUnavailableError where nothing of the wanted kind works, OSError for a file that cannot be read,
     ValueError for one that holds no weights, and for no name of a device.
     """
@@ -84,12 +90,16 @@ def open_ascender(
     threads = threads or default_threads()
     iterations = (paper_iterations, steady_iterations)
     refusals: list[str] = []
+    later = False
     for candidate_device in devices_to_try(device, refusals):
         # on a GPU torch first: one graph of few kernels there, and pictures that need not come down between
         best: tuple[str, ...] = ("torch", "ort") if candidate_device.is_gpu else ("numba", "ort", "torch")
         for candidate in best if runtime == "auto" else (runtime,):
             try:
-                ascender = _open(candidate, candidate_device, arrays, threads, iterations)
+                ascender = _open(
+                    candidate, candidate_device, arrays, threads, iterations,
+                    compiles=runtime != "auto" or not at_once,
+                )  # fmt: skip
                 if candidate_device.is_gpu:
                     ascender = FallbackAscender(
                         ascender,
@@ -101,12 +111,22 @@ def open_ascender(
                             steady_iterations=steady_iterations,
                         ),
                     )
+            except NotCompiledError:
+                later = True
             except AscenderUnavailableError as refusal:
                 _log.info("%s", refusal)
                 refusals.append(str(refusal))
             else:
                 _log.info("the ascent runs in %s", ascender.description)
+                if later:
+                    from deepmag.export.compile_aside import better_later
+
+                    return better_later(
+                        ascender, lambda: _open("numba", CPU, arrays, threads, iterations, compiles=False)
+                    )
                 return ascender
+    if later:  # there is no next best
+        return _open("numba", CPU, arrays, threads, iterations, compiles=True)
     raise AscenderUnavailableError("; ".join(refusals))
 
 
@@ -134,14 +154,16 @@ def _open(
     weights: Mapping[str, NDArray[np.float32]],
     threads: int,
     iterations: tuple[int, int],
+    *,
+    compiles: bool,
 ) -> Ascender:
-    """Import the runtime, only now, and open it. Raises AscenderUnavailableError."""
+    """Import the runtime, only now, and open it. Raises AscenderUnavailableError, or NotCompiledError."""
     if runtime == "numba":
         try:
             from deepmag.export.numba_ascender import NumbaAscender
         except ImportError as error:
             raise AscenderUnavailableError(f"numba cannot be imported: {error}") from error
-        return NumbaAscender(weights, device, threads, *iterations)
+        return NumbaAscender(weights, device, threads, *iterations, compiles=compiles)
     if runtime in ("ort", "tensorrt"):
         try:
             from deepmag.export.ort_ascender import OrtAscender

@@ -43,10 +43,15 @@ class Team:
 
     def run(self, phases: int, *arguments: Any) -> None:
         """Do a job of so many phases. One at a time."""
-        counters = np.zeros((phases, self._members + 1, APART), np.int64)
+        counters = counters_of(phases, self._members)
         for helper in self._helpers:
             helper.call((counters, arguments))
         self._work(counters, 0, self._members, *arguments)
+
+
+def counters_of(phases: int, members: int) -> NDArray[np.int64]:
+    """For a job of so many phases: what each member has claimed, and what is done."""
+    return np.zeros((phases, members + 1, APART), np.int64)
 
 
 class _Helper:

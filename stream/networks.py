@@ -35,17 +35,24 @@ class Networks:
 
 
 def open_networks(
-    settings: Settings, runtime: Runtime = "auto", device: DeviceName = "auto", threads: int | None = None
+    settings: Settings,
+    runtime: Runtime = "auto",
+    device: DeviceName = "auto",
+    threads: int | None = None,
+    *,
+    at_once: bool = False,
 ) -> Networks:
     """Open what the settings' method and target ask for.
 
-    runtime: of the pulse's network; that of respiration always runs in torch. device, threads: of both. Raises
-    AscenderUnavailableError where one cannot run.
+    runtime: of the pulse's network; that of respiration always runs in torch. device, threads: of both. at_once:
+    as `open_ascender` has it. Raises AscenderUnavailableError where one cannot run.
     """
     signals = settings.signals if settings.method == "deepmag" else ()
     # first: where torch runs the pulse's network too, its number of threads is to hold
     respiration = open_respiration(device, threads) if "respiration" in signals else None
-    pulse = open_ascender(PULSE, runtime, device, threads) if "pulse" in signals else None
+    pulse = None
+    if "pulse" in signals:
+        pulse = open_ascender(PULSE, runtime, device, threads, at_once=at_once)
     return Networks(pulse, respiration, _pictures(device) if signals else HostPictures)
 
 

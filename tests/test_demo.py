@@ -8,6 +8,7 @@ import pytest
 from deepmag.models.metrics.motion import displacement
 from deepmag.models.phase import reduce_luma
 from deepmag.stream.breath_ticks import TICK, BreathTicks
+from deepmag.stream.capture import portrait_layers
 from deepmag.stream.capture.portrait import BREATHS, Portrait
 from deepmag.stream.networks import open_respiration
 
@@ -19,6 +20,16 @@ TIMES = np.arange(0.0, 14.0, TICK)
 def pictures():
     portrait = Portrait(SIZE)
     return [portrait.frame(float(t)) for t in TIMES]
+
+
+def test_the_layers_that_are_kept_are_those_that_the_generator_paints():
+    """Where this fails, the generator has changed: paint them anew, see `portrait_layers`."""
+    kept, painted = portrait_layers.layers((640, 480)), portrait_layers.paint((640, 480))
+    for name, unit in (("eyes_open", 1.0), ("eyes_shut", 1.0), ("early", 1 / 450), ("late", 1 / 450)):
+        apart = np.abs(getattr(kept, name) - getattr(painted, name))
+        assert np.quantile(apart, 0.999) < 0.51 * unit, name  # rounded to a level, or to a step of blood
+    assert np.abs(kept.eyes_open - kept.eyes_shut).max() > 20
+    assert kept.early.min() < -0.3
 
 
 def test_the_chest_breathes_by_less_than_anyone_sees(pictures):

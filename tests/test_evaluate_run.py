@@ -159,10 +159,7 @@ def test_progress_counts_each_job_as_it_is_done(run: tuple[Path, Outcome, Seen])
     assert {done for _, done, _ in run[2]} == set(range(7 + 2))  # six clips, a real one, the studies; all
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_a_run_stopped_in_the_middle_of_a_job_keeps_the_clips_that_are_done(
-    tmp_path: Path, jobs: int
-) -> None:
+def test_a_run_stopped_in_the_middle_of_a_job_keeps_the_clips_that_are_done(tmp_path: Path) -> None:
     share_at_three: float | None = None
     stopped = False
 
@@ -172,7 +169,7 @@ def test_a_run_stopped_in_the_middle_of_a_job_keeps_the_clips_that_are_done(
             share_at_three = share
         stopped = share_at_three is not None and share > share_at_three  # the fourth has begun
 
-    outcome = evaluate(TINY, tmp_path, PULSE, jobs=jobs, progress=progress, stop=lambda: stopped)
+    outcome = evaluate(TINY, tmp_path, PULSE, jobs=1, progress=progress, stop=lambda: stopped)
     kept = json.loads((tmp_path / "evaluate.json").read_text())
     assert not outcome.complete
     assert kept["complete"] is False

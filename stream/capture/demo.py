@@ -39,7 +39,7 @@ class DemoSource:
         self._pace = pace
         self._wanted = frames_wanted
         self.live = pace == "file"
-        # Painted beside whatever else is being loaded: it takes about two seconds, most of them torch's import.
+        # Beside whatever else is being loaded: at another size than the usual one it is painted, which takes seconds.
         painter = ThreadPoolExecutor(1, "demo-portrait")
         self._portrait = painter.submit(_paint, size)
         painter.shutdown(wait=False)

@@ -1,30 +1,26 @@
 """The demo's person: rendered once in full, then moved, lit by the pulse and disturbed for each frame.
 
 A full rendering takes a good part of a frame's time, and the demo must leave the cores to what it demonstrates. So
-the synthetic person is rendered four times at the start (eyes open, eyes shut, and with the blood of the early and of
-the late parts of the face), and a frame is a weighted sum of these, bent by the head's sway and the chest's breath,
-plus sensor noise.
+the synthetic person is there four times (eyes open, eyes shut, and with the blood of the early and of the late parts
+of the face, see `portrait_layers`), and a frame is a weighted sum of these, bent by the head's sway and the chest's
+breath, plus sensor noise.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from deepmag.models.synthetic.waveforms import TRANSIT, Rhythm, beat_phase, beat_shape, breath
+from deepmag.stream.capture.portrait_layers import layers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SEED = 42
-PERSON = 51  # someone whose forehead and cheeks are free
-LAMPS = ((-0.45, 0.50, 0.74, 0.65), (0.80, 0.20, 0.55, 0.20))  # direction and power: a window and a wall
-AMBIENT, EXPOSURE = 0.45, 0.95
 BPM = 68.0  # the demo's true pulse rate, beats per minute
-PULSE = 0.012  # peak-to-peak relative change of the skin's green light: a well-lit, fair face
 BREATHS = 15.0  # the demo's true breathing rate, per minute
 RISE = 0.7  # px of 480 lines, the chest's, middle to top of a breath: half a pixel RMS, which nobody sees
 FOLLOWS = 0.3  # of the chest's rise: the head's
@@ -40,7 +36,7 @@ class Portrait:
 
     def __init__(self, size: tuple[int, int] = (640, 480)) -> None:
         self.size = size
-        self._open, self._shut, self._early, self._late = _layers(size)
+        self._open, self._shut, self._early, self._late = layers(size)
         times = np.linspace(0.0, LOOP, 12_001)
         phase = beat_phase(RHYTHM, times)
         # stretched by less than a beat, so that the loop closes on a whole number of beats: BPM exactly
@@ -86,25 +82,3 @@ class Portrait:
     def _blood(self, t: NDArray[np.float64]) -> NDArray[np.float64]:
         """Blood volume at times t, s."""
         return beat_shape(np.interp(t % LOOP, self._times, self._phase), RHYTHM)
-
-
-def _layers(size: tuple[int, int]) -> tuple[NDArray[np.float32], ...]:
-    """Eyes open, eyes shut, and what a unit of early and of late blood adds; each (H, W, 3) float32 grey levels."""
-    from deepmag.models.synthetic.person import Person
-    from deepmag.models.synthetic.scene import Framing, plain_wall, random_scene, render
-
-    width, height = size
-    framing = Framing(x=0.5, y=0.44, half_height=0.33, aspect=width / height)
-    rng, person = np.random.default_rng(SEED), Person(PERSON, 0.19, PULSE)
-    scene = random_scene(rng, 2, 30.0, framing=framing, person=person, still=True, background=plain_wall())
-    scene = replace(scene, lamps=np.array(LAMPS), ambient=AMBIENT, exposure=EXPOSURE)
-    zero = np.zeros(2)
-
-    def draw(early: float, late: float, blink: float) -> NDArray[np.float32]:
-        motion = replace(scene.motion, blink=zero + blink)
-        take = replace(scene, pulse=zero + early, late_pulse=zero + late, motion=motion, chest=zero)
-        video = render(take, height, width, slice(0, 1)).video
-        return np.ascontiguousarray(video[0].permute(1, 2, 0).numpy())
-
-    neutral = draw(0.0, 0.0, 0.0)
-    return neutral, draw(0.0, 0.0, 1.0), draw(1.0, 0.0, 0.0) - neutral, draw(0.0, 1.0, 0.0) - neutral

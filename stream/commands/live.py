@@ -251,7 +251,7 @@ def _build(
     try:
         address = parse_address(source) if source is not None else default_address()
         opened = open_source(address, transport=transport, pace=pace, loop=loop, gpu=gpu)
-        networks = open_networks(settings, runtime, device, threads)
+        networks = open_networks(settings, runtime, device, threads, at_once=pace == "file")
     except (ValueError, AscenderUnavailableError) as error:
         fail(str(error))
     log.info("source: %s", address.name)

@@ -58,7 +58,7 @@ class Ward:
         networks = Networks(None, None)
         if signals:
             target: Target = "both" if len(signals) == 2 else next(iter(signals))
-            networks = open_networks(Settings(target=target), runtime, device, threads)
+            networks = open_networks(Settings(target=target), runtime, device, threads, at_once=True)
         self._pictures = networks.pictures
         self._networks = Shared(networks, self._members, budget)
         self.feeds: Mapping[str, WardFeed] = {}
