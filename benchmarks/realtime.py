@@ -1,6 +1,6 @@
 """Real time for minutes, with the page open in Chromium: `deepmag live` as it is used.
 
-    python benchmarks/realtime.py [--minutes 10] [--source demo] [--chromium /usr/bin/chromium] [--json]
+    python benchmarks/realtime.py [--minutes 10] [--source demo] [--target pulse] [--chromium PROGRAM] [--json]
 
 The browser draws; a second, invisible client hears the state twice a second and costs the server no picture.
 Targets on two cores, 640x480: >= 30 frames/s, no drop, p95 of arrival to sent picture <= 60 ms beyond the lag,
@@ -44,7 +44,7 @@ class Samples:
     ready: list[tuple[float, float]] = field(default_factory=list)
     sent: list[tuple[float, float]] = field(default_factory=list)
     rss: list[float] = field(default_factory=list)
-    rates: list[float | None] = field(default_factory=list)
+    rates: dict[str, float | None] = field(default_factory=dict)
 
 
 def counters(url: str) -> dict[str, float]:
@@ -76,7 +76,7 @@ def watch(command: LiveCommand, seconds: float, chromium: str, progress: bool) -
             samples.at.append(time.monotonic() - began)
             samples.fps.append(state["fps"])
             samples.rss.append(process.memory_info().rss / MEBI)
-            samples.rates.append(state["signals"]["pulse"]["rate"])
+            samples.rates = {name: signal["rate"] for name, signal in state["signals"].items() if signal}
             if state["latency_p50"] is not None:
                 samples.ready.append((state["latency_p50"], state["latency_p95"]))
             if state["sent"]:
@@ -108,7 +108,7 @@ def watch(command: LiveCommand, seconds: float, chromium: str, progress: bool) -
         "sent_beyond_lag_ms": _summary(samples.sent, lag),
         "rss_mib": {"after_1_min": samples.rss[minute], "end": samples.rss[-1]},
         "rss_growth_mib": samples.rss[-1] - samples.rss[minute],
-        "rate": samples.rates[-1],
+        "rates": samples.rates,
         "backend": state["backend"],
     }
 
@@ -129,17 +129,21 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--source", default="demo", help="demo, or a file that is played again and again")
     parser.add_argument("--mode", default="steady", choices=["steady", "paper"])
+    parser.add_argument("--target", default="pulse", choices=["pulse", "respiration", "both"])
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    with live_command(options.source, "--loop", "--mode", options.mode) as command:
+    chosen = ["--loop", "--mode", options.mode, "--target", options.target]
+    with live_command(options.source, *chosen) as command:
         figures = watch(command, 60 * options.minutes, options.chromium, not options.json)
     if options.json:
         print(json.dumps(figures, indent=2))
         return
     for name, value in figures.items():
         if isinstance(value, dict):
-            text = ", ".join(f"{key} {number:.1f}" for key, number in value.items())
+            text = ", ".join(
+                f"{key} {'--' if number is None else format(number, '.1f')}" for key, number in value.items()
+            )
         else:
             text = f"{value:.2f}" if isinstance(value, float) else str(value)
         print(f"{name:22} {text}")
