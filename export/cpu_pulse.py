@@ -7,15 +7,13 @@ Activations are (pixels, channels), and what a layer's ReLU left is overwritten 
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit
 from numba.core import event
 
-from deepmag.export import cpu_layers, cpu_tile, cpu_vector, team
+from deepmag.export import cpu_layers, cpu_tile, team
 from deepmag.export.cpu_layers import (
     BANDS,
     CELLS,
@@ -28,7 +26,9 @@ from deepmag.export.cpu_layers import (
     Scratch,
 )
 from deepmag.export.cpu_tile import COLUMNS, convolution_band
-from deepmag.export.cpu_vector import (
+from deepmag.export.team import claim, finish, wait
+from deepmag.models import cpu_vector
+from deepmag.models.cpu_vector import (
     LANES,
     add,
     load,
@@ -39,7 +39,6 @@ from deepmag.export.cpu_vector import (
     total,
     where_positive,
 )
-from deepmag.export.team import claim, finish, wait
 from deepmag.models.representation import L
 
 if TYPE_CHECKING:
@@ -316,7 +315,7 @@ def _part(
 
 def _compile() -> Callable[..., None]:
     """One member's part of an ascent; see `CpuPulse`. Compiled at its first call, or loaded from what was compiled."""
-    sources = _sources()
+    sources = cpu_vector.sources(cpu_layers, cpu_tile, cpu_vector, team)
 
     def ascend(
         counters: Any, member: int, members: int, layers: Any, s: Any, x: Any, rate: Any, direction: Any, paper: bool,
@@ -342,14 +341,6 @@ def _compile() -> Callable[..., None]:
 
     made: Callable[..., None] = njit(nogil=True, cache=True, fastmath=EXACT_ENOUGH)(ascend)
     return made
-
-
-def _sources() -> str:
-    """What all that is compiled is made of, as a digest."""
-    digest = hashlib.sha256()
-    for module in (cpu_layers, cpu_tile, cpu_vector, team):
-        digest.update(inspect.getsource(module).encode())
-    return digest.hexdigest()
 
 
 class _Refusal(Exception):  # noqa: N818  # nothing is wrong

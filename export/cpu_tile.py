@@ -15,7 +15,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from deepmag.export.cpu_vector import (
+from deepmag.models.cpu_vector import (
     LANES,
     VECTOR,
     fuse,

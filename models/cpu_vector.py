@@ -7,6 +7,8 @@ LLVM makes several of each.
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from llvmlite import ir
@@ -16,11 +18,23 @@ from numba.extending import intrinsic, models, register_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import ModuleType
 
 LANES = 16
 REAL = ir.FloatType()
 VECTOR = ir.VectorType(REAL, LANES)
 _ZERO = ir.Constant(VECTOR, [0.0] * LANES)
+
+
+def sources(*modules: ModuleType) -> str:
+    """What compiled code is made of, as a digest; for a function to take from around it.
+
+    Numba keeps what it compiled until the function's own file changes, or what the function takes from around it.
+    """
+    digest = hashlib.sha256()
+    for module in modules:
+        digest.update(inspect.getsource(module).encode())
+    return digest.hexdigest()
 
 
 class VectorType(types.Type):  # type: ignore[misc]  # numba has no types for mypy
