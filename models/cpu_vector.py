@@ -1,4 +1,4 @@
-"""Vectors of sixteen floats for compiled code, as LLVM has them.
+"""Vectors of sixteen floats for compiled code, as LLVM has them; and what bytes become as such.
 
 Numba makes SIMD of plain loops, but for loops as short as a pixel's channels it first asks, each time, whether the
 arrays overlap, in vectors of half the width. Here the code says what it means. Where the CPU's vectors are shorter,
@@ -100,6 +100,49 @@ def store(_context: Any, array: Any, index: Any, value: Any) -> tuple[Any, Any]:
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         store_at(builder, arguments[2], pointer(context, builder, signature.args[0], *arguments[:2]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vector), generate
+
+
+@intrinsic
+def load_bytes(_context: Any, array: Any, index: Any) -> tuple[Any, Any]:
+    """The vector made of the bytes that begin at an index of a flat array."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        place = pointer(context, builder, signature.args[0], *arguments)
+        kind = ir.VectorType(ir.IntType(8), LANES)
+        return builder.uitofp(builder.load(builder.bitcast(place, kind.as_pointer()), align=1), VECTOR)
+
+    return vector(array, types.intp), generate
+
+
+@intrinsic
+def store_colours(_context: Any, array: Any, index: Any, value: Any) -> tuple[Any, Any]:
+    """Write the sum of four pixels' three colours, one after the other in a vector, rounded and held to 0..255.
+
+    array: of bytes, flat. A fourth byte is written as well, of no meaning.
+    """
+    lane, four = ir.IntType(32), 4
+
+    def moved(builder: ir.IRBuilder, value: Any, by: int, count: int) -> Any:
+        lanes = [min(i + by, LANES - 1) for i in range(count)]
+        mask = ir.Constant(ir.VectorType(lane, count), lanes)
+        return builder.shuffle_vector(value, ir.Constant(VECTOR, ir.Undefined), mask)
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        value = arguments[2]
+        value = builder.fadd(value, moved(builder, value, 6, LANES))  # the third pixel to the first
+        value = builder.fadd(value, moved(builder, value, 3, LANES))
+        kind = ir.VectorType(REAL, four)
+        value = builder.fadd(moved(builder, value, 0, four), ir.Constant(kind, [0.5] * four))
+        for limit, outside in ((0.0, "<"), (255.0, ">")):
+            bound = ir.Constant(kind, [limit] * four)
+            value = builder.select(builder.fcmp_ordered(outside, value, bound), bound, value)
+        whole = builder.fptosi(value, ir.VectorType(lane, four))
+        colours = builder.bitcast(builder.trunc(whole, ir.VectorType(ir.IntType(8), four)), lane)
+        place = pointer(context, builder, signature.args[0], *arguments[:2])
+        builder.store(colours, builder.bitcast(place, lane.as_pointer()), align=1)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, vector), generate

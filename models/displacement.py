@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepmag.models.phase import SIDE, Floats
+from deepmag.models.remap import shift_pixels
 
 VISIBLE = 0.02  # px: what moves less is left as it is, to the byte
 MARGIN = 2  # cells of the field around what moves, in which it fades
@@ -23,19 +24,11 @@ def displace_frame(image: NDArray[np.uint8], motion: Floats) -> NDArray[np.uint8
     moving = moving_part(down, right, height, width)
     if moving is None:
         return image
-    top, bottom, left, end = moving
-    y = np.arange(top, bottom, dtype=np.float32)
-    x = np.arange(left, end, dtype=np.float32)
     # the field at each pixel, bilinear between the cells' middles; of the whole picture, which takes 0.1 ms
-    moved_y, moved_x = (
-        cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR)[top:bottom, left:end]
-        for part in (down, right)
+    y, x = (cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR) for part in (down, right))
+    return shift_pixels(
+        np.ascontiguousarray(image), np.asarray(y, np.float32), np.asarray(x, np.float32), moving
     )
-    out = image.copy()
-    out[top:bottom, left:end] = cv2.remap(
-        image, x[None] - moved_x, y[:, None] - moved_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
-    return out
 
 
 def in_pixels(motion: Floats, height: int, width: int) -> tuple[Floats, Floats]:

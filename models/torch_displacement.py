@@ -1,7 +1,7 @@
 """Respiration's two passes over whole pictures in torch, for a GPU: the reduced luma, and the picture moved.
 
-They compute what `phase.reduce_luma` and `displacement.displace_frame` do. OpenCV takes the cubic's weights from a
-table of a 32nd of a pixel and whole numbers, so at a sharp edge a picture differs by some levels.
+They compute what `phase.reduce_luma` and `displacement.displace_frame` do. There the cubic's weights come from a table,
+so at a sharp edge a picture differs by a level.
 """
 
 from __future__ import annotations

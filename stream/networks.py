@@ -78,6 +78,7 @@ def open_respiration(device: DeviceName = "auto", threads: int | None = None) ->
         import torch
 
         from deepmag.export.respiration import open_respiration_ascender
+        from deepmag.models import remap
         from deepmag.models.phase import SIDE
         from deepmag.models.pyramid import ORIENTATIONS
     except ImportError as error:
@@ -91,4 +92,5 @@ def open_respiration(device: DeviceName = "auto", threads: int | None = None) ->
     # torch's first call takes a second: better now than in front of a camera
     nothing = np.zeros((1, ORIENTATIONS, SIDE, SIDE), np.float32)
     ascender.gradient(nothing, nothing)
+    remap.warm_up()
     return ascender
