@@ -90,8 +90,9 @@ class Captured:
             tuple(torch.zeros(one.shape, pin_memory=True) for one in tensors) for tensors in (given, results)
         )
         graph = torch.cuda.CUDAGraph()
-        # the copies, too: launched one by one, each takes as long as some of the kernels
-        with torch.cuda.graph(graph, stream=self._stream):
+        # The copies, too: launched one by one, each takes as long as some of the kernels. What other threads do
+        # meanwhile, such as to pin memory, is none of it.
+        with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
             for target, source in zip(given, sent, strict=True):
                 target.copy_(source, non_blocking=True)
             results = self._function(*given)

@@ -6,7 +6,6 @@ would hold Python's lock for half of that time. So a process of its own does it,
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import subprocess
@@ -34,7 +33,7 @@ _log = logging.getLogger("deepmag.export.compile_aside")
 def better_later(first: Ascender, open_better: Callable[[], Ascender]) -> FallbackAscender:
     """Run an ascender now, and another as soon as it is compiled; nothing changes where that fails.
 
-    open_better: loads what was compiled. The process ends with this one.
+    open_better: loads what was compiled. The process ends when this one does, however that may be.
     """
     both = FallbackAscender(first, None)
     threading.Thread(target=_improve, args=(both, open_better), name="compile-aside", daemon=True).start()
@@ -48,21 +47,21 @@ def _improve(both: FallbackAscender, open_better: Callable[[], Ascender]) -> Non
     )
     try:
         process = subprocess.Popen(
-            [sys.executable, "-c", COMMAND.format(NICENESS)],
-            stdin=subprocess.DEVNULL,
+            [sys.executable, "-P", "-c", COMMAND.format(NICENESS)],
+            stdin=subprocess.PIPE,  # nothing is written to it: see `_end_with_parent`
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            # a Ctrl-C is for this process, which then ends that one; in a session of its own it would not be below this
-            # one in priority, where the system shares its time between sessions
+            # a Ctrl-C is not for it; in a session of its own it would not be below this process in priority, where the
+            # system shares its time between sessions
             process_group=0,
         )
     except OSError as error:
         _log.info("the ascent stays in %s: %s", both.description, error)
         return
-    atexit.register(process.kill)
-    _, said = process.communicate()
-    atexit.unregister(process.kill)
+    with process:
+        assert process.stderr is not None
+        said = process.stderr.read()
     try:
         if process.returncode:
             raise AscenderUnavailableError((said.strip().splitlines() or ["the compiler ended"])[-1])
@@ -76,6 +75,7 @@ def _improve(both: FallbackAscender, open_better: Callable[[], Ascender]) -> Non
 
 def main(niceness: int) -> None:
     """Compile what is not compiled yet. Where several processes want it at once, one does it and the others wait."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(AttributeError, OSError):
         os.nice(niceness)
     pulse = CpuPulse(load_weights(PULSE), 1)
@@ -84,3 +84,8 @@ def main(niceness: int) -> None:
 
         fcntl.flock(os.open(pulse.kept_in, os.O_RDONLY), fcntl.LOCK_EX)
     pulse.compile()
+
+
+def _end_with_parent() -> None:
+    os.read(0, 1)  # returns when the other end is closed, at the latest by the system
+    os._exit(1)

@@ -353,12 +353,12 @@ class _Refusing(event.Listener):  # type: ignore[misc]
     def __init__(self, function: Callable[..., None]) -> None:
         self._function = function
 
-    def on_start(self, event: Any) -> None:
+    def on_start(self, compilation: Any) -> None:
         """Raises _Refusal: what an earlier run compiled has been looked for by now."""
-        if event.data["dispatcher"] is self._function:
+        if compilation.data["dispatcher"] is self._function:
             raise _Refusal
 
-    def on_end(self, event: Any) -> None:
+    def on_end(self, compilation: Any) -> None:
         """Nothing to do."""
 
 

@@ -45,6 +45,9 @@ class _Either(Generic[Network]):
     def __init__(self, first: Network, spare: Callable[[], Network] | None) -> None:
         self.network = first
         self._spare = spare
+        self._failed: Network | None = (
+            None  # kept: to free what it has on a GPU that failed may end the process
+        )
         self._lock = threading.Lock()
 
     def run(self, ask: Callable[[Network], Result]) -> Result:
@@ -59,7 +62,7 @@ class _Either(Generic[Network]):
                 if self.network is network:  # else another thread has met the failure first
                     if self._spare is None:
                         raise
-                    self.network, self._spare = self._spare(), None
+                    self._failed, self.network, self._spare = network, self._spare(), None
                     reason = str(error).partition("\n")[0] or type(error).__name__
                     _log.error(
                         "%s failed: %s; going on in %s",
@@ -69,7 +72,7 @@ class _Either(Generic[Network]):
 
 
 class FallbackAscender:
-    """Implements ``runtime.Ascender``. first: on the GPU, for one. spare: opens what is used after it has failed."""
+    """Implements ``runtime.Ascender``. spare: opens what takes the first one's place should it fail, if anything."""
 
     def __init__(self, first: Ascender, spare: Callable[[], Ascender] | None) -> None:
         self._either: _Either[Ascender] = _Either(first, spare)

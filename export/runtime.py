@@ -109,6 +109,7 @@ def open_ascender(
                             threads=threads,
                             paper_iterations=paper_iterations,
                             steady_iterations=steady_iterations,
+                            at_once=True,  # a stream is running
                         ),
                     )
             except NotCompiledError:

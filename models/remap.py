@@ -141,6 +141,6 @@ def _kernel() -> Callable[..., None]:
     )  # fmt: skip
     try:
         made: Callable[..., None] = njit(signature, cache=True, nogil=True, fastmath=True)(shift)
-    except RuntimeError:  # nowhere to keep it
+    except (RuntimeError, OSError):  # nowhere to keep it, or no room
         made = njit(signature, nogil=True, fastmath=True)(shift)
     return made

@@ -153,5 +153,5 @@ def displace_box(
     if (w, h) == image.shape[1::-1]:
         return displace_frame(image, motion)
     out = image.copy()
-    out[y : y + h, x : x + w] = displace_frame(np.ascontiguousarray(image[y : y + h, x : x + w]), motion)
+    out[y : y + h, x : x + w] = displace_frame(image[y : y + h, x : x + w], motion)
     return out

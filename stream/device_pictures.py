@@ -27,6 +27,7 @@ from deepmag.models.torch_pictures import add_difference, reduce_region
 from deepmag.stream.breath_ticks import magnified
 from deepmag.stream.frames import Frame
 from deepmag.stream.pictures import Colouring, HostPictures, Move
+from deepmag.stream.pinned import pinned_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,9 +45,9 @@ log = logging.getLogger("deepmag.stream.device_pictures")
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """A picture that is on the device or on its way. source: kept, since until then it must not change.
+    """A picture on the device, or on its way there until ``done``.
 
-    done: None where it is there.
+    source: kept, since its memory must not be used again before. done: None where the picture is there.
     """
 
     pixels: torch.Tensor
@@ -55,16 +56,18 @@ class _Sent:
 
 
 class DevicePictures:
-    """Implements ``Pictures`` by torch, and by the CPU from the moment the GPU fails. Of one stream and one thread.
+    """Implements ``Pictures`` by torch, and by the CPU from the moment the GPU fails.
 
-    device: as torch has it; a CPU does the same, slower than `HostPictures`.
+    Of one stream and, but for ``memory``, one thread. device: as torch has it; a CPU does the same, slower than
+    `HostPictures`.
     """
 
     def __init__(self, device: torch.device, held: int = HELD) -> None:
         self._device = device
         self._most = held
         self._held: OrderedDict[tuple[int, int], _Sent] = OrderedDict()
-        self._copies = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        self._copies: torch.cuda.Stream | None = None
+        self._pins = device.type == "cuda"
         self._host: HostPictures | None = None
 
     @property
@@ -74,14 +77,15 @@ class DevicePictures:
 
     def memory(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         """See ``Pictures``. Pinned: from other memory a picture goes up, too, but the caller waits for it."""
-        if self._device.type == "cuda" and self._host is None:
+        if self._pins:
             try:
-                array: NDArray[np.uint8] = torch.zeros(shape, dtype=torch.uint8, pin_memory=True).numpy()
-            except RuntimeError as error:  # no more than a part of the memory can be pinned
-                log.warning("no pinned memory for pictures: %s", _first_line(error))
-            else:
-                return array
-        return np.zeros(shape, np.uint8)
+                return pinned_picture(shape)
+            except (
+                RuntimeError
+            ) as error:  # only a part of a machine's memory can be, and none once the GPU failed
+                log.warning("%s; pictures go up more slowly", error)
+                self._pins = False
+        return np.empty(shape, np.uint8)
 
     def expect(self, frame: Frame) -> None:
         """See ``Pictures``."""
@@ -133,13 +137,15 @@ class DevicePictures:
             except (ValueError, MemoryError):
                 raise
             except Exception as error:  # torch's errors have no base of their own
-                log.error("%s failed: %s; pictures go on on the CPU", self._device, _first_line(error))
+                reason = str(error).partition("\n")[0]
+                log.error("%s failed: %s; pictures go on on the CPU", self._device, reason)
                 self._host = HostPictures()
+                self._pins = False
                 self._held.clear()
         return on_host(self._host)
 
     def _hold(self, frame: Frame) -> _Sent:
-        """A frame's picture, sent if it was not; kept until a later one is shown."""
+        """A frame's picture, sent if it was not; kept until it or a later one is shown."""
         key = (frame.session, frame.seq)
         if key not in self._held:
             self._held[key] = self._send(frame.image)
@@ -155,13 +161,16 @@ class DevicePictures:
     def _release(self, frame: Frame) -> None:
         """Let go of what came no later than a frame that is shown."""
         shown = (frame.session, frame.seq)
+        self._held.pop(shown, None)  # not in its place if it was sent again
         while self._held and next(iter(self._held)) <= shown:
             self._held.popitem(last=False)
 
     def _send(self, image: NDArray[np.uint8]) -> _Sent:
         image = np.ascontiguousarray(image)
-        if self._copies is None:
+        if self._device.type != "cuda":
             return _Sent(_as_tensor(image).clone(), image)
+        if self._copies is None:
+            self._copies = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         with torch.cuda.stream(self._copies):
             pixels = _as_tensor(image).to(self._device, non_blocking=True)
             done = torch.cuda.Event()  # type: ignore[no-untyped-call]
@@ -169,12 +178,13 @@ class DevicePictures:
         return _Sent(pixels, image, done)
 
     def _pixels(self, sent: _Sent) -> torch.Tensor:
-        """(H, W, 3) uint8, for what is launched from here on: the GPU waits for it, the caller does not."""
+        """(H, W, 3) uint8, for what is launched from here on: the GPU waits for it, the caller does not.
+
+        Its memory is the copies' stream's, which may use it again as soon as nothing refers to it. So what is launched
+        must be waited for before; torch's record_stream would do so, and end the process once the GPU has failed.
+        """
         if sent.done is not None:
-            stream = torch.cuda.current_stream(self._device)
-            stream.wait_event(sent.done)
-            # its memory is the other stream's, which could else use it again too soon
-            sent.pixels.record_stream(stream)
+            torch.cuda.current_stream(self._device).wait_event(sent.done)
         return sent.pixels
 
     def _down(self, picture: torch.Tensor) -> NDArray[np.uint8]:
@@ -197,10 +207,6 @@ def warm_up(device: torch.device) -> None:
     pictures.luma(frame, box)
     small, motion = np.ones((3, L, L), np.float32), np.full((2, GRID, GRID), 0.1, np.float32)
     pictures.change(frame, move=Move(box, motion, 2.0), colouring=Colouring(box, small, 0.01 * small))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
 
 
 def _as_tensor(image: NDArray[np.uint8]) -> torch.Tensor:

@@ -78,7 +78,6 @@ def open_respiration(device: DeviceName = "auto", threads: int | None = None) ->
         import torch
 
         from deepmag.export.respiration import open_respiration_ascender
-        from deepmag.models import remap
         from deepmag.models.phase import SIDE
         from deepmag.models.pyramid import ORIENTATIONS
     except ImportError as error:
@@ -92,5 +91,11 @@ def open_respiration(device: DeviceName = "auto", threads: int | None = None) ->
     # torch's first call takes a second: better now than in front of a camera
     nothing = np.zeros((1, ORIENTATIONS, SIDE, SIDE), np.float32)
     ascender.gradient(nothing, nothing)
-    remap.warm_up()
+    try:
+        from deepmag.models import remap
+
+        remap.warm_up()
+    except Exception as error:  # Numba's and LLVM's have no base of their own
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise AscenderUnavailableError(f"numba cannot compile what moves pictures: {reason}") from error
     return ascender

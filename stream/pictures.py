@@ -39,7 +39,7 @@ class Pictures(Protocol):
     """The passes over every pixel of a frame, of one stream: two that look, and one that changes it."""
 
     def memory(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Make room for a picture, uint8, zeroed: from there it comes fastest to where it is worked on. Any thread."""
+        """Make room for a picture, uint8, from where it comes fastest to where it is worked on. For any thread."""
         ...
 
     def expect(self, frame: Frame) -> None:
@@ -70,7 +70,7 @@ class HostPictures:
 
     def memory(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         """See ``Pictures``."""
-        return np.zeros(shape, np.uint8)
+        return np.empty(shape, np.uint8)
 
     def expect(self, frame: Frame) -> None:
         """See ``Pictures``. It is there already."""

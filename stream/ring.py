@@ -33,7 +33,7 @@ SMOOTHING = 0.2  # of the newest distance between two frames
 
 
 def _plain(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    return np.zeros(shape, np.uint8)
+    return np.empty(shape, np.uint8)
 
 
 class _Lease:
@@ -55,7 +55,7 @@ class _Lease:
 class SlotPool:
     """Picture memory of one shape at a time, leased and returned. Only one thread leases.
 
-    keep: slots kept for use while nobody needs them. memory: makes the array of one, uint8, zeroed. allocated: slots
+    keep: slots kept for use while nobody needs them. memory: makes the array of one, uint8. allocated: slots
     made so far.
     """
 

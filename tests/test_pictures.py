@@ -15,13 +15,14 @@ from deepmag.export.runtime import open_ascender
 from deepmag.models.local_motion import GRID
 from deepmag.models.representation import L
 from deepmag.models.weights import PULSE
-from deepmag.stream import device_pictures
+from deepmag.stream import device_pictures, pinned
 from deepmag.stream.combine import combine
 from deepmag.stream.device_pictures import DevicePictures
 from deepmag.stream.frames import Frame
 from deepmag.stream.magnifier import PulseMagnifier
 from deepmag.stream.pictures import Colouring, HostPictures, Move, Pictures
 from deepmag.stream.pipeline import Pipeline
+from deepmag.stream.ring import FrameRing
 from deepmag.stream.roi import RoiTracker
 from deepmag.stream.settings import Settings
 from deepmag.stream.vitals import PulseRate
@@ -214,6 +215,14 @@ def test_an_expected_picture_goes_up_at_once_and_only_once(
     assert pictures.held == 1  # one that came before, and never came further, is let go as well
 
 
+def test_a_picture_that_had_to_go_up_again_is_let_go_once_it_is_shown(device: torch.device) -> None:
+    pictures = DevicePictures(device, held=3)
+    for number in (0, 1, 2, 3, 4, 0):  # as respiration expects the oldest that waits
+        pictures.expect(frame(number))
+    pictures.change(frame(0), move=bulge(BOXES[1]))
+    assert pictures.held == 2
+
+
 def test_no_more_are_expected_than_it_may_hold(device: torch.device) -> None:
     pictures = DevicePictures(device, held=3)
     for number in range(10):
@@ -265,7 +274,7 @@ def live(pictures: Pictures, frames: list[Frame]) -> list[NDArray[np.uint8]]:
 def test_frames_that_wait_go_up_while_others_are_worked_on_and_their_memory_is_used_again(
     device: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At full speed the ring is full, and its slots come round: none may be filled before its picture is up."""
+    """At full speed the ring is full and its slots come round: on a GPU none may be filled before its picture is up."""
     frames = stream(4.0)
     wanted, sent = live(HostPictures(), frames), Sent(monkeypatch)
     found = live(DevicePictures(device), frames)
@@ -280,8 +289,49 @@ def test_a_rings_memory_is_pinned_where_there_is_a_gpu(device: torch.device) -> 
     memory = DevicePictures(device).memory((120, 160, 3))
     assert memory.shape == (120, 160, 3)
     assert memory.dtype == np.uint8
-    assert not memory.any()
     assert torch.from_numpy(memory).is_pinned() == (device.type == "cuda")
+
+
+class Cuda:
+    """Stands in for CUDA's runtime where there is none: only counts what is pinned."""
+
+    def __init__(self, error: int = 0) -> None:
+        self.pinned: dict[int, int] = {}
+        self._error = error
+
+    def cudaHostRegister(self, address: int, size: int, _flags: int) -> int:
+        self.pinned[address] = size
+        return self._error
+
+    def cudaHostUnregister(self, address: int) -> int:
+        del self.pinned[address]
+        return 0
+
+
+def test_memory_is_pinned_as_long_as_anything_is_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = Cuda()
+    monkeypatch.setattr(pinned, "_cuda", lambda: cuda)
+    ring = FrameRing(1, memory=pinned.pinned_picture)
+    ring.put(frame(3))
+    taken = ring.get(timeout=0)
+    assert taken is not None
+    crop = taken.image[10:20, 10:20]
+    np.testing.assert_array_equal(taken.image, frame(3).image)
+    assert set(cuda.pinned.values()) == {120 * 160 * 3}
+    del ring, taken
+    assert len(cuda.pinned) == 1
+    del crop
+    assert not cuda.pinned
+
+
+def test_where_no_more_can_be_pinned_pictures_go_up_from_other_memory(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(pinned, "_cuda", lambda: Cuda(error=2))
+    pictures = DevicePictures(torch.device("cuda"))
+    for _ in range(3):
+        assert pictures.memory((120, 160, 3)).flags.writeable
+    assert caplog.messages == ["CUDA error 2: 57600 bytes cannot be pinned; pictures go up more slowly"]
 
 
 def test_a_gpu_that_fails_as_a_picture_goes_up_is_replaced_by_the_cpu(

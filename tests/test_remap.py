@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from deepmag.models.remap import SHARPNESS, STEPS, shift_pixels
+from deepmag.models.remap import SHARPNESS, STEPS, _kernel, _weights, shift_pixels
 
 
 def smooth(size, seed=0):
@@ -87,6 +87,23 @@ def test_white_and_black_stay_within_a_byte():
     np.testing.assert_allclose(found, formula(image, 0 * half, half), atol=0.51)
     assert set(np.unique(found[:, :18])) == {0}
     assert set(np.unique(found[:, 24:])) == {255}
+
+
+@pytest.mark.parametrize("size", [(64, 48), (6, 4), (5, 3), (1, 1)])
+def test_nothing_beyond_a_picture_is_read_or_written(size):
+    (width, height), room = size, 64
+    image, (down, right) = smooth(size), field(size, 3.0)
+    wanted = shift_pixels(image, down, right, (0, height, 0, width))
+    for beyond in (0, 255):
+        given = np.full(image.size + 2 * room, beyond, np.uint8)
+        given[room:-room] = image.ravel()
+        out = np.full_like(given, 7)
+        _kernel()(
+            given[room:-room], height, width, down, right, 0, height, 0, width, *_weights(), out[room:-room]
+        )
+        np.testing.assert_array_equal(out[room:-room], wanted.ravel())
+        assert (out[:room] == 7).all()
+        assert (out[-room:] == 7).all()
 
 
 @pytest.mark.parametrize("kept", ["a folder", "nowhere"])

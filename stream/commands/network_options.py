@@ -21,7 +21,8 @@ RuntimeOption = Annotated[
     Literal["auto", "numba", "ort", "tensorrt", "torch"],
     typer.Option(
         help="What runs the pulse's network; respiration's runs in torch. auto: the fastest, on the CPU numba, on a "
-        "GPU torch. numba and tensorrt compile for some time at their first start; auto shows pictures meanwhile."
+        "GPU torch. numba and tensorrt compile for some time at their first start; a live stream with auto does not "
+        "wait for it."
     ),
 ]
 DeviceOption = Annotated[
