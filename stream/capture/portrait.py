@@ -62,9 +62,10 @@ class Portrait:
         picture = np.asarray(cv2.scaleAdd(self._early, float(early), picture), np.float32)
         picture = np.asarray(cv2.scaleAdd(self._late, float(late), picture), np.float32)
         chest = float(breath(RHYTHM, np.array(t)))
-        # slower than a breath: a head that nods at a breath's rate is taken for one, as it would be in life
-        dx = 1.6 * np.sin(2 * np.pi * 0.047 * t) + 0.9 * np.sin(2 * np.pi * 0.083 * t + 1)
-        dy = 0.7 * np.sin(2 * np.pi * 0.061 * t + 2)
+        # slower than any breath that is counted: a head that sways at the rate of one is taken for it, as it would be
+        # in life, or keeps the rate from being shown
+        dx = 1.6 * np.sin(2 * np.pi * 0.047 * t) + 0.9 * np.sin(2 * np.pi * 0.031 * t + 1)
+        dy = 0.7 * np.sin(2 * np.pi * 0.039 * t + 2)
         scale = self.size[1] / 480
         rows = np.asarray(cv2.scaleAdd(self._sway, -dy * scale, self._y), np.float32)
         moved = cv2.remap(
