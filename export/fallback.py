@@ -45,9 +45,8 @@ class _Either(Generic[Network]):
     def __init__(self, first: Network, spare: Callable[[], Network] | None) -> None:
         self.network = first
         self._spare = spare
-        self._failed: Network | None = (
-            None  # kept: to free what it has on a GPU that failed may end the process
-        )
+        # kept: to free what it has on a GPU that failed may end the process
+        self._failed: Network | None = None
         self._lock = threading.Lock()
 
     def run(self, ask: Callable[[Network], Result]) -> Result:

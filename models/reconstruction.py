@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deepmag.models.compiled import compiled
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -58,7 +60,7 @@ def _kernels() -> tuple[Callable[..., None], Callable[..., None]]:
     With stated types, read-only where nothing is written: left to itself numba compiles anew, for seconds and
     in the middle of a stream, when a frame first comes that is marked read-only.
     """
-    from numba import njit, types
+    from numba import types
 
     def read(dtype: Any, dimensions: int) -> Any:
         return types.Array(dtype, dimensions, "C", readonly=True)
@@ -68,16 +70,7 @@ def _kernels() -> tuple[Callable[..., None], Callable[..., None]]:
     widen = types.void(read(real, 3), cells, row, row, real[:, ::1])
     add = types.void(read(byte, 2), lines, types.int64, types.int64, cells, row, row, lines, byte[:, ::1])
 
-    def compiled(cache: bool) -> tuple[Callable[..., None], Callable[..., None]]:
-        return (
-            njit(widen, cache=cache, nogil=True, fastmath=True)(_widen),
-            njit(add, cache=cache, nogil=True, fastmath=True)(_add),
-        )
-
-    try:
-        return compiled(cache=True)
-    except RuntimeError:  # nowhere to keep the compiled code: a read-only installation without a home
-        return compiled(cache=False)
+    return compiled(_widen, widen, fastmath=True), compiled(_add, add, fastmath=True)
 
 
 @lru_cache(maxsize=64)

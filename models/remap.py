@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit, types
 
 from deepmag.models import cpu_vector
+from deepmag.models.compiled import compiled
 from deepmag.models.cpu_vector import LANES, load, load_bytes, multiply, multiply_add, spread, store_colours
 
 if TYPE_CHECKING:
@@ -26,9 +27,8 @@ BITS = 7
 STEPS = 1 << BITS  # of a pixel
 SHARPNESS = -0.75  # the cubic's slope at one pixel's distance, as OpenCV has it
 FARTHEST = np.float32(16.0)  # px outside the picture: beyond, all is as its edge is
-FIRST, SECOND, THIRD, FOURTH = (
-    np.uint64(n) for n in range(4)
-)  # unsigned, or Numba would allow for negative ones
+# unsigned, or Numba would allow for negative ones
+FIRST, SECOND, THIRD, FOURTH = (np.uint64(n) for n in range(4))
 HALF, NONE, MOST = np.float32(0.5), np.float32(0.0), np.float32(255.0)
 
 
@@ -139,8 +139,4 @@ def _kernel() -> Callable[..., None]:
         flat(types.uint8), px, px, table, table, px, px, px, px, table, flat(types.float32),
         flat(types.uint8, readonly=False),
     )  # fmt: skip
-    try:
-        made: Callable[..., None] = njit(signature, cache=True, nogil=True, fastmath=True)(shift)
-    except (RuntimeError, OSError):  # nowhere to keep it, or no room
-        made = njit(signature, nogil=True, fastmath=True)(shift)
-    return made
+    return compiled(shift, signature, fastmath=True)
