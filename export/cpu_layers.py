@@ -1,4 +1,4 @@
-"""PulseNet's weights and what lies between its layers, as the kernels for a CPU want them (see `cpu_pulse`)."""
+"""PulseNet's weights and what lies between its layers, as the kernels for a CPU want them (see `cpu_phases`)."""
 
 from __future__ import annotations
 
