@@ -6,6 +6,7 @@ state is lost with one: what a stream has learnt lies with its magnifier, the ne
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import threading
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
@@ -45,8 +46,6 @@ class _Either(Generic[Network]):
     def __init__(self, first: Network, spare: Callable[[], Network] | None) -> None:
         self.network = first
         self._spare = spare
-        # kept: to free what it has on a GPU that failed may end the process
-        self._failed: Network | None = None
         self._lock = threading.Lock()
 
     def run(self, ask: Callable[[Network], Result]) -> Result:
@@ -61,13 +60,22 @@ class _Either(Generic[Network]):
                 if self.network is network:  # else another thread has met the failure first
                     if self._spare is None:
                         raise
-                    self._failed, self.network, self._spare = network, self._spare(), None
+                    _never_free(network)
+                    self.network, self._spare = self._spare(), None
                     reason = str(error).partition("\n")[0] or type(error).__name__
                     _log.error(
                         "%s failed: %s; going on in %s",
                         network.description, reason, self.network.description,
                     )  # fmt: skip
         return ask(self.network)
+
+
+def _never_free(network: object) -> None:
+    """Keep it to the end of the process and beyond: torch aborts it on freeing what was pinned for a GPU that failed.
+
+    A reference of ours would be let go when Python ends, and turn an orderly end into an abort.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(network))
 
 
 class FallbackAscender:

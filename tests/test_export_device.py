@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -143,6 +145,30 @@ def test_where_the_cpu_fails_too_it_is_said(on_cpu: Ascender) -> None:
     for _ in range(2):
         with pytest.raises(Lost):
             ascender.paper(x, 6e-5)
+
+
+def test_what_a_failed_network_has_on_its_gpu_is_not_freed_even_when_the_process_ends() -> None:
+    code = """
+import os, numpy as np
+from deepmag.export.fallback import FallbackAscender
+
+class Gpu:
+    description = "a GPU"
+    def paper(self, x, gamma):
+        raise RuntimeError("CUDA error: unspecified launch failure")
+    def __del__(self):
+        os._exit(134)  # as torch ends the process
+
+class Spare:
+    description = "the CPU"
+    def paper(self, x, gamma):
+        return x, x[:, 0, 0, 0]
+
+ascender = FallbackAscender(Gpu(), Spare)
+print(ascender.paper(np.ones((1, 3, 36, 36), np.float32), 1.0)[1][0])
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout.strip()) == (0, "1.0"), ended.stderr
 
 
 def test_respiration_goes_on_too() -> None:
