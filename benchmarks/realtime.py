@@ -4,7 +4,8 @@
 
 The browser draws; a second, invisible client hears the state twice a second and costs the server no picture.
 Targets on two cores, 640x480: >= 30 frames/s, no drop, p95 of arrival to sent picture <= 60 ms beyond the lag,
-memory growth below 20 MB from the first minute to the end.
+memory growth below 20 MB from the first minute to the end. The page's memory is what its script holds after
+everything that can be freed was; a display runs for days, and `--minutes 60` shows whether it would.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import psutil
 from live_command import LiveCommand, live_command
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from deepmag.stream.page_client import PageClient
 
@@ -55,6 +56,20 @@ def counters(url: str) -> dict[str, float]:
     return {line.split()[0]: float(line.split()[1]) for line in lines if line.startswith(wanted)}
 
 
+def page_memory(tab: Page) -> dict[str, float]:
+    """What a page holds: its script's heap in MiB, nodes and event listeners, after a collection."""
+    session = tab.context.new_cdp_session(tab)
+    session.send("Performance.enable")
+    session.send("HeapProfiler.collectGarbage")
+    found = {metric["name"]: metric["value"] for metric in session.send("Performance.getMetrics")["metrics"]}
+    session.detach()
+    return {
+        "heap_mib": found["JSHeapUsedSize"] / MEBI,
+        "nodes": found["Nodes"],
+        "listeners": found["JSEventListeners"],
+    }
+
+
 def watch(command: LiveCommand, seconds: float, chromium: str, progress: bool) -> dict[str, object]:
     """Sample a running command with a browser on it. Returns the figures."""
     process = psutil.Process(command.process.pid)
@@ -67,6 +82,7 @@ def watch(command: LiveCommand, seconds: float, chromium: str, progress: bool) -
         listener.start()
         listener.wait(lambda: (listener.state or {}).get("state") == "live", 30.0)
         tab.wait_for_timeout(1e3 * SETTLE)
+        page_early: dict[str, float] | None = None
         begin, began = counters(command.url), time.monotonic()
         state = listener.state or {}
         dropped = dict(state.get("dropped", {}))
@@ -81,6 +97,8 @@ def watch(command: LiveCommand, seconds: float, chromium: str, progress: bool) -
                 samples.ready.append((state["latency_p50"], state["latency_p95"]))
             if state["sent"]:
                 samples.sent.append(tuple(state["sent"]))
+            if page_early is None and samples.at[-1] >= min(60.0, seconds / 2):
+                page_early = page_memory(tab)
             if progress:
                 print(
                     f"\r{samples.at[-1]:6.0f} s of {seconds:.0f}  {state['fps']:.1f} frames/s",
@@ -90,6 +108,7 @@ def watch(command: LiveCommand, seconds: float, chromium: str, progress: bool) -
         spent = time.monotonic() - began
         end = counters(command.url)
         listener.stop()
+        page_end = page_memory(tab)
         browser.close()
     if progress:
         print(file=sys.stderr)
@@ -108,6 +127,8 @@ def watch(command: LiveCommand, seconds: float, chromium: str, progress: bool) -
         "sent_beyond_lag_ms": _summary(samples.sent, lag),
         "rss_mib": {"after_1_min": samples.rss[minute], "end": samples.rss[-1]},
         "rss_growth_mib": samples.rss[-1] - samples.rss[minute],
+        "page_after_1_min": page_early,
+        "page_end": page_end,
         "rates": samples.rates,
         "backend": state["backend"],
     }

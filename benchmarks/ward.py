@@ -5,7 +5,8 @@
 Each feed comes from a GStreamer RTSP server of its own, in a process of its own. After a quarter of the time the server
 of the second feed is ended, and started again 20 s later; at half of it that of the third stands still for 20 s. For
 each feed: the share of the pictures sent that was magnified, what the engine dropped, the latency beyond the lag, and
-the longest time without a new picture. Memory is that of `deepmag serve`, after the first minute and at the end.
+the longest time without a new picture. Memory is that of `deepmag serve`, after the first minute, at each tenth of the
+time and at the end; whether it grows for ever, `--minutes 60` tells.
 """
 
 from __future__ import annotations
@@ -133,6 +134,8 @@ def main() -> None:
             )
         early = [rss for at, rss in memory if at <= 60.0] or [memory[0][1]]
         print(f"memory after the first minute {early[-1]:.1f} MiB, at the end {memory[-1][1]:.1f} MiB")
+        tenths = [memory[min(i * len(memory) // 10, len(memory) - 1)][1] for i in range(1, 11)]
+        print(f"at each tenth of the time: {', '.join(f'{rss:.0f}' for rss in tenths)} MiB")
         print(
             f"processor time {process.cpu_times().user + process.cpu_times().system:.0f} s of {passed:.0f} s"
         )
