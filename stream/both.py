@@ -116,7 +116,7 @@ class BothMagnifier:
     ) -> list[MagnifiedFrame]:
         """Take the next frame; see ``Magnifier.push``.
 
-        Raises ValueError where an explicit region lies outside the picture; then neither magnifier has taken it.
+        Raises RegionError where an explicit region lies outside the picture; then neither magnifier has taken it.
         """
         if isinstance(settings.roi, tuple):
             height, width = frame.image.shape[:2]

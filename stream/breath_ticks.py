@@ -18,6 +18,7 @@ from deepmag.models.phase import SIDE
 from deepmag.models.pyramid import ORIENTATIONS
 from deepmag.models.respiration import ASCENT_RATE, REACH, TARGET_SCALE
 from deepmag.stream.breath_rate import BreathRate
+from deepmag.stream.roi import RegionError
 from deepmag.stream.tick_pairs import TICK, TickPairs
 
 if TYPE_CHECKING:
@@ -127,13 +128,13 @@ def between(first: Moved, then: Moved, pts: float) -> Moved:
 
 
 def breath_box(region: Region, shape: tuple[int, ...]) -> IntBox:
-    """The part of the picture that is looked at. Raises ValueError where an explicit one lies outside."""
+    """The part of the picture that is looked at. Raises RegionError where an explicit one lies outside."""
     height, width = shape[:2]
     if not isinstance(region, tuple):
         return (0, 0, width, height)
     x, y, w, h = region
     if x + w > width or y + h > height:
-        raise ValueError(f"the region {x},{y},{w},{h} is not inside the picture of {width}x{height}")
+        raise RegionError(f"the region {x},{y},{w},{h} is not inside the picture of {width}x{height}")
     return region
 
 

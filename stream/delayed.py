@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from deepmag.stream.settings import Region, Settings
 
 ASSUMED_RATE = 30.0  # Hz, until the timestamps have told
+# Hz, of the clock whatever the camera does. Below, less than an octave of the pulse's band is left: a camera that gets
+# slower, as many do at night, has pairs of several ticks. Above, a window is long for nothing: streams that count
+# milliseconds say they had 1000 frames/s.
+RATES = (3.0, 240.0)
 
 
 class RegionTracker(Protocol):
@@ -169,7 +173,7 @@ class DelayedMagnifier(ABC):
     ) -> list[MagnifiedFrame]:
         """Take the next frame. faces: a detection's result where there is a new one. Returns what is now complete.
 
-        Raises ValueError where an explicit region lies outside the picture.
+        Raises RegionError where an explicit region lies outside the picture.
         """
         done: list[MagnifiedFrame] = []
         if self._last is not None and _other_source(self._last, frame):
@@ -177,7 +181,9 @@ class DelayedMagnifier(ABC):
         self._take_settings(settings)
         new_rate = self._estimate_rate(frame)
         if self._last is None:
-            new_rate = self._nominal_rate() or new_rate
+            # what the timestamps have shown is truer than what a stream says of itself, each time it begins
+            new_rate = self._estimator.rate or self._nominal_rate() or new_rate
+        new_rate = None if new_rate is None else clock_rate(new_rate)
         if new_rate is not None and abs(new_rate / self.rate - 1) > 0.02:
             done += self._drain()
             self._ticks.set_rate(new_rate)
@@ -271,6 +277,11 @@ class DelayedMagnifier(ABC):
             roi=waiting.box,
             ready=self._clock(),
         )
+
+
+def clock_rate(rate: float) -> float:
+    """Ticks per second for a camera's frames per second: the same within ``RATES``."""
+    return min(max(rate, RATES[0]), RATES[1])
 
 
 def _other_source(last: Frame, frame: Frame) -> bool:

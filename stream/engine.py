@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from deepmag.stream.latency import LatencyMeter
+from deepmag.stream.roi import RegionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -141,7 +142,7 @@ class Engine:
         faces = self._finder.faces(frame)  # also where the region is given: a rate needs a face
         try:
             done = self._magnifier.push(frame, settings, faces)
-        except ValueError as error:
+        except RegionError as error:
             # A region that does not fit this picture: say so, and go on with what does.
             log.warning("%s; using the automatic region", error)
             self._settings.change(roi="auto")

@@ -15,7 +15,7 @@ import numpy as np
 from deepmag.models.representation import normalized_difference
 from deepmag.models.temporal import PULSE_BAND, band_at
 from deepmag.models.window import WINDOW, SlidingWindow, causal_kernel, step_kernel
-from deepmag.stream.delayed import ASSUMED_RATE, DelayedMagnifier
+from deepmag.stream.delayed import ASSUMED_RATE, DelayedMagnifier, clock_rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ class LinearMagnifier(DelayedMagnifier):
         lag: float = 0.25,
     ) -> None:
         self._method = method
-        window = self._window_of((0,), nominal_rate() or ASSUMED_RATE, lag)
+        window = self._window_of((0,), clock_rate(nominal_rate() or ASSUMED_RATE), lag)
         super().__init__(window, tracker, meter, clock=clock, nominal_rate=nominal_rate)
         self._analysed: Any = None
         self._gain = 1.0

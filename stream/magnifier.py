@@ -16,7 +16,7 @@ from deepmag.models.representation import INPUT_SCALE, L, normalized_difference
 from deepmag.models.steady import REFERENCE_GAIN, ascend_symmetric
 from deepmag.models.step_size import gamma_for_rate
 from deepmag.models.window import SlidingWindow
-from deepmag.stream.delayed import ASSUMED_RATE, DelayedMagnifier
+from deepmag.stream.delayed import ASSUMED_RATE, DelayedMagnifier, clock_rate
 from deepmag.stream.pictures import Colouring
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Magnifier(Protocol):
     ) -> list[MagnifiedFrame]:
         """Take the next frame. faces: a detection's result where there is a new one. Returns what is now complete.
 
-        Raises ValueError where an explicit region lies outside the picture.
+        Raises RegionError where an explicit region lies outside the picture.
         """
         ...
 
@@ -86,7 +86,7 @@ class PulseMagnifier(DelayedMagnifier):
         lag: float = 0.25,
         pictures: Pictures | None = None,
     ) -> None:
-        window = SlidingWindow((3, L, L), nominal_rate() or ASSUMED_RATE, lag=lag)
+        window = SlidingWindow((3, L, L), clock_rate(nominal_rate() or ASSUMED_RATE), lag=lag)
         super().__init__(window, tracker, meter, clock=clock, nominal_rate=nominal_rate, pictures=pictures)
         self._ascender = ascender
         self._direction = SmoothedDirection()

@@ -78,7 +78,7 @@ class RespirationMagnifier:
     def push(
         self, frame: Frame, settings: Settings, faces: Sequence[Face] | None = None
     ) -> list[MagnifiedFrame]:
-        """Take the next frame. Returns what is now complete. Raises ValueError for a region outside the picture."""
+        """Take the next frame. Returns what is now complete. Raises RegionError for a region outside the picture."""
         done: list[MagnifiedFrame] = []
         last = self._last
         if last is not None and (frame.session != last.session or frame.image.shape != last.image.shape):

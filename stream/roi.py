@@ -52,13 +52,17 @@ class Roi:
         return ((fx - x) * L / w, (fy - y) * L / h, fw * L / w, fh * L / h)
 
 
+class RegionError(ValueError):
+    """A region that a person asked for does not fit the picture."""
+
+
 def clamp_box(box: IntBox, size: tuple[int, int]) -> IntBox:
-    """Cut a drawn box to the picture. size: (width, height), px. ValueError where less than L x L is left."""
+    """Cut a drawn box to the picture. size: (width, height), px. RegionError where less than L x L is left."""
     x, y, w, h = box
     left, top = max(0, x), max(0, y)
     right, bottom = min(size[0], x + w), min(size[1], y + h)
     if right - left < L or bottom - top < L:
-        raise ValueError(
+        raise RegionError(
             f"the region {x},{y},{w},{h} leaves less than {L}x{L} pixels of the {size[0]}x{size[1]} picture: "
             "choose a larger one"
         )
@@ -87,7 +91,7 @@ class RoiTracker:
 
         now: s, any clock that runs forward. size: (width, height) of the picture, px. faces: a new
         detection's result, or None where there is none since the last call. region: what the person asked
-        for. Raises ValueError where an explicit region lies outside the picture.
+        for. Raises RegionError where an explicit region lies outside the picture.
         """
         if size != self._size:
             self.reset()

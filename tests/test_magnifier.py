@@ -18,6 +18,7 @@ from live_run import (
 )
 
 from deepmag.models.synthetic.layers import LayeredPerson
+from deepmag.stream.roi import RegionError
 from deepmag.stream.settings import Settings
 
 RATE = 30.0
@@ -173,6 +174,38 @@ def test_another_frame_rate_shows_the_same(take, rate):
     assert a.std() / b.std() == pytest.approx(1.0, abs=0.35)
 
 
+def test_a_camera_that_slows_down_at_night_loses_no_picture_and_none_is_late():
+    images = pictures()[:130]
+    # 30 frames/s, then 2.5, which is too few to see all of a pulse's band
+    times = np.concatenate([np.arange(100) / RATE, 100 / RATE + 0.4 * np.arange(30)])
+    machine = magnifier(shipped(), rate=None)
+    done = []
+    for frame in as_frames(images, times):
+        done += machine.push(frame, settings())
+        oldest = done[-1].frame.pts if done else 0.0
+        assert frame.pts - oldest <= 0.25 + 0.4 + 0.01
+    done += machine.flush()
+    assert [magnified.frame.seq for magnified in done] == list(range(130))
+    assert machine.rate == 3.0
+
+
+def test_what_timestamps_have_shown_is_believed_over_what_a_stream_says_when_it_begins_again():
+    images = pictures()[:60]
+    machine = magnifier(shipped(), rate=25.0)
+    for session in range(2):
+        for frame in as_frames(images, np.arange(60) / 10.0, session=session):
+            machine.push(frame, settings())
+            assert machine.rate == 10.0 or (session == 0 and frame.pts < 2.0)
+
+
+def test_a_stated_rate_of_a_thousand_frames_makes_no_window_of_thousands():
+    machine = magnifier(shipped(), rate=1000.0)
+    assert machine.rate == 240.0
+    for frame in as_frames(pictures()[:40], np.arange(40) / RATE):
+        machine.push(frame, settings())
+    assert machine.rate == RATE
+
+
 def test_a_region_outside_the_picture_is_refused_in_words():
-    with pytest.raises(ValueError, match="region"):
+    with pytest.raises(RegionError, match="region"):
         magnifier(shipped()).push(frames_of()[0], Settings(roi=(230, 230, 100, 100)))
