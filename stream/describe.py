@@ -31,4 +31,5 @@ def describe(control: Control, readings: Mapping[SignalName, Reading] | None) ->
         p50, p95, lag = 1e3 * status.latency_p50, 1e3 * status.latency_p95, 1e3 * status.lag
         words.append(f"latency {p50:.0f}/{p95:.0f} ms (p50/p95, lag {lag:.0f})")
     words.append("dropped " + ", ".join(f"{stage} {count}" for stage, count in status.dropped.items()))
+    words += status.troubles
     return " | ".join(words)

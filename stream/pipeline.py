@@ -40,6 +40,7 @@ MAX_AGE = 0.05
 # The same where respiration is magnified: what it does five times a second takes longer than a frame's time, and
 # beside its lag a frame that waited so long is not late.
 MAX_AGE_OF_TICKS = 0.2
+STANDSTILL = 5.0  # s without a magnified picture beyond the lag: what magnifies hangs
 OPEN_TIMEOUT = 15.0  # s for a renderer to open
 CLOSE_TIMEOUT = 20.0  # s for a renderer to finish what waits
 
@@ -108,6 +109,7 @@ class Pipeline:
         self._size = (0, 0)
         self._readings: dict[SignalName, Reading] | None = None
         self._first_picture: float | None = None
+        self._newest_picture = 0.0
         self._started = False
 
     @property
@@ -121,9 +123,14 @@ class Pipeline:
         return getattr(self._source, "nominal_rate", None)
 
     @property
+    def live(self) -> bool:
+        """Whether the source has no end of its own."""
+        return self._source.live
+
+    @property
     def errors(self) -> list[str]:
-        """Why renderers stopped, each in one line."""
-        return [*self._errors, *(thread.error for thread in self._renderers if thread.error)]
+        """Why renderers stopped, or cannot do their work now, each in one line."""
+        return [*self._errors, *(thread.trouble for thread in self._renderers if thread.trouble)]
 
     @property
     def settings(self) -> Settings:
@@ -160,6 +167,10 @@ class Pipeline:
             self._renderers = (*self._renderers, thread)
         return thread
 
+    def report(self, trouble: str) -> None:
+        """Show, until the end, why an output could not be added."""
+        self._errors.append(trouble)
+
     def start(self) -> None:
         """Start engine and capture."""
         self._started = True
@@ -180,9 +191,10 @@ class Pipeline:
         with self._lock:
             renderers, self._renderers, self._recording = self._renderers, (), None
         for thread in renderers:
+            trouble = thread.trouble  # what it could not get over; to be closed is no way out of it
             thread.close(CLOSE_TIMEOUT)
-            if thread.error:
-                self._errors.append(thread.error)
+            if thread.trouble or trouble:
+                self._errors.append(thread.trouble or trouble or "")
 
     def status(self) -> Status:
         """The state of everything, now."""
@@ -191,11 +203,15 @@ class Pipeline:
         if state == "live" and self._first_picture is None:
             # frames come, and none is out of the filter yet: not stale, as a picture that stood still would be
             state, detail = "connecting", f"the lag of {self.settings.lag:g} s must pass first"
+        elif state == "live" and now - self._newest_picture > self.settings.lag + STANDSTILL:
+            state, detail = "stale", "pictures arrive, and none is magnified"
         p50, p95 = self.engine.latency.percentiles(now, 50, 95)
         dropped = {"engine": self.ring.dropped}
         for thread in self._renderers:
             dropped[thread.name] = dropped.get(thread.name, 0) + thread.dropped
         recording = self._recording
+        if recording is not None and recording.closed:
+            recording = None
         return Status(
             state=state,
             source=self._source.name,
@@ -208,18 +224,23 @@ class Pipeline:
             lag=self.settings.lag,
             dropped=dropped,
             backend=self._backend(),
+            troubles=tuple(self.errors),
             recording=recording.renderer.path.name if recording is not None else "",  # type: ignore[attr-defined]
         )
 
     def start_recording(self) -> str:
         """Begin a recording in the working directory, named by wall clock; returns its name. Raises RendererError."""
-        from deepmag.stream.render.recorder import Recorder
+        from deepmag.stream.outputs import recorder
 
         if self._recording is not None:
-            raise RendererError("a recording is running already")
+            if not self._recording.closed:
+                raise RendererError("a recording is running already")
+            with self._lock:  # one that failed, as has been shown since
+                failed, self._recording = self._recording, None
+                self._renderers = tuple(other for other in self._renderers if other is not failed)
         label = f"{self._label}-" if self._label else ""
         path = Path(f"deepmag-{label}{datetime.now().astimezone():%Y%m%d-%H%M%S}.mkv")
-        self._recording = self.add(Recorder(path, rate=self.rate), "every")
+        self._recording = self.add(recorder(self, path, endless=True), "every")
         return path.name
 
     def stop_recording(self) -> str:
@@ -246,6 +267,7 @@ class Pipeline:
         """Hand a frame to every renderer's thread (engine thread)."""
         if self._first_picture is None:
             self._first_picture = frame.ready
+        self._newest_picture = frame.ready
         height, width = frame.image.shape[:2]
         self._size = (width, height)
         self._readings = frame.readings

@@ -19,6 +19,7 @@ class Status:
     lag: the part of the latency that is the filter's, chosen by the person.
     dropped: frames dropped so far, by the stage that dropped them, e.g. {"ring": 0, "page": 12}.
     backend: what runs the ascent, e.g. "onnxruntime CPU, 2 threads". recording: file being written, or "".
+    troubles: why an output has stopped or cannot do its work now, a line each.
     """
 
     state: SourceState
@@ -33,3 +34,4 @@ class Status:
     dropped: dict[str, int] = field(default_factory=dict)
     backend: str = ""
     recording: str = ""
+    troubles: tuple[str, ...] = ()

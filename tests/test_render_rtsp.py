@@ -117,7 +117,7 @@ def test_a_real_server_decodes_every_frame_in_order(
     push.close()
     assert [picture["number"] for picture in heard] == list(range(85))
     assert {tuple(picture["size"]) for picture in heard} == {(160, 120)}
-    assert push.unsent == 0
+    assert push.lost == 0
 
 
 def test_a_large_picture_arrives_whole_and_a_change_of_size_is_announced(sinks: list[Sink]) -> None:
@@ -162,7 +162,7 @@ def test_a_server_that_goes_away_is_waited_for_and_found_again(
             push.render(magnified(number))
             assert len(caplog.records) == tries + 1
         assert waits == [0.5, 1.0, 2.0, 4.0, 8.0]
-        assert push.unsent == 11
+        assert push.lost == 11
         sinks.append(Sink("--user", "nurse", "--password", "hush", "--digest", "--port", port))
         clock.now += 60
         for number in range(500, 530):
@@ -211,7 +211,7 @@ def test_a_server_that_never_answers_holds_up_neither_the_push_nor_the_process()
             beats += 1
         thread.join(PATIENCE)
     assert beats > 5
-    assert push.unsent == 1
+    assert push.lost == 1
     assert not push.connected
 
 
@@ -227,7 +227,7 @@ def test_a_peer_that_speaks_something_else_is_a_failed_try(caplog: pytest.LogCap
         push = RtspPush(f"rtsp://127.0.0.1:{server.getsockname()[1]}/x", rate=30)
         push.render(magnified(0))
         thread.join(PATIENCE)
-    assert push.unsent == 1
+    assert push.lost == 1
     assert "does not speak RTSP" in caplog.text
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,8 +19,6 @@ from deepmag.stream.render.thread import RenderThread
 from deepmag.stream.render.vitals_csv import VitalsCsv
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from deepmag.stream.frames import SourceState
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -26,7 +27,7 @@ NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 class Bench:
     """A VitalsCsv whose clocks and source the test owns."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, keep: bool = False) -> None:
         self.path = path
         self.time = 100.0
         self.state: SourceState = "live"
@@ -35,6 +36,7 @@ class Bench:
             state=lambda: self.state,
             clock=lambda: self.time,
             now=lambda: NOON + timedelta(seconds=self.time - 100),
+            keep=keep,
         )
         self.csv.open()
 
@@ -161,6 +163,80 @@ def test_a_full_disk_ends_it_with_one_clear_line(tmp_path: Path) -> None:
     assert not thread.wait_opened(20)
     assert thread.close(20)
     assert thread.error == f"cannot write the vitals to {path}: No space left on device"
+
+
+def test_a_table_that_is_kept_goes_on_where_an_earlier_process_ended(tmp_path: Path) -> None:
+    path = tmp_path / "vitals.csv"
+    for number in range(2):
+        bench = Bench(path, keep=True)
+        bench.csv.render(magnified(30 * number))
+        bench.csv.close()
+    with path.open("ab") as file:
+        file.write(b"2024-05-01T12:0")  # a power cut
+    bench = Bench(path, keep=True)
+    bench.csv.render(magnified(60))
+    bench.csv.close()
+    rows = [row for row in bench.rows() if row["pts"]]
+    assert [row["pts"] for row in rows] == ["0.000", "1.000", "2.000"]
+    assert path.read_text().count("time,session") == 1
+
+
+def test_a_table_with_other_columns_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "vitals.csv"
+    path.write_text("time,rate\n1,2\n")
+    for number in range(2):
+        bench = Bench(path, keep=True)
+        bench.csv.render(magnified(30 * number))
+        bench.csv.close()
+    assert path.read_text() == "time,rate\n1,2\n"
+    assert (tmp_path / "vitals-2.csv").read_text().count("\n") == 3
+
+
+def test_a_table_that_is_not_kept_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "vitals.csv"
+    for number in range(2):
+        bench = Bench(path)
+        bench.csv.render(magnified(30 * number))
+        bench.csv.close()
+    assert [row["pts"] for row in bench.rows()] == ["1.000"]
+
+
+def test_a_full_disk_costs_whole_rows_and_they_come_again_when_there_is_room(tmp_path: Path) -> None:
+    code = """
+import resource, sys
+from test_render_vitals import Bench, magnified
+from pathlib import Path
+bench = Bench(Path(sys.argv[1]), keep=True)
+bench.csv.render(magnified(0))
+for limit in (bench.path.stat().st_size + 20, resource.RLIM_INFINITY):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    for number in range(1, 15):
+        bench.time += 1
+        bench.csv.render(magnified(30 * number, session=int(limit < 0)))
+    print(bench.csv.trouble)
+"""
+    path = tmp_path / "vitals.csv"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        capture_output=True, text=True, check=True, cwd=Path(__file__).parent,
+    )  # fmt: skip
+    full, again = done.stdout.split("\n")[:2]
+    assert "cannot write the vitals" in full
+    assert again == ""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["session"] for row in rows[:2]] == ["0", "1"]
+    assert all(None not in row and None not in row.values() for row in rows)  # none is half of one
+    assert len(rows) >= 5
+
+
+def test_a_table_that_was_removed_is_begun_again(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "vitals.csv", keep=True)
+    bench.csv.render(magnified(0))
+    bench.path.unlink()
+    bench.csv.render(magnified(30))
+    bench.csv.close()
+    assert [row["pts"] for row in bench.rows()] == ["1.000"]
 
 
 def test_it_runs_in_its_thread_and_loses_no_second(tmp_path: Path) -> None:

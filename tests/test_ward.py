@@ -14,7 +14,7 @@ from deepmag.stream.capture.open import open_source
 from deepmag.stream.pipeline import Pipeline
 from deepmag.stream.ward import ward as ward_module
 from deepmag.stream.ward.feed import RESTART, WardFeed
-from deepmag.stream.ward.ward import Ward, numbered
+from deepmag.stream.ward.ward import Ward
 
 
 @pytest.mark.skipif(not available(), reason="GStreamer's RTSP server is not installed")
@@ -44,7 +44,7 @@ def test_a_pipeline_that_failed_is_built_again_and_the_page_stays(tmp_path: Path
     ward = Ward((spec,), device="cpu", threads=1)
     bed = ward.feeds["bed-1"]
     outputs = []
-    again = WardFeed(spec, ward._build, lambda _spec, _pipeline, restarts: outputs.append(restarts))
+    again = WardFeed(spec, ward._build, lambda _spec, pipeline: outputs.append(pipeline))
     again.start()
     try:
         until(lambda: again.pipeline.engine.frames > 3, "pictures")
@@ -65,7 +65,7 @@ def test_a_pipeline_that_failed_is_built_again_and_the_page_stays(tmp_path: Path
         assert again.restarts == 1
         until(lambda: again.pipeline.engine.frames > 3, "pictures after the restart")
         assert again.settings.gain == 42.0  # what the person chose is kept
-        assert outputs == [0, 1]
+        assert len(outputs) == 2
     finally:
         again.stop()
         bed.stop()
@@ -105,19 +105,12 @@ def test_only_feeds_that_ask_for_it_are_decoded_and_encoded_by_the_gpu(
     ward = Ward(specs(tmp_path, text), device="cpu", threads=1)
     assert opened == {str(clips[0]): 1, str(clips[1]): None}
     recorders: list[int | None] = []
-    monkeypatch.setattr(Pipeline, "add", lambda _self, renderer, _policy: recorders.append(renderer._gpu))
+    monkeypatch.setattr(
+        Pipeline, "add", lambda _self, renderer, _policy: recorders.append(renderer._recorder._gpu)
+    )
     for one in ward.feeds.values():
-        ward._add_outputs(one.spec, one.pipeline, 0)
+        ward._add_outputs(one.spec, one.pipeline)
     assert recorders == [1, None]
-
-
-def test_after_a_restart_another_file_is_written(tmp_path: Path) -> None:
-    file = tmp_path / "bed.mkv"
-    file.touch()
-    assert numbered(file, 0) == file  # as deepmag live replaces it
-    assert numbered(file, 1) == tmp_path / "bed-2.mkv"
-    (tmp_path / "bed-2.mkv").touch()
-    assert numbered(file, 1) == tmp_path / "bed-3.mkv"  # of a process that had been started again, too
 
 
 def test_files_that_are_over_end_the_ward(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import typer
 from deepmag.stream.cli import fail, set_up_logging
 from deepmag.stream.commands.network_options import CodecsOption, DeviceOption, RuntimeOption, ThreadsOption
 from deepmag.stream.describe import describe
+from deepmag.stream.render.endless_recorder import HOURS
 from deepmag.stream.settings import DEFAULT_LAG, Method, Settings, Target, default_lag, parse_region
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Outputs:
 
     show: tuple[Show, ...]
     record: Path | None
+    split: float
     lossless: bool
     beside: bool
     vitals: Path | None
@@ -118,8 +120,15 @@ def live(
         ),
     ] = None,
     record: Annotated[
-        Path | None, typer.Option(help="Record the magnified video to a .mkv, .mp4 or .mov file.")
+        Path | None,
+        typer.Option(
+            help="Record the magnified video to a .mkv, .mp4 or .mov file. A camera's recording "
+            "replaces none: it takes the next free name, OUT-2 and so on."
+        ),
     ] = None,
+    split: Annotated[
+        float, typer.Option(min=0.01, help="Hours after which a camera's recording goes on in a new file.")
+    ] = HOURS,
     lossless: Annotated[bool, typer.Option("--lossless", help="Record an exact copy (large).")] = False,
     beside: Annotated[
         bool, typer.Option("--beside", help="Record the original beside the magnified picture.")
@@ -127,7 +136,8 @@ def live(
     vitals: Annotated[
         Path | None,
         typer.Option(
-            help="Write one row a second to a CSV file: time, rates or empty, their quality, the reason."
+            help="Write one row a second to a CSV file: time, rates or empty, their quality, the reason. A "
+            "camera's are added to a file that is there."
         ),
     ] = None,
     push: Annotated[
@@ -175,6 +185,7 @@ def live(
     outputs = Outputs(
         tuple(item for item in shown if item is not Show.NONE),
         record,
+        split,
         lossless,
         beside,
         vitals,
@@ -273,13 +284,15 @@ def _add_outputs(
     pipeline: Pipeline, outputs: Outputs, source: str | None, stop: threading.Event, gpu: int | None
 ) -> None:
     """Add what is to be seen, written and sent. gpu: number of the GPU that encodes."""
-    if outputs.record is not None:
-        from deepmag.stream.render.recorder import Recorder
+    from deepmag.stream.outputs import push, recorder, vitals
 
+    if outputs.record is not None:
         pipeline.add(
-            Recorder(
+            recorder(
+                pipeline,
                 outputs.record,
-                rate=lambda: pipeline.rate,
+                endless=pipeline.live,
+                hours=outputs.split,
                 lossless=outputs.lossless,
                 original_beside=outputs.beside,
                 source=source,
@@ -288,13 +301,9 @@ def _add_outputs(
             "every",
         )
     if outputs.vitals is not None:
-        from deepmag.stream.render.vitals_csv import VitalsCsv
-
-        pipeline.add(VitalsCsv(outputs.vitals, state=lambda: pipeline.status().state), "every")
+        pipeline.add(vitals(pipeline, outputs.vitals, endless=pipeline.live), "every")
     if outputs.push is not None:
-        from deepmag.stream.render.rtsp_push import RtspPush
-
-        pipeline.add(RtspPush(outputs.push, rate=pipeline.rate, gpu=gpu))
+        pipeline.add(push(pipeline, outputs.push, gpu))
     if Show.PAGE in outputs.show:
         from deepmag.stream.page.renderer import PageRenderer
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import av
 
 from deepmag.stream.render.compose import picture
+from deepmag.stream.render.free_name import free_name
 from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.render.video_file import CONTAINERS, VideoFile
 
@@ -39,7 +40,7 @@ class Recorder:
     path: its suffix chooses the container: .mkv, .mp4 or .mov. rate: the source's nominal rate, Hz, or what
     tells it once there are frames; the times written are the frames' own. lossless: exact RGB.
     original_beside: the original at the left of each picture. source: the file that is being read, if one is. gpu: see
-    ``VideoFile``.
+    ``VideoFile``. keep: nothing is replaced: it writes to the first of name, name-2, name-3 ... that is free.
     A new session continues after the last frame of the one before; a change of size continues in a file of
     its own (``name-2.mkv``), since no container can change it.
     Raises RendererError where the suffix is not one of these.
@@ -56,8 +57,10 @@ class Recorder:
         original_beside: bool = False,
         source: str | os.PathLike[str] | None = None,
         gpu: int | None = None,
+        keep: bool = False,
     ) -> None:
-        self.path = Path(path)
+        self.path = self._named = Path(path)
+        self._keep = keep
         self._gpu = gpu
         if self.path.suffix.lower() not in CONTAINERS:
             raise RendererError(f"cannot record to {self.path}: the name must end in {', '.join(CONTAINERS)}")
@@ -69,10 +72,17 @@ class Recorder:
         self._files = 0
         self._made_empty = False
 
+    @property
+    def gone(self) -> bool:
+        """Whether the file that is being written was removed: what is written to it is lost."""
+        return self._file is not None and self._file.gone
+
     def open(self) -> None:
         """Make sure that the file can be written, before the first frame decides its size."""
         self._check(self.path)
         try:
+            if self._keep:
+                self.path = free_name(self._named)
             new = not self.path.exists()
             # Not truncated yet: a recording that never gets a frame must not cost an older one.
             os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o666))
@@ -110,11 +120,12 @@ class Recorder:
     def _next_file(self, image: NDArray[np.uint8]) -> VideoFile:
         path = self.path
         if self._file is not None:
-            height, width = image.shape[:2]
-            path = path.with_stem(f"{path.stem}-{self._files + 1}")
-            log.warning("recording pictures of %d x %d on in %s", width, height, path)
             done, self._file = self._file, None
-            self._finish(done)
+            self._finish(done)  # before a name is looked for: until then the file may be an empty one
+            numbered = self._named.with_stem(f"{self._named.stem}-{self._files + 1}")
+            path = self.path = free_name(self._named) if self._keep else numbered
+            height, width = image.shape[:2]
+            log.warning("recording pictures of %d x %d on in %s", width, height, path)
             self._check(path)
         self._file = VideoFile(
             path,

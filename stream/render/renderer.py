@@ -32,6 +32,18 @@ class Renderer(Protocol):
 
 
 @runtime_checkable
+class PersistentRenderer(Protocol):
+    """A renderer that goes on by itself after a failure: a server that is away, a disk that is full.
+
+    trouble: why it cannot do its work now, in one line without a password, or "". lost: frames that it was given and
+    could not show, write or send, so far.
+    """
+
+    trouble: str
+    lost: int
+
+
+@runtime_checkable
 class IdleRenderer(Protocol):
     """A renderer with something to do while no frame comes: redraw a stale picture, write an empty row."""
 

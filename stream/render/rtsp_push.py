@@ -77,6 +77,8 @@ class LiveEncoder:
 class RtspPush:
     """A renderer that publishes the magnified picture to ``rtsp://[user:password@]host[:port]/path``.
 
+    Implements ``PersistentRenderer``.
+
     rate: the source's nominal rate, Hz. overlay: where given, its status is drawn on the pictures, and a
     stale one goes on being sent with its state on it; else nothing is sent while no frame comes. gpu: number of the GPU
     that is to encode, where it can.
@@ -119,17 +121,13 @@ class RtspPush:
         self._frame_at = 0.0
         self._sent_at: float | None = None
         self._ever_connected = False
-        self._unsent = 0
+        self.trouble = ""
+        self.lost = 0  # frames, for want of a connection
 
     @property
     def connected(self) -> bool:
         """Whether pictures are being sent."""
         return self._publisher is not None
-
-    @property
-    def unsent(self) -> int:
-        """Frames dropped because there was no connection."""
-        return self._unsent
 
     def open(self) -> None:
         """Nothing to do: the first frame decides the size, and with it what is announced."""
@@ -143,7 +141,7 @@ class RtspPush:
             frame.frame.session, frame.frame.pts, max(elapsed, float(1 / as_rate(self._rate)))
         )
         if not self._push(self._drawn(frame, 0.0), ticks, now):
-            self._unsent += 1
+            self.lost += 1
 
     def idle(self) -> None:
         """Send the last picture again, marked as stale, so that a viewer sees that it is."""
@@ -183,7 +181,8 @@ class RtspPush:
                 raise RendererError(f"cannot push to {self._address.url}: {error}") from None
             delay = self._backoff.failed(now, self._chance())
             self._try_at = now + delay
-            log.warning("push to %s: %s; trying again in %.1f s", self._address.url, error, delay)
+            self.trouble = f"push to {self._address.url}: {error}"
+            log.warning("%s; trying again in %.1f s", self.trouble, delay)
             return False
         except av.error.FFmpegError as error:
             if self._encoder is not None and self._encoder.by_gpu:
@@ -200,6 +199,7 @@ class RtspPush:
         publisher = RtspPublisher(self._address, *parameter_sets(unit), now=now, timeout=self._timeout)
         self._publisher = publisher
         self._ever_connected = True
+        self.trouble = ""
         self._backoff.live(now)
         log.info("pushing to %s", self._address.url)
         publisher.send(unit, ticks, now=now, wall=self._wall())

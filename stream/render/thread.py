@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Literal
 
-from deepmag.stream.render.renderer import IdleRenderer, RendererError
+from deepmag.stream.render.renderer import IdleRenderer, PersistentRenderer, RendererError
 
 if TYPE_CHECKING:
     from deepmag.stream.frames import MagnifiedFrame
@@ -74,17 +74,23 @@ class RenderThread:
     @property
     def dropped(self) -> int:
         """Frames pushed and never rendered, so far."""
-        return self._dropped
+        return self._dropped + self._lost
 
     @property
     def rendered(self) -> int:
         """Frames rendered so far."""
-        return self._rendered
+        return self._rendered - self._lost
 
     @property
     def error(self) -> str | None:
         """Why the renderer stopped, or None while it has not failed."""
         return self._error
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the renderer cannot do its work now: its failure, or what it is trying to get over."""
+        now = self.renderer.trouble if isinstance(self.renderer, PersistentRenderer) else ""
+        return self._error or now or None
 
     @property
     def closed(self) -> bool:
@@ -129,6 +135,10 @@ class RenderThread:
         if not self._ended:
             log.warning("%s: still busy %g s after it was asked to end", self.name, timeout)
         return self._ended
+
+    @property
+    def _lost(self) -> int:
+        return self.renderer.lost if isinstance(self.renderer, PersistentRenderer) else 0
 
     @property
     def _gone(self) -> bool:

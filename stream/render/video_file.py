@@ -87,6 +87,11 @@ class VideoFile:
         """The first write that failed, or None."""
         return self._sink.failure
 
+    @property
+    def gone(self) -> bool:
+        """Whether it has no name in any folder any more."""
+        return self._sink.gone
+
     def write(self, image: NDArray[np.uint8], session: int, pts: float) -> None:
         """Add one picture, (H, W, 3) uint8 RGB; pts: s, in its session."""
         ticks = self._timeline.place(session, pts, self._gap)

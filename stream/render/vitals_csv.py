@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
+import logging
 import time
 from datetime import datetime
 from pathlib import Path
@@ -11,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from deepmag.stream.frames import Reading, Signal
 from deepmag.stream.render.renderer import RendererError
+from deepmag.stream.render.row_file import RowFile
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
-    from io import TextIOWrapper
 
     from deepmag.stream.frames import MagnifiedFrame, SourceState
 
@@ -24,6 +23,9 @@ COLUMNS = (
     "breaths", "breath_quality", "breath_reason", "breath_wave",
 )  # fmt: skip
 ROW_PERIOD = 1.0  # s
+RETRY = 10.0  # s between two tries after a failed write
+
+log = logging.getLogger("deepmag.render.vitals")
 
 
 def local_now() -> datetime:
@@ -32,7 +34,7 @@ def local_now() -> datetime:
 
 
 class VitalsCsv:
-    """A renderer that writes ``COLUMNS``; every row is flushed at once.
+    """A renderer that writes ``COLUMNS``, every row at once. Implements ``PersistentRenderer``.
 
     time: wall clock, ISO 8601 with offset. session, pts: the frame's (s); empty without a frame.
     rate: beats per minute, or empty where it cannot be trusted. quality: 0 to 1. reason: why it is empty.
@@ -40,7 +42,8 @@ class VitalsCsv:
     What this run does not measure is empty, with that as the reason.
     With frames, a row for each second of the source's own clock, which is right at any pace; without, a row
     for each second of waiting, with the source's state as the reason, and a single one once it has ended.
-    An existing file is replaced. state: the source's state now.
+    state: the source's state now. keep: rows are added to an existing file, and a write that fails is tried again; else
+    an existing file is replaced, and a write that fails ends it.
     """
 
     name = "vitals"
@@ -52,25 +55,29 @@ class VitalsCsv:
         state: Callable[[], SourceState],
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = local_now,
+        keep: bool = False,
     ) -> None:
         self.path = Path(path)
         self._state = state
         self._clock = clock
         self._now = now
-        self._file: TextIOWrapper | None = None
+        self._keep = keep
+        self._file: RowFile | None = None
+        self._retry_at = 0.0
+        self.trouble = ""
+        self.lost = 0  # of frames none is: a row tells of a second
         self._session: int | None = None
         self._next_pts = 0.0
         self._last = 0.0  # monotonic s of the last frame or row, whichever is later
         self._ended = False
 
     def open(self) -> None:
-        """Create the file and write its heading. Raises RendererError."""
+        """Open the file; a new one gets its heading. Raises RendererError."""
         try:
-            self._file = self.path.open("w", newline="", encoding="utf-8")
+            self._file = RowFile(self.path, COLUMNS, keep=self._keep)
         except OSError as error:
-            raise RendererError(f"cannot write the vitals to {self.path}: {error.strerror}") from None
+            raise RendererError(self._explain(error)) from None
         self._last = self._clock()
-        self._write(COLUMNS)
 
     def render(self, frame: MagnifiedFrame) -> None:
         """Write a row, where a second has passed since the last."""
@@ -101,21 +108,38 @@ class VitalsCsv:
 
     def close(self) -> None:
         """Close the file."""
-        if self._file is not None:
-            with contextlib.suppress(OSError):  # every row was flushed: there is nothing left to lose
-                self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
     def _stamp(self) -> str:
         return self._now().isoformat(timespec="milliseconds")
 
     def _write(self, row: tuple[Any, ...]) -> None:
-        assert self._file is not None
+        now = self._clock()
+        if self._file is None and now < self._retry_at:
+            return
         try:
-            csv.writer(self._file).writerow(row)
-            self._file.flush()
+            if self._file is not None and self._keep and self._file.gone:
+                self.close()
+            if self._file is None:
+                self._file = RowFile(self.path, COLUMNS, keep=True)
+            self._file.write(row)
         except OSError as error:
-            raise RendererError(f"cannot write the vitals to {self.path}: {error.strerror}") from None
+            if not self._keep:
+                raise RendererError(self._explain(error)) from None
+            if not self.trouble:
+                log.error("%s; it is tried again every %g s", self._explain(error), RETRY)
+            self.trouble = self._explain(error)
+            self._retry_at = now + RETRY
+            self.close()
+        else:
+            if self.trouble:
+                log.warning("vitals are written to %s again", self._file.path)
+                self.trouble = ""
+
+    def _explain(self, error: OSError) -> str:
+        return f"cannot write the vitals to {self.path}: {error.strerror or error}"
 
 
 def _cells(signal: Signal | None) -> tuple[str, str, str]:

@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from deepmag.stream.render.renderer import RendererError
+from deepmag.stream.capture.address import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from deepmag.stream.ward.feeds_file import FeedSpec
 
 RESTART = 10.0  # s between the end of a pipeline that failed and the next try
+RESTART_MOST = 60.0  # s, to which that grows while no picture comes: a camera counts wrong passwords
 
 log = logging.getLogger("deepmag.stream.ward")
 
@@ -26,16 +27,14 @@ class WardFeed:
     """Implements ``Control``, for the page, over whichever pipeline runs now.
 
     build: makes a pipeline with the given settings, not started. page: the feed's part of the page, or None. outputs:
-    adds recorder and the like to a pipeline that was started again so many times before; what it raises is told, and
-    the feed runs without. restarts: how often it was started before.
+    adds recorder and the like to a pipeline.
     """
 
     def __init__(
         self,
         spec: FeedSpec,
         build: Callable[[FeedSpec, Settings], Pipeline],
-        outputs: Callable[[FeedSpec, Pipeline, int], None] = lambda _spec, _pipeline, _restarts: None,
-        restarts: int = 0,
+        outputs: Callable[[FeedSpec, Pipeline], None] = lambda _spec, _pipeline: None,
     ) -> None:
         self.spec = spec
         self._build = build
@@ -44,7 +43,8 @@ class WardFeed:
         self._pipeline = build(spec, spec.settings)
         self._ended: float | None = None  # when it was seen that the pipeline had failed
         self._why = ""
-        self.restarts = restarts
+        self._delay = RESTART / 2
+        self.restarts = 0
 
     @property
     def pipeline(self) -> Pipeline:
@@ -62,15 +62,18 @@ class WardFeed:
         if failure is None:
             return
         if self._ended is None:
-            self._ended, self._why = now, failure
-            log.error("%s: %s; it is started again in %g s", self.spec.name, failure, RESTART)
-        elif now - self._ended >= RESTART:
+            self._lost(now, failure)
+        elif now - self._ended >= self._delay:
             settings = self._pipeline.settings
             self._pipeline.stop()
             self._ended, self._why = None, ""
             self.restarts += 1
-            self._pipeline = self._build(self.spec, settings)
-            self._start()
+            try:
+                self._pipeline = self._build(self.spec, settings)
+                self._start()
+            except Exception as error:  # whatever it is, the other feeds are not to end with it
+                log.debug("%s could not be started again", self.spec.name, exc_info=True)
+                self._lost(now, redact(f"{type(error).__name__}: {error}"))
 
     def stop(self) -> None:
         """End it; recordings are finished."""
@@ -90,7 +93,7 @@ class WardFeed:
         status = self._pipeline.status()
         if self._ended is None:
             return status
-        return replace(status, state="lost", detail=f"{self._why}; next try within {RESTART:g} s")
+        return replace(status, state="lost", detail=f"{self._why}; next try within {self._delay:g} s")
 
     def start_recording(self) -> str:
         """See ``Control``."""
@@ -103,11 +106,13 @@ class WardFeed:
     def _start(self) -> None:
         if self._page is not None:
             self._pipeline.add(self._page)
-        try:
-            self._outputs(self.spec, self._pipeline, self.restarts)
-        except (RendererError, ValueError) as error:
-            log.error("%s: %s; it runs without", self.spec.name, error)
+        self._outputs(self.spec, self._pipeline)
         self._pipeline.start()
+
+    def _lost(self, now: float, why: str) -> None:
+        self._ended, self._why = now, why
+        self._delay = RESTART if self._pipeline.engine.frames else min(2 * self._delay, RESTART_MOST)
+        log.error("%s: %s; it is started again in %g s", self.spec.name, why, self._delay)
 
     def _failure(self) -> str | None:
         """Why the pipeline ended, where it should not have; a file that is over is no failure."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from deepmag.stream.capture.address import Address, parse_address
+from deepmag.stream.render.endless_recorder import HOURS
 from deepmag.stream.settings import Settings, default_lag, parse_region
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ KEYS: dict[str, type | tuple[type, ...]] = {
     "loop": bool,
     "codecs": str,
     "record": str,
+    "split": (int, float),
     "vitals": str,
     "push": str,
 }
@@ -47,7 +49,7 @@ WORDS = {str: "a text in quotes", bool: "true or false", (int, float): "a number
 
 @dataclass(frozen=True, slots=True)
 class FeedSpec:
-    """One feed. slug: its name as it stands in an address. record, vitals: files; push: an RTSP address.
+    """One feed. slug: its name as it stands in an address. record, vitals: files; push: an RTSP address. split: hours.
 
     Addresses may hold passwords, so they are not in the repr.
     """
@@ -62,6 +64,7 @@ class FeedSpec:
     vitals: Path | None = None
     push: str | None = field(default=None, repr=False)
     codecs: Codecs = "cpu"
+    split: float = HOURS
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,8 @@ def _spec(entry: dict[str, Any]) -> FeedSpec:
     for key, choices in CHOICES.items():
         if entry.get(key, choices[0]) not in choices:
             raise _FeedError(key, f"{key} must be {' or '.join(choices)}, not {entry[key]}")
+    if not entry.get("split", HOURS) > 0:
+        raise _FeedError("split", f"split must be a number of hours above 0, not {entry['split']}")
     push = entry.get("push")
     return FeedSpec(
         name,
@@ -156,6 +161,7 @@ def _spec(entry: dict[str, Any]) -> FeedSpec:
         Path(entry["vitals"]) if "vitals" in entry else None,
         None if push is None else _filled("push", push),
         entry.get("codecs", "cpu"),
+        float(entry.get("split", HOURS)),
     )
 
 

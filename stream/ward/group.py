@@ -32,17 +32,11 @@ class FeedGroup:
         threads: int | None,
         budget: float,
     ) -> None:
-        import ray
-
         from deepmag.models.reconstruction import warm_up
         from deepmag.stream.cli import set_up_logging
 
         set_up_logging("warning")
-        # Ray builds it again where its process has ended: what that one recorded must stay
-        again = ray.get_runtime_context().was_current_actor_reconstructed
-        self._ward = Ward(
-            specs, runtime=runtime, device=device, threads=threads, budget=budget, restarts=int(again)
-        )
+        self._ward = Ward(specs, runtime=runtime, device=device, threads=threads, budget=budget)
         warm_up()
         self._page = WardPage(self._ward.feeds, host=host, port=0, token=token)
         self._page.open()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
-from itertools import count
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from deepmag.stream.capture.open import open_source
 from deepmag.stream.face import load_face_detector
 from deepmag.stream.gpu_codecs import codec_gpu
 from deepmag.stream.networks import Networks, open_networks
+from deepmag.stream.outputs import push, recorder, vitals
 from deepmag.stream.pipeline import Pipeline
+from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.settings import Settings
 from deepmag.stream.ward.batched_ascender import Shared
 from deepmag.stream.ward.batching import BUDGET
@@ -19,12 +21,12 @@ from deepmag.stream.ward.feed import WardFeed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     from deepmag.export.runtime import DeviceName, Runtime
     from deepmag.stream.frames import SignalName
     from deepmag.stream.gpu_codecs import Codecs
     from deepmag.stream.render.renderer import Renderer
+    from deepmag.stream.render.thread import Policy
     from deepmag.stream.settings import Target
     from deepmag.stream.ward.feeds_file import FeedSpec
 
@@ -34,8 +36,7 @@ log = logging.getLogger("deepmag.stream.ward")
 class Ward:
     """Runs feeds. Raises AscenderUnavailableError where a network that they need cannot run.
 
-    runtime, device, threads: of the networks. budget: s that a frame pair waits for those of other feeds. restarts: how
-    often the feeds were started before, in processes that have ended.
+    runtime, device, threads: of the networks. budget: s that a frame pair waits for those of other feeds.
     """
 
     def __init__(
@@ -46,7 +47,6 @@ class Ward:
         device: DeviceName = "auto",
         threads: int | None = None,
         budget: float = BUDGET,
-        restarts: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
@@ -62,7 +62,7 @@ class Ward:
         self._pictures = networks.pictures
         self._networks = Shared(networks, self._members, budget)
         self.feeds: Mapping[str, WardFeed] = {}
-        self.feeds = {spec.slug: WardFeed(spec, self._build, self._add_outputs, restarts) for spec in specs}
+        self.feeds = {spec.slug: WardFeed(spec, self._build, self._add_outputs) for spec in specs}
 
     def start(self, pages: Mapping[str, Renderer] | None = None) -> None:
         """Start all. pages: each feed's part of the page, by slug."""
@@ -128,36 +128,21 @@ class Ward:
     def _codec_gpu(self, spec: FeedSpec) -> int | None:
         return self._gpu if spec.codecs == "gpu" else None
 
-    def _add_outputs(self, spec: FeedSpec, pipeline: Pipeline, restarts: int) -> None:
-        """Recording, numbers and push, as the file asks for them. Raises RendererError."""
+    def _add_outputs(self, spec: FeedSpec, pipeline: Pipeline) -> None:
+        """Recording, numbers and push, as the file asks for them; one that cannot be is told, and costs no other."""
+
+        def add(make: Callable[[], Renderer], policy: Policy) -> None:
+            try:
+                pipeline.add(make(), policy)
+            except (RendererError, OSError) as error:
+                log.error("%s: %s; it runs without", spec.name, error)
+                pipeline.report(str(error))
+
         gpu = self._codec_gpu(spec)
         if spec.record is not None:
-            from deepmag.stream.render.recorder import Recorder
-
-            pipeline.add(
-                Recorder(
-                    numbered(spec.record, restarts),
-                    rate=lambda: pipeline.rate,
-                    source=spec.address.text,
-                    gpu=gpu,
-                ),
-                "every",
-            )
+            how: dict[str, Any] = {"hours": spec.split, "source": spec.address.text, "gpu": gpu}
+            add(partial(recorder, pipeline, spec.record, endless=True, **how), "every")
         if spec.vitals is not None:
-            from deepmag.stream.render.vitals_csv import VitalsCsv
-
-            pipeline.add(
-                VitalsCsv(numbered(spec.vitals, restarts), state=lambda: pipeline.status().state), "every"
-            )
+            add(partial(vitals, pipeline, spec.vitals, endless=True), "every")
         if spec.push is not None:
-            from deepmag.stream.render.rtsp_push import RtspPush
-
-            pipeline.add(RtspPush(spec.push, rate=pipeline.rate, gpu=gpu))
-
-
-def numbered(file: Path, restarts: int) -> Path:
-    """Another file after each restart, so that what was written before stays: the first of -2, -3 ... that is free."""
-    if not restarts:
-        return file
-    numbers = (file.with_stem(f"{file.stem}-{number}") for number in count(2))
-    return next(other for other in numbers if not other.exists())
+            add(partial(push, pipeline, spec.push, gpu), "latest")

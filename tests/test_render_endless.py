@@ -1,0 +1,154 @@
+"""A recording that goes on for days: nothing is replaced, and what fails is tried again."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from render_frames import magnified, number_in, numbered
+from test_render_recorder import play
+
+from deepmag.stream.render.endless_recorder import RETRY, EndlessRecorder
+from deepmag.stream.render.recorder import Recorder
+from deepmag.stream.render.renderer import PersistentRenderer, RendererError
+
+# Files of so many bytes are all that the disk takes, as a stick with FAT32 takes 4 GiB.
+ON_A_SMALL_DISK = """
+import resource, sys
+from pathlib import Path
+from deepmag.stream.render.endless_recorder import EndlessRecorder
+from deepmag.stream.render.recorder import Recorder
+from render_frames import magnified, numbered
+now = 0.0
+recorder = EndlessRecorder(
+    Path(sys.argv[1]), lambda path: Recorder(path, rate=30, lossless=True, keep=True), clock=lambda: now
+)
+recorder.open()
+resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, resource.RLIM_INFINITY))
+troubled = 0
+for number in range(480):
+    now += 0.25
+    recorder.render(magnified(number, image=numbered(number)))
+    troubled += bool(recorder.trouble)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+recorder.close()
+print(recorder.lost, troubled)
+"""
+
+
+class Bench:
+    """An endless recorder whose clock the test owns."""
+
+    def __init__(self, path: Path, **options: float) -> None:
+        self.time = 0.0
+        self.recorder = EndlessRecorder(
+            path, lambda path: Recorder(path, rate=30, keep=True), clock=lambda: self.time, **options
+        )
+
+    def record(self, numbers: range, step: float = 1 / 30) -> None:
+        for number in numbers:
+            self.recorder.render(magnified(number, image=numbered(number)))
+            self.time += step
+
+
+def numbers_in(path: Path) -> list[int]:
+    return [number_in(image) for image in play(path)[0]]
+
+
+def test_no_earlier_recording_is_replaced(tmp_path: Path) -> None:
+    for process in range(3):
+        bench = Bench(tmp_path / "bed.mkv")
+        bench.recorder.open()
+        bench.record(range(10 * process, 10 * process + 10))
+        bench.recorder.close()
+    found = {path.name: numbers_in(path) for path in tmp_path.iterdir()}
+    assert found == {
+        "bed.mkv": list(range(10)),
+        "bed-2.mkv": list(range(10, 20)),
+        "bed-3.mkv": list(range(20, 30)),
+    }
+
+
+def test_after_some_hours_it_goes_on_in_a_new_file_and_no_frame_is_missing(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "bed.mp4", hours=2)
+    bench.recorder.open()
+    bench.record(range(30), step=600.0)  # five hours
+    bench.recorder.close()
+    parts = [numbers_in(tmp_path / name) for name in ("bed.mp4", "bed-2.mp4", "bed-3.mp4")]
+    assert [len(part) for part in parts] == [12, 12, 6]
+    assert list(chain(*parts)) == list(range(30))
+    assert bench.recorder.lost == 0
+
+
+def test_a_change_of_size_takes_a_free_name_too(tmp_path: Path) -> None:
+    (tmp_path / "bed-2.mkv").write_bytes(b"somebody's")
+    bench = Bench(tmp_path / "bed.mkv")
+    bench.recorder.open()
+    bench.record(range(5))
+    bench.recorder.render(magnified(5, session=1, image=numbered(5, 90, 160)))
+    assert bench.recorder.path.name == "bed-3.mkv"
+    bench.recorder.close()
+    assert (tmp_path / "bed-2.mkv").read_bytes() == b"somebody's"
+    assert numbers_in(tmp_path / "bed-3.mkv") == [5]
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_disk_that_takes_no_more_ends_a_file_and_the_next_goes_on(tmp_path: Path, suffix: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ON_A_SMALL_DISK, str(tmp_path / f"bed{suffix}")],
+        capture_output=True, text=True, timeout=60, check=False, cwd=Path(__file__).parent,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lost, troubled = map(int, done.stdout.split())
+    parts = [numbers_in(path) for path in sorted(tmp_path.iterdir(), key=lambda path: path.stat().st_mtime)]
+    assert len(parts) >= 3
+    numbers = list(chain(*parts))
+    assert numbers == sorted(set(numbers))  # in order, and none twice
+    # each failure costs the frames until the next try, which are counted, and the encoder's last second at most
+    assert lost == troubled >= 2 * (len(parts) - 1)
+    assert 0 <= 480 - lost - len(numbers) <= 90 * (len(parts) - 1)
+
+
+def test_a_file_that_was_removed_is_noticed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench(tmp_path / "bed.mkv")
+    bench.recorder.open()
+    bench.record(range(10))
+    bench.recorder.path.unlink()
+    bench.time += RETRY
+    with caplog.at_level(logging.ERROR):
+        bench.record(range(10, 20))
+    assert "was removed" in caplog.text
+    bench.recorder.close()
+    assert numbers_in(tmp_path / "bed.mkv") == list(range(10, 20))
+
+
+def test_a_folder_that_comes_back_is_recorded_to_again(tmp_path: Path) -> None:
+    share = tmp_path / "share"
+    share.mkdir()
+    bench = Bench(share / "bed.mkv", hours=1)
+    bench.recorder.open()
+    bench.record(range(5))
+    share.rename(tmp_path / "away")
+    bench.time += 3600
+    bench.record(range(5, 10))
+    assert isinstance(bench.recorder, PersistentRenderer)
+    assert "does not exist" in bench.recorder.trouble
+    assert bench.recorder.lost == 5
+    (tmp_path / "away").rename(share)
+    bench.time += RETRY
+    bench.record(range(10, 15))
+    assert bench.recorder.trouble == ""
+    bench.recorder.close()
+    assert numbers_in(share / "bed.mkv") == list(range(5))
+    assert numbers_in(share / "bed-2.mkv") == list(range(10, 15))
+
+
+def test_what_cannot_be_recorded_from_the_start_is_refused(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "missing" / "bed.mkv")
+    with pytest.raises(RendererError, match="does not exist"):
+        bench.recorder.open()
+    bench.recorder.close()
