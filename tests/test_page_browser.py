@@ -126,6 +126,51 @@ def test_the_source_s_own_state_is_shown(
         assert "next try in 4 s" in (tab.locator("#veil").text_content() or "")
 
 
+def test_what_an_output_cannot_do_stays_on_the_page_while_it_lasts(
+    browser: Browser, server: PageRenderer, control: FakeControl
+) -> None:
+    with Camera(server), opened(browser, server.url) as tab:
+        wait_drawn(tab)
+        assert tab.locator("#troubles").is_hidden()
+        control.state = replace(control.state, troubles=("recording to a.mkv stopped: the disk is full",))
+        wait_text(tab, "#troubles", "recording to a.mkv stopped: the disk is full")
+        wait_text(tab, "#state", "live")
+        control.state = replace(control.state, troubles=())
+        wait_for(tab, "document.getElementById('troubles').hidden")
+
+
+def test_a_picture_that_cannot_be_drawn_or_decoded_costs_only_itself(
+    browser: Browser, server: PageRenderer
+) -> None:
+    with Camera(server), opened(browser, server.url) as tab:
+        for broken in (
+            "const was = CanvasRenderingContext2D.prototype.drawImage;"
+            "CanvasRenderingContext2D.prototype.drawImage = function () {"
+            " CanvasRenderingContext2D.prototype.drawImage = was; throw new Error('lost'); }",
+            "const was = window.createImageBitmap;"
+            "window.createImageBitmap = () => { window.createImageBitmap = was; return new Promise(() => {}); }",
+        ):
+            wait_drawn(tab)
+            tab.evaluate(f"() => {{ {broken} }}")
+            seq = tab.evaluate("document.getElementById('magnified').header.seq")
+            wait_drawn(tab, seq + 3)
+
+
+def test_a_picture_that_stands_still_is_stale_whatever_the_server_says(
+    browser: Browser, server: PageRenderer
+) -> None:
+    with Camera(server), opened(browser, server.url) as tab:
+        wait_drawn(tab)
+        wait_text(tab, "#state", "live")
+        tab.evaluate(
+            "() => { const send = WebSocket.prototype.send; WebSocket.prototype.send = function (text) {"
+            " if (!text.includes('drawn')) send.call(this, text); } }"
+        )
+        wait_text(tab, "#state", "stale")
+        wait_text(tab, "#rate", "--")
+        assert server.clients == 1  # the server still speaks with it
+
+
 def test_a_server_that_hangs_is_noticed_and_found_again(
     browser: Browser, server: PageRenderer, control: FakeControl
 ) -> None:

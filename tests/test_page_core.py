@@ -209,7 +209,7 @@ def test_a_state_message_reports_settings_drops_and_the_withdrawn_rate() -> None
     )
     message = json.loads(text)
     assert message["settings"]["gain"] == 20
-    assert message["dropped"] == {"page": 2, "ring": 3}
+    assert message["dropped"] == {"ring": 3, "browsers": 2}
     assert list(message["signals"]) == ["pulse"]
     assert message["signals"]["pulse"]["rate"] is None
     assert message["sent"] == [0.26, 0.28]

@@ -261,7 +261,7 @@ def test_metrics_and_health_tell_the_state_and_only_a_trusted_rate(
     assert "deepmag_frames_total 1.0" in text
     assert "deepmag_pulse_rate_bpm 72.4" in text
     assert 'deepmag_source_state{state="live"} 1.0' in text
-    assert 'deepmag_dropped_frames_total{stage="page"} 0.0' in text
+    assert 'deepmag_dropped_frames_total{stage="browsers"} 0.0' in text
     assert "deepmag_sent_latency_seconds_bucket" in text
     page.render(magnified(1, reading=POOR))
     assert "deepmag_pulse_rate_bpm 7" not in httpx.get(base(page) + "/metrics").text

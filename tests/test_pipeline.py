@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from made_clip import make_clip, pictures_in
 from render_frames import number_in
 from rtsp_server import available, rtsp_server
+from ward_feeds import until
 
 from deepmag.export.runtime import Ascender, open_ascender
 from deepmag.models.reconstruction import warm_up
@@ -160,6 +163,61 @@ def test_recording_is_begun_and_ended_while_it_runs(
         assert pictures_in(tmp_path / name) >= 15
         after = len(collector.frames)
         assert collector.wait(lambda: len(collector.frames) > after)  # the rest goes on
+
+
+def test_a_recording_that_failed_is_told_and_another_can_be_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ascender: Ascender
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    collector = Collector()
+    with pipeline_of(DemoSource(size=(160, 120)), ascender, pace="file") as pipeline:
+        pipeline.add(collector, "every")
+        pipeline.start()
+        assert collector.wait(lambda: len(collector.frames) > 0)
+        pipeline.start_recording()
+        recording = pipeline.renderers[-1]
+
+        def broken(_frame: MagnifiedFrame) -> None:
+            raise RendererError("the stick was pulled out")
+
+        monkeypatch.setattr(recording.renderer, "render", broken)
+        until(lambda: recording.closed, "the recorder to end")
+        status = pipeline.status()
+        assert status.recording == ""
+        assert status.troubles == ("the stick was pulled out",)
+        assert pipeline.start_recording() == pipeline.status().recording
+        assert pipeline.status().troubles == ()
+
+
+def test_an_engine_that_hangs_behind_a_live_source_is_stale(ascender: Ascender) -> None:
+    go_on = threading.Event()
+    passed = 0.0
+
+    def clock() -> float:
+        return time.monotonic() + passed
+
+    class Hanging:
+        description = "a GPU that hangs"
+        pairs = 0
+
+        def steady(self, *arguments: Any) -> Any:
+            self.pairs += 1
+            assert self.pairs < 20 or go_on.wait(TIMEOUT)
+            return ascender.steady(*arguments)
+
+    source = DemoSource(size=(160, 120), clock=clock)
+    pipeline = Pipeline(source, Hanging(), None, Settings(), clock=clock)  # type: ignore[arg-type]
+    try:
+        pipeline.start()
+        until(lambda: pipeline.status().state == "live", "pictures")
+        passed = 10.0
+        until(lambda: "none is magnified" in pipeline.status().detail, "the hang to be noticed")
+        assert pipeline.status().state == "stale"
+        go_on.set()
+        until(lambda: pipeline.status().state == "live", "it to go on")
+    finally:
+        go_on.set()
+        pipeline.stop()
 
 
 def test_settings_act_while_it_runs_and_bad_ones_change_nothing(ascender: Ascender) -> None:

@@ -15,8 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from made_clip import make_clip
 from render_frames import Panel, magnified, numbered
 
+from deepmag.stream.capture.address import parse_address as parse_source
+from deepmag.stream.capture.open import open_source
+from deepmag.stream.outputs import push as push_of
+from deepmag.stream.pipeline import Pipeline
 from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.render.rtp_h264 import (
     PAYLOAD_SIZE,
@@ -28,6 +33,7 @@ from deepmag.stream.render.rtp_h264 import (
 )
 from deepmag.stream.render.rtsp_messages import authorization, parse_address, parse_response, request
 from deepmag.stream.render.rtsp_push import LiveEncoder, RtspPush
+from deepmag.stream.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -246,6 +252,23 @@ def test_a_stale_picture_is_sent_on_with_its_state_on_it(sinks: list[Sink]) -> N
     assert push._publisher._rtp.packets >= sent + 57  # type: ignore[union-attr]
     assert sinks[0].said()["size"] == [480, 360]  # what the overlay needs to be read
     push.close()
+
+
+def test_a_source_that_is_over_or_lost_is_not_pushed_as_if_it_were_there(
+    sinks: list[Sink], tmp_path: Path
+) -> None:
+    sinks.append(Sink())
+    clip = make_clip(tmp_path / "clip.mp4", 20)
+    source = open_source(parse_source(str(clip)))
+    pipeline = Pipeline(source, None, None, Settings(method="evm"))
+    try:
+        pipeline.add(push_of(pipeline, sinks[0].url()))
+        pipeline.start()
+        assert pipeline.wait(PATIENCE)
+        heard = [sinks[0].said()["size"] for _ in range(22)]  # more than there were
+        assert heard == 22 * [[480, 360]]  # with words on them
+    finally:
+        pipeline.stop()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,33 @@ def test_a_pipeline_that_failed_is_built_again_and_the_page_stays(tmp_path: Path
         again.stop()
         bed.stop()
         ward.stop()
+
+
+def test_a_feed_that_cannot_be_built_again_ends_no_other_and_is_tried_less_and_less(tmp_path: Path) -> None:
+    (spec,) = specs(tmp_path, feed("bed 1", "demo", 'method = "evm"'))
+    ward = Ward((spec,), device="cpu", threads=1)
+    good = ward.feeds["bed-1"]
+    built = []
+
+    def build(_spec: Any, _settings: Any) -> Pipeline:
+        built.append(None)
+        if len(built) > 1:
+            raise OSError("stale file handle")
+        return good.pipeline
+
+    bed = WardFeed(spec, build)
+    good.pipeline.engine.error = RuntimeError("out of memory")
+    now, tries = 100.0, []
+    for _ in range(400):
+        before = len(built)
+        bed.watch(now)
+        if len(built) > before:
+            tries.append(now)
+        now += 1.0
+    assert "stale file handle" in bed.status().detail
+    assert [b - a for a, b in pairwise(tries)] == [20, 40, 60, 60, 60, 60, 60]
+    assert tries[0] == 100 + RESTART
+    ward.stop()
 
 
 def test_a_batch_does_not_wait_for_a_feed_that_has_no_network(tmp_path: Path) -> None:

@@ -91,9 +91,9 @@ def state_message(
     dropped: int,
     clients: int,
 ) -> str:
-    """Write the text message of how everything is. silence, sent (p50, p95): s. dropped: by the page.
+    """Write the text message of how everything is. silence, sent (p50, p95): s.
 
-    readings: of all that is measured, in the order in which they are shown.
+    dropped: frames passed over, since browsers were still drawing. readings: of all that is measured, in the order in which they are shown.
     """
     return json.dumps(
         {
@@ -103,7 +103,7 @@ def state_message(
             "fps": _number(status.fps),
             "latency_p50": _number(status.latency_p50),
             "latency_p95": _number(status.latency_p95),
-            "dropped": {"page": dropped, **status.dropped},
+            "dropped": {**status.dropped, "browsers": dropped},
             "silence": _number(min(silence, 1e9)),
             "sent": [_number(value) for value in sent] if sent else None,
             "clients": clients,

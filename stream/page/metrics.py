@@ -45,7 +45,7 @@ class _Snapshot(Collector):
         yield CounterMetricFamily("deepmag_frames", "Magnified frames", value=counts["frames"])
         yield CounterMetricFamily("deepmag_page_pictures", "Pictures sent to browsers", value=counts["sent"])
         dropped = CounterMetricFamily("deepmag_dropped_frames", "Frames dropped, by stage", labels=["stage"])
-        for stage, number in {"page": counts["dropped"], **status.dropped}.items():
+        for stage, number in {**status.dropped, "browsers": counts["dropped"]}.items():
             dropped.add_metric([stage], number)
         yield dropped
         state = GaugeMetricFamily(
@@ -67,6 +67,11 @@ class _Snapshot(Collector):
                 latency.add_metric([quantile], value)
         yield latency
         yield GaugeMetricFamily("deepmag_recording", "1 while recording", value=float(bool(status.recording)))
+        yield GaugeMetricFamily(
+            "deepmag_output_troubles",
+            "Outputs that stopped or cannot work now",
+            value=float(len(status.troubles)),
+        )
         yield GaugeMetricFamily("deepmag_page_clients", "Browsers that watch", value=counts["clients"])
         for name, reading in self._readings(status).items():
             metric, help_text = RATES[name]

@@ -54,7 +54,8 @@ const link = new Link(token, () => ({ original: beside, visible: !document.hidde
       const signal = header.signals[name];
       if (signal) sweep.add(header.samples.map((sample) => [sample[0], sample[index + 1]]), signal.rate !== null);
     });
-    stage.show(header, jpegs).catch(() => link.send({ type: "drawn", number: header.number })); // undecodable: the next
+    const next = () => link.send({ type: "drawn", number: header.number });
+    stage.show(header, jpegs).then(next, next); // one that cannot be drawn, too: without the credit none would follow
   },
   state(message) {
     readout.hearState(message, performance.now());
@@ -70,7 +71,6 @@ const link = new Link(token, () => ({ original: beside, visible: !document.hidde
 });
 
 function drawn(header, bitmap, original) {
-  link.send({ type: "drawn", number: header.number });
   const [width, height] = header.size;
   const aspect = (width / height).toFixed(4);
   if ($("stage").dataset.aspect !== aspect) {

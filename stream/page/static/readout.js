@@ -2,6 +2,7 @@
 
 const MS = 1000;
 const SILENCE = 1000; // ms without a new frame: the numbers are withdrawn, not frozen
+const FROZEN = 5000; // ms without a new picture while one could be seen: whatever the server says, it stands still
 const WARN = 5000; // ms for which a dropped frame colours its number
 const SPEAK = 15000; // ms between two rates that are read aloud
 
@@ -26,10 +27,16 @@ const WORDS = {
   },
 };
 
-/** ms since a new frame reached the page, as its state says, or this browser. */
+let seenSince = 0; // ms: a hidden tab is sent no pictures
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) seenSince = performance.now();
+});
+
+/** ms since a new frame reached the page, as its state says, or this browser; this browser alone if that is long ago. */
 function silenceSince(state, stateAt, pictureAt, now) {
   const told = state ? state.silence * MS + now - stateAt : Infinity;
-  return Math.min(told, now - pictureAt);
+  const frozen = document.hidden ? 0 : now - Math.max(pictureAt, seenSince);
+  return frozen > FROZEN ? frozen : Math.min(told, now - pictureAt);
 }
 
 /** Whether it has been silent for too long: then what is shown is of the past. */
@@ -158,6 +165,8 @@ export class Readout {
     const [width, height] = state.size;
     write($("source"), width ? `${state.source}  ${width}×${height}` : state.source);
     write($("backend"), state.backend);
+    $("troubles").hidden = !state.troubles.length;
+    write($("troubles"), state.troubles.join("\n"));
     $("recording").hidden = !state.recording;
     write($("recording").lastElementChild, state.recording ? `REC ${state.recording}` : "");
   }

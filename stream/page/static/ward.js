@@ -1,11 +1,13 @@
 // All feeds as tiles: each has a connection of its own, so one that hangs holds up no other.
 
 import { Link, takeToken } from "./link.js";
+import { decode } from "./stage.js";
 import { silenceOf, UNITS, write } from "./readout.js";
 
 const PICTURE_PERIOD = 200; // ms between two pictures of a tile: five a second are enough to see that it lives
 const TEXT_PERIOD = 500; // ms
-const RETRY = 3000; // ms until the list of feeds is asked for again
+const RETRY = 3000; // ms until the list of feeds is asked for again, where there was no answer
+const RELOAD = 60000; // ms until it is, where there was one: `serve` may have been started again with others
 
 const token = takeToken();
 const $ = (id) => document.getElementById(id);
@@ -44,7 +46,7 @@ class Tile {
     this.pictureAt = came;
     this.signals = header.signals;
     try {
-      const bitmap = await createImageBitmap(new Blob([jpegs[0]], { type: "image/jpeg" }));
+      const bitmap = await decode(jpegs[0]);
       const { canvas } = this.parts;
       if (canvas.width !== bitmap.width || canvas.height !== bitmap.height) {
         canvas.width = bitmap.width;
@@ -83,7 +85,7 @@ class Tile {
       span.append(document.createElement("b"), document.createTextNode(""));
       this.parts.numbers.append(span);
     }
-    const reasons = [];
+    const reasons = [...(this.state?.troubles ?? [])];
     signals.forEach(([name, reading], index) => {
       const span = this.parts.numbers.children[index];
       const trusted = live && reading.rate !== null;
@@ -101,19 +103,32 @@ class Tile {
 
 let tiles = [];
 
+const ask = () => fetch("feeds", { headers: token ? { Authorization: `Bearer ${token}` } : {} });
+
 async function load() {
-  const headers = token ? { Authorization: `Bearer ${token}` } : {};
   let response;
   try {
-    response = await fetch("feeds", { headers });
+    response = await ask();
   } catch {
     return again("connecting to deepmag");
   }
   if (!response.ok)
     return again(response.status === 401 ? "This page needs its token: open the address that deepmag printed." : "no answer");
-  tiles = (await response.json()).map((feed) => new Tile(feed));
+  const feeds = await response.json();
+  tiles = feeds.map((feed) => new Tile(feed));
   $("tiles").replaceChildren(...tiles.map((tile) => tile.element));
+  setInterval(() => reloadUnless(JSON.stringify(feeds)), RELOAD);
   return undefined;
+}
+
+/** Loads the page again where other feeds are served now. */
+async function reloadUnless(known) {
+  try {
+    const response = await ask();
+    if (response.ok && JSON.stringify(await response.json()) !== known) location.reload();
+  } catch {
+    // no server now: the tiles say so
+  }
 }
 
 function again(why) {
