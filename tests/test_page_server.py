@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import socket
 import struct
 import threading
 import time
@@ -20,6 +21,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
 from deepmag.stream.page import PageRenderer
+from deepmag.stream.page import server as server_module
 from deepmag.stream.page.live import CLOSE_FULL, CLOSE_NONSENSE, CLOSE_TOKEN, MAX_CLIENTS
 from deepmag.stream.render.renderer import RendererError
 
@@ -335,3 +337,24 @@ def test_render_returns_at_once_while_the_server_hangs(page: PageRenderer, contr
         control.hang.set()
         header, _ = next_picture(socket)
         assert header["seq"] >= 0
+
+
+def test_who_connects_and_asks_for_nothing_is_let_go_and_a_viewer_stays(
+    control: FakeControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "REQUEST_TIMEOUT", 0.5)
+    page = PageRenderer(control, port=0)
+    page.open()
+    try:
+        with (
+            connect(base(page).replace("http", "ws") + "/live", origin=Origin(base(page))) as viewer,
+            socket.create_connection(("127.0.0.1", port_of(page)), TIMEOUT) as silent,
+            socket.create_connection(("127.0.0.1", port_of(page)), TIMEOUT) as slow,
+        ):
+            viewer.send(json.dumps({"type": "hello", "original": False, "visible": True}))
+            slow.sendall(b"GET / HT")
+            assert silent.recv(1) == b""
+            assert slow.recv(1) == b""
+            assert json.loads(viewer.recv(TIMEOUT))["type"] == "state"
+    finally:
+        page.close()

@@ -93,7 +93,8 @@ def state_message(
 ) -> str:
     """Write the text message of how everything is. silence, sent (p50, p95): s.
 
-    dropped: frames passed over, since browsers were still drawing. readings: of all that is measured, in the order in which they are shown.
+    dropped: frames passed over, since browsers were still drawing. readings: of all that is measured, in the order in
+    which they are shown.
     """
     return json.dumps(
         {

@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from deepmag.stream.page.access import WILDCARDS, Access, allow, bracketed
 from deepmag.stream.render.renderer import RendererError
@@ -17,6 +18,7 @@ from deepmag.stream.render.renderer import RendererError
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
+REQUEST_TIMEOUT = 10.0  # s for the first request of a connection
 START_TIMEOUT = 10.0  # s
 STOP_TIMEOUT = 5.0  # s
 GRACE = 2  # s that browsers get to say goodbye
@@ -75,7 +77,7 @@ class PageServer:
         config = uvicorn.Config(
             app,
             loop="asyncio",
-            http="h11",
+            http=_Http,
             ws="websockets-sansio",
             ws_max_size=MAX_MESSAGE,
             ws_per_message_deflate=False,  # JPEG does not get smaller
@@ -120,6 +122,19 @@ class PageServer:
     async def _serve(self, server: _Server, listener: socket.socket) -> None:
         self._loop = asyncio.get_running_loop()
         await server.serve(sockets=[listener])
+
+
+class _Http(H11Protocol):
+    """Lets go of who connects and asks for nothing: uvicorn waits for ever, and counts it among the connections."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.loop.call_later(REQUEST_TIMEOUT, self._let_go)
+
+    def _let_go(self) -> None:
+        # a WebSocket has taken the transport over
+        if self.cycle is None and self.transport.get_protocol() is self:
+            self.transport.close()
 
 
 class _Server(uvicorn.Server):

@@ -145,7 +145,8 @@ class RayWard:
                 (url, pid), states = self._ray.get(
                     [group.where.remote(), group.states.remote()], timeout=patience
                 )
-            except self._ray.exceptions.RayError as error:
+            # Ray's own errors, and what its connection to the cluster raises: whatever it is, this thread must go on
+            except Exception as error:
                 if self._stop.is_set():
                     return
                 if self._places[number] is not LOST:
