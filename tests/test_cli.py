@@ -27,11 +27,14 @@ PASSWORD = "s3cr@t:pw/x"
 class Command:
     """A running deepmag, with all that it says."""
 
-    def __init__(self, *arguments: str | Path, before: str = "", cwd: Path | None = None) -> None:
+    def __init__(
+        self, *arguments: str | Path, before: str = "", cwd: Path | None = None, **more: str
+    ) -> None:
         environment = {key: value for key, value in os.environ.items() if key != "DISPLAY"}
         self.process = subprocess.Popen(
             [sys.executable, "-c", before + MAIN, *map(str, arguments)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**environment, "COLUMNS": "200"}, cwd=cwd,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**environment, "COLUMNS": "200", **more}, cwd=cwd,
         )  # fmt: skip
 
     def end(self) -> tuple[int, str, str]:
@@ -230,3 +233,12 @@ def test_a_full_disk_keeps_what_was_recorded_and_fails(tmp_path: Path, clip: Pat
     assert pictures_in(whole) == 90  # one output frame for each input frame
     assert whole.stat().st_size > 2_000_000
     assert 0 < pictures_in(video) < 90
+
+
+def test_the_page_s_token_may_stand_in_the_environment() -> None:
+    command = Command(
+        "live", "demo", "--host", "0.0.0.0", "--port", "0", "--duration", "0.1", DEEPMAG_TOKEN="bedside"
+    )
+    code, out, error = command.end()
+    assert code == 0, error
+    assert out.strip().endswith("/#token=bedside")

@@ -159,7 +159,10 @@ def live(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port of the page; 0 takes a free one.")] = 8765,
     token: Annotated[
-        str | None, typer.Option(help="Token for the page. Default: made up where one is needed.")
+        str | None,
+        typer.Option(
+            envvar="DEEPMAG_TOKEN", help="Token for the page. Default: made up where one is needed."
+        ),
     ] = None,
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")

@@ -45,7 +45,10 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port of the page; 0 takes a free one.")] = 8765,
     token: Annotated[
-        str | None, typer.Option(help="Token for the page. Default: made up where one is needed.")
+        str | None,
+        typer.Option(
+            envvar="DEEPMAG_TOKEN", help="Token for the page. Default: made up where one is needed."
+        ),
     ] = None,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the page with all feeds.")] = True,
     budget: Annotated[
