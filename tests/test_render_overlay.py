@@ -58,6 +58,7 @@ def test_the_numbers_vanish_from_a_stale_picture() -> None:
     ("one", "other"),
     [
         ({"dropped": {"ring": 0}}, {"dropped": {"ring": 7}}),
+        ({}, {"troubles": ("recording to a.mkv stopped: the disk is full",)}),
         ({"latency_p95": 0.31}, {"latency_p95": 0.91}),
         ({"latency_p50": None}, {"latency_p50": 0.28}),
         ({"recording": ""}, {"recording": "a.mkv"}),

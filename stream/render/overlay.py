@@ -38,6 +38,8 @@ STATE_COLOURS: dict[SourceState, Colour] = {
     "ended": (110, 110, 110),
 }
 
+MOST_TROUBLES = 3  # rows
+
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -66,7 +68,7 @@ def draw_overlay(
     picture_age: float = 0.0,
     notes: Sequence[str] = (),
 ) -> NDArray[np.uint8]:
-    """Copy the picture, with state, rates, quality, latency and drops on it.
+    """Copy the picture, with state, rates, quality, latency, drops and what outputs cannot do on it.
 
     image: (H, W, 3) uint8 RGB, enlarged where it is less than 480 px wide. readings: of all that is measured, one below
     the other. picture_age: s since the picture was new. notes: further lines, for example help. Returns (H', W', 3)
@@ -91,7 +93,9 @@ def draw_overlay(
         pen.centre(_absence(status, state, picture_age), 0.65)
     for row, note in enumerate(notes):
         pen.left(note, 68 + 24 * row, 0.5, WHITE)
-    pen.bottom_left(_figures(status), 0.5)
+    pen.bottom_left(_figures(status), 0.5, GREY)
+    for row, trouble in enumerate(status.troubles[:MOST_TROUBLES]):
+        pen.bottom_left(trouble, 0.5, RED, row + 1)
     pen.bottom_right(DISCLAIMER, 0.5)
     return canvas
 
@@ -157,9 +161,12 @@ class _Pen:
         x = (self._width - self._size(text, scale, 1)[0]) // 2
         self._text(text, (x, self._height // 2), scale, WHITE)
 
-    def bottom_left(self, text: str, scale: float) -> None:
-        scale = self._fit(text, scale, 1, round(0.66 * self._width))
-        self._text(text, (self._margin, self._height - self._margin), scale, GREY)
+    def bottom_left(self, text: str, scale: float, colour: Colour, row: int = 0) -> None:
+        # beside the lowest row stands the disclaimer
+        room = round(0.66 * self._width) if row == 0 else self._width - 2 * self._margin
+        scale = self._fit(text, scale, 1, room)
+        y = self._height - self._margin - round(24 * row * self._unit)
+        self._text(text, (self._margin, y), scale, colour)
 
     def bottom_right(self, text: str, scale: float) -> None:
         x = self._width - self._margin - self._size(text, scale, 1)[0]
