@@ -3,6 +3,8 @@
 A camera is recorded, and its vitals are noted, for days while nobody watches: no earlier file is replaced when the
 process is started again, and what fails is tried again. The output of a file is one file, replaced by the next run,
 and a failure ends it.
+
+endless: as of a camera. patient: what cannot be begun is not refused but tried again, as where nobody sees the start.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ def recorder(
     path: Path,
     *,
     endless: bool,
+    patient: bool = False,
     hours: float = HOURS,
     lossless: bool = False,
     original_beside: bool = False,
@@ -43,18 +46,18 @@ def recorder(
             keep=endless,
         )
 
-    return EndlessRecorder(path, new, hours=hours) if endless else new(path)
+    return EndlessRecorder(path, new, hours=hours, patient=patient) if endless else new(path)
 
 
-def vitals(pipeline: Pipeline, path: Path, *, endless: bool) -> Renderer:
+def vitals(pipeline: Pipeline, path: Path, *, endless: bool, patient: bool = False) -> Renderer:
     """Rates as a table, to be added under "every"."""
     from deepmag.stream.render.vitals_csv import VitalsCsv
 
-    return VitalsCsv(path, state=lambda: pipeline.status().state, keep=endless)
+    return VitalsCsv(path, state=lambda: pipeline.status().state, keep=endless, patient=patient)
 
 
-def push(pipeline: Pipeline, url: str, gpu: int | None = None) -> Renderer:
+def push(pipeline: Pipeline, url: str, gpu: int | None = None, *, patient: bool = False) -> Renderer:
     """A publisher of the magnified picture, with its state and rates on it. Raises RendererError for a bad address."""
     from deepmag.stream.render.rtsp_push import RtspPush
 
-    return RtspPush(url, rate=pipeline.rate, overlay=pipeline, gpu=gpu)
+    return RtspPush(url, rate=pipeline.rate, overlay=pipeline, gpu=gpu, patient=patient)

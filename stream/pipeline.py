@@ -210,7 +210,7 @@ class Pipeline:
         for thread in self._renderers:
             dropped[thread.name] = dropped.get(thread.name, 0) + thread.dropped
         recording = self._recording
-        if recording is not None and recording.closed:
+        if recording is not None and (recording.closed or recording.trouble):
             recording = None
         return Status(
             state=state,
@@ -233,27 +233,30 @@ class Pipeline:
         from deepmag.stream.outputs import recorder
 
         if self._recording is not None:
-            if not self._recording.closed:
+            if not self._recording.trouble:
                 raise RendererError("a recording is running already")
-            with self._lock:  # one that failed, as has been shown since
-                failed, self._recording = self._recording, None
-                self._renderers = tuple(other for other in self._renderers if other is not failed)
+            self._take_recording().close(CLOSE_TIMEOUT)  # its trouble has been shown since
         label = f"{self._label}-" if self._label else ""
         path = Path(f"deepmag-{label}{datetime.now().astimezone():%Y%m%d-%H%M%S}.mkv")
         self._recording = self.add(recorder(self, path, endless=True), "every")
-        return path.name
+        return str(self._recording.renderer.path.name)  # type: ignore[attr-defined]
 
     def stop_recording(self) -> str:
         """End the recording begun by ``start_recording``; returns its name. Raises RendererError."""
+        thread = self._take_recording()
+        trouble = thread.trouble
+        thread.close(CLOSE_TIMEOUT)
+        if thread.trouble or trouble:
+            raise RendererError(thread.trouble or trouble)
+        return str(thread.renderer.path.name)  # type: ignore[attr-defined]
+
+    def _take_recording(self) -> RenderThread:
         with self._lock:
             thread, self._recording = self._recording, None
-            if thread is None:
-                raise RendererError("no recording is running")
             self._renderers = tuple(other for other in self._renderers if other is not thread)
-        thread.close(CLOSE_TIMEOUT)
-        if thread.error:
-            raise RendererError(thread.error)
-        return str(thread.renderer.path.name)  # type: ignore[attr-defined]
+        if thread is None:
+            raise RendererError("no recording is running")
+        return thread
 
     @property
     def rate(self) -> float:

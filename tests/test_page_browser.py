@@ -139,6 +139,24 @@ def test_what_an_output_cannot_do_stays_on_the_page_while_it_lasts(
         wait_for(tab, "document.getElementById('troubles').hidden")
 
 
+@pytest.mark.parametrize("viewport", [(1280, 800), (390, 844)])
+def test_the_page_s_parts_stand_one_below_the_other_with_and_without_troubles(
+    browser: Browser, server: PageRenderer, control: FakeControl, viewport: tuple[int, int]
+) -> None:
+    size = {"width": viewport[0], "height": viewport[1]}
+    edges = """() => ["header", "#troubles", "main", "footer"].map((part) => {
+        const box = document.querySelector(part).getBoundingClientRect(); return [box.top, box.bottom]; })"""
+    with Camera(server), opened(browser, server.url, viewport=size) as tab:
+        wait_drawn(tab)
+        for troubles in ((), ("recording to a.mkv stopped: the disk is full",)):
+            control.state = replace(control.state, troubles=troubles)
+            wait_for(tab, f"document.getElementById('troubles').hidden === {str(not troubles).lower()}")
+            header, line, main, footer = tab.evaluate(edges)
+            assert header[1] <= main[0]
+            assert main[1] <= footer[0]
+            assert not troubles or header[1] <= line[0] < line[1] <= main[0]
+
+
 def test_a_picture_that_cannot_be_drawn_or_decoded_costs_only_itself(
     browser: Browser, server: PageRenderer
 ) -> None:

@@ -100,6 +100,47 @@ def test_a_feed_that_cannot_be_built_again_ends_no_other_and_is_tried_less_and_l
     ward.stop()
 
 
+def test_a_feed_whose_start_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (spec,) = specs(tmp_path, feed("bed 1", "demo", 'method = "evm"'))
+    ward = Ward((spec,), device="cpu", threads=1)
+    bed = ward.feeds["bed-1"]
+    bed.pipeline.engine.error = RuntimeError("out of memory")
+    bed.watch(0.0)
+
+    def no_threads(_pipeline: Pipeline) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Pipeline, "start", no_threads)
+        bed.watch(RESTART)
+        assert "can't start new thread" in bed.status().detail
+    bed.watch(4 * RESTART)
+    try:
+        until(lambda: bed.pipeline.engine.frames > 3, "pictures after the second try")
+    finally:
+        ward.stop()
+
+
+def test_what_cannot_be_written_yet_is_in_the_status_and_written_when_it_can_be(tmp_path: Path) -> None:
+    share = tmp_path / "share"
+    text = feed(
+        "bed", "demo", f'method = "evm"\nrecord = "{share / "bed.mkv"}"\nvitals = "{share / "bed.csv"}"'
+    )
+    ward = Ward(specs(tmp_path, text), device="cpu", threads=1)
+    bed = ward.feeds["bed"]
+    ward.start()
+    try:
+        assert len(bed.status().troubles) == 2
+        share.mkdir()  # it is mounted after all
+        for thread in bed.pipeline.renderers:
+            thread.renderer._retry_at = 0.0  # type: ignore[attr-defined]
+        until(lambda: bed.status().troubles == (), "both to be written")
+    finally:
+        ward.stop()
+    assert (share / "bed.mkv").stat().st_size > 10_000
+    assert len((share / "bed.csv").read_text().splitlines()) >= 2
+
+
 def test_a_batch_does_not_wait_for_a_feed_that_has_no_network(tmp_path: Path) -> None:
     text = feed("bed", "demo", 'roi = "full"') + feed("plain", "demo", 'method = "evm"')
     ward = Ward(specs(tmp_path, text), device="cpu", threads=1)
@@ -134,7 +175,7 @@ def test_only_feeds_that_ask_for_it_are_decoded_and_encoded_by_the_gpu(
     assert opened == {str(clips[0]): 1, str(clips[1]): None}
     recorders: list[int | None] = []
     monkeypatch.setattr(
-        Pipeline, "add", lambda _self, renderer, _policy: recorders.append(renderer._recorder._gpu)
+        Pipeline, "add", lambda _self, renderer, _policy: recorders.append(renderer._new(clips[0])._gpu)
     )
     for one in ward.feeds.values():
         ward._add_outputs(one.spec, one.pipeline)

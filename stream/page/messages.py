@@ -28,7 +28,7 @@ SILENCE = 1.0  # s without a new frame after which the numbers are withdrawn
 
 _WITHDRAWN: dict[SourceState, str] = {
     "connecting": "waiting for the first picture",
-    "stale": "no new picture from the source",
+    "stale": "no new picture",
     "lost": "the source is lost; reconnecting",
     "ended": "the source has ended",
 }

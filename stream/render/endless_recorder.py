@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from deepmag.stream.render.recorder import Recorder
 
 HOURS = 24.0  # in one file: the muxer of an .mp4 keeps 80 bytes of memory a frame until its end, 0.2 GB a day
-RETRY = (
-    10.0  # s between two tries after a failed write, and between two looks whether the file is still there
+RETRY = 10.0  # s between two tries after a failure, and between two looks whether the file is still there
+RETRY_MOST = (
+    600.0  # s, to which that grows while each file fails soon: else there would be thousands of short ones
 )
+SOON = 60.0  # s
 ROOM = 200 * 2**20  # bytes that must be free to go on: else a disk that stays full is filled again and again
 NOTHING = 4096  # bytes: a file below has a heading and no picture
 
@@ -34,8 +36,9 @@ log = logging.getLogger("deepmag.render.recorder")
 class EndlessRecorder:
     """A renderer that writes one video file after another. Implements ``PersistentRenderer``.
 
-    path: of the first; where something has been written to it, and for each further file, the first of name-2, name-3
-    ... that is free. hours: in one file. new: makes the recorder of one file, which takes a free name.
+    path: of the first; where that is there already, and for each further file, the first of name-2, name-3 ... that is
+    free. hours: in one file. patient: also what cannot be begun at the start is tried again. new: makes the recorder of
+    one file, which takes a free name; raises RendererError for a name that can be none.
     A write that fails ends a file, which plays, and is tried again in another; so does the folder's or the file's being
     removed.
     """
@@ -48,48 +51,56 @@ class EndlessRecorder:
         new: Callable[[Path], Recorder],
         *,
         hours: float = HOURS,
+        patient: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._path = Path(path)
+        self._first = self._last = Path(path)
         self._new = new
+        new(self._first)
         self._seconds = 3600.0 * hours
+        self._patient = patient
         self._clock = clock
-        self._recorder: Recorder | None = new(self._path)
+        self._recorder: Recorder | None = None
         self._began: float | None = None
         self._look_at = self._retry_at = 0.0
+        self._delay = RETRY
         self.trouble = ""
         self.lost = 0
 
     @property
     def path(self) -> Path:
-        """Of the file that is being written."""
-        return self._path if self._recorder is None else self._recorder.path
+        """Of the file that is being written, or was last."""
+        recorder = self._recorder
+        return self._last if recorder is None else recorder.path
 
     def open(self) -> None:
-        """Make sure that a file can be written. Raises RendererError."""
-        assert self._recorder is not None
-        self._recorder.open()
+        """Make sure that a file can be written. Raises RendererError, if not patient."""
+        try:
+            self._begin()
+        except RendererError as error:
+            if not self._patient:
+                raise
+            self._fail(str(error), self._clock())
 
     def render(self, frame: MagnifiedFrame) -> None:
         """Write one frame, or count it where that cannot be."""
         now = self._clock()
-        recorder = self._recorder
-        if recorder is not None and self._is_over(recorder, now):
+        if self._is_over(now):
             self._end()
-            recorder = None
+        if self._recorder is None and now < self._retry_at:
+            self.lost += 1
+            return
         try:
-            if recorder is None:
-                if now < self._retry_at:
-                    self.lost += 1
-                    return
-                recorder = self._begin()
+            recorder = self._recorder or self._begin()
             recorder.render(frame)
         except RendererError as error:
             self._fail(str(error), now)
+            self.lost += 1
             return
         if self._began is None:
             self._began, self._look_at = now, now + RETRY
-        if self.trouble:
+        # the encoder takes many frames before anything is written
+        if self.trouble and recorder.size > NOTHING:
             log.warning("recording goes on in %s", recorder.path)
             self.trouble = ""
 
@@ -100,9 +111,9 @@ class EndlessRecorder:
     def _begin(self) -> Recorder:
         if self.trouble:
             with contextlib.suppress(OSError):  # of a folder that is gone the recorder speaks
-                if shutil.disk_usage(self._path.parent).free < ROOM:
+                if shutil.disk_usage(self._first.parent).free < ROOM:
                     raise RendererError(self.trouble)
-        recorder = self._new(self._path)
+        recorder = self._new(self._first)
         try:
             recorder.open()
         except RendererError:
@@ -111,33 +122,36 @@ class EndlessRecorder:
         self._recorder = recorder
         return recorder
 
-    def _is_over(self, recorder: Recorder, now: float) -> bool:
-        if self._began is None:
+    def _is_over(self, now: float) -> bool:
+        if self._recorder is None or self._began is None:
             return False
         if now - self._began >= self._seconds:
             return True
         if now < self._look_at:
             return False
         self._look_at = now + RETRY
-        if recorder.gone:
-            log.error("%s was removed: recording goes on in a new file", recorder.path)
+        if self._recorder.gone:
+            log.error("%s was removed: recording goes on in a new file", self.path)
             return True
         return False
 
     def _end(self) -> None:
-        recorder, self._recorder, self._began = self._recorder, None, None
+        recorder = self._recorder
         if recorder is not None:
+            self._last = recorder.path
+            self._recorder = self._began = None
             recorder.close()
 
     def _fail(self, why: str, now: float) -> None:
-        recorder = self._recorder
+        recorder, began = self._recorder, self._began
         self._end()
         if recorder is not None:
             with contextlib.suppress(OSError):
                 if recorder.path.stat().st_size < NOTHING:
                     recorder.path.unlink()
         if not self.trouble:
-            log.error("%s; it is tried again every %g s", why, RETRY)
+            log.error("%s; it is tried again", why)
         self.trouble = why
-        self._retry_at = now + RETRY
-        self.lost += 1
+        soon = began is not None and now - began < SOON
+        self._delay = min(2 * self._delay, RETRY_MOST) if soon else RETRY
+        self._retry_at = now + self._delay

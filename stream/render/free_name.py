@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,13 @@ def is_free(path: Path) -> bool:
     return not path.exists() or (path.is_file() and path.stat().st_size == 0)
 
 
-def free_name(path: Path) -> Path:
-    """The first of its numbered names that is free. Raises OSError."""
-    return next(filter(is_free, numbered_names(path)))
+def claim_name(path: Path) -> Path:
+    """Make an empty file under the first of its numbered names that nobody has. Raises OSError.
+
+    An empty one is taken, too: by another recording whose camera has not delivered yet.
+    """
+    for name in numbered_names(path):
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+            break
+    return name

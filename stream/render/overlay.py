@@ -113,7 +113,7 @@ def _figures(status: Status) -> str:
 def _absence(status: Status, state: SourceState, picture_age: float) -> str:
     """Why the picture is not live, in one line."""
     if state == "stale":
-        return f"no new picture for {max(status.age, picture_age):.0f} s"
+        return status.detail or f"no new picture for {max(status.age, picture_age):.0f} s"
     fallback = {"connecting": "waiting for the first picture", "lost": "connection lost", "ended": "ended"}
     return status.detail or fallback.get(state, state)
 

@@ -8,6 +8,7 @@ measurements.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 import av
 
 from deepmag.stream.render.compose import picture
-from deepmag.stream.render.free_name import free_name
+from deepmag.stream.render.free_name import claim_name
 from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.render.video_file import CONTAINERS, VideoFile
 
@@ -40,7 +41,7 @@ class Recorder:
     path: its suffix chooses the container: .mkv, .mp4 or .mov. rate: the source's nominal rate, Hz, or what
     tells it once there are frames; the times written are the frames' own. lossless: exact RGB.
     original_beside: the original at the left of each picture. source: the file that is being read, if one is. gpu: see
-    ``VideoFile``. keep: nothing is replaced: it writes to the first of name, name-2, name-3 ... that is free.
+    ``VideoFile``. keep: nothing is replaced: it writes to the first of name, name-2, name-3 ... that is not there.
     A new session continues after the last frame of the one before; a change of size continues in a file of
     its own (``name-2.mkv``), since no container can change it.
     Raises RendererError where the suffix is not one of these.
@@ -73,16 +74,25 @@ class Recorder:
         self._made_empty = False
 
     @property
+    def size(self) -> int:
+        """Bytes that the file has that is being written."""
+        return 0 if self._file is None else self._file.size
+
+    @property
     def gone(self) -> bool:
         """Whether the file that is being written was removed: what is written to it is lost."""
         return self._file is not None and self._file.gone
 
     def open(self) -> None:
         """Make sure that the file can be written, before the first frame decides its size."""
-        self._check(self.path)
         try:
+            self._check(self.path)
             if self._keep:
-                self.path = free_name(self._named)
+                self.path = claim_name(self._named)
+                self._made_empty = True
+                if self.path != self._named:
+                    log.info("%s is there already: recording to %s", self._named, self.path)
+                return
             new = not self.path.exists()
             # Not truncated yet: a recording that never gets a frame must not cost an older one.
             os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o666))
@@ -115,7 +125,8 @@ class Recorder:
             self._finish(file)
         elif self._made_empty and self._files == 0:
             log.info("nothing was recorded: %s removed", self.path)
-            self.path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.path.unlink()
 
     def _next_file(self, image: NDArray[np.uint8]) -> VideoFile:
         path = self.path
@@ -123,7 +134,7 @@ class Recorder:
             done, self._file = self._file, None
             self._finish(done)  # before a name is looked for: until then the file may be an empty one
             numbered = self._named.with_stem(f"{self._named.stem}-{self._files + 1}")
-            path = self.path = free_name(self._named) if self._keep else numbered
+            path = self.path = claim_name(self._named) if self._keep else numbered
             height, width = image.shape[:2]
             log.warning("recording pictures of %d x %d on in %s", width, height, path)
             self._check(path)

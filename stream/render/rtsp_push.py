@@ -83,8 +83,8 @@ class RtspPush:
     stale one goes on being sent with its state on it; else nothing is sent while no frame comes. gpu: number of the GPU
     that is to encode, where it can.
     timeout: s, for each wait on the server. chance: uniform in [0, 1), spreads the attempts to reconnect.
-    A server that says no to the first connection ends the renderer; one that is away is waited for.
-    Raises RendererError where the address is none.
+    A server that is away is waited for; one that says no to the first connection ends the renderer, unless it is
+    patient. Raises RendererError where the address is none.
     """
 
     name = "rtsp push"
@@ -96,6 +96,7 @@ class RtspPush:
         rate: float,
         overlay: Control | None = None,
         gpu: int | None = None,
+        patient: bool = False,
         timeout: float = TIMEOUT,
         chance: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.monotonic,
@@ -108,6 +109,7 @@ class RtspPush:
         self._rate = rate
         self._overlay = overlay
         self._gpu = gpu
+        self._patient = patient
         self._timeout = timeout
         self._backoff = Backoff()
         self._chance = chance
@@ -177,7 +179,7 @@ class RtspPush:
                 self._publisher.send(self._encoder.encode(image, ticks), ticks, now=now, wall=self._wall())
         except PublishError as error:
             self._disconnect()
-            if error.refused and not self._ever_connected:
+            if error.refused and not self._ever_connected and not self._patient:
                 raise RendererError(f"cannot push to {self._address.url}: {error}") from None
             delay = self._backoff.failed(now, self._chance())
             self._try_at = now + delay

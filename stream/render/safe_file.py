@@ -38,6 +38,14 @@ class SafeFile:
         return self._failure
 
     @property
+    def size(self) -> int:
+        """Bytes that have been written."""
+        try:
+            return os.fstat(self._file.fileno()).st_size
+        except OSError:
+            return 0
+
+    @property
     def gone(self) -> bool:
         """Whether it has no name in any folder any more."""
         try:

@@ -88,6 +88,11 @@ class VideoFile:
         return self._sink.failure
 
     @property
+    def size(self) -> int:
+        """Bytes that have been written."""
+        return self._sink.size
+
+    @property
     def gone(self) -> bool:
         """Whether it has no name in any folder any more."""
         return self._sink.gone

@@ -43,7 +43,8 @@ class VitalsCsv:
     With frames, a row for each second of the source's own clock, which is right at any pace; without, a row
     for each second of waiting, with the source's state as the reason, and a single one once it has ended.
     state: the source's state now. keep: rows are added to an existing file, and a write that fails is tried again; else
-    an existing file is replaced, and a write that fails ends it.
+    an existing file is replaced, and a write that fails ends it. patient: with keep, a file that cannot be opened at
+    the start is tried again, too.
     """
 
     name = "vitals"
@@ -56,12 +57,14 @@ class VitalsCsv:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = local_now,
         keep: bool = False,
+        patient: bool = False,
     ) -> None:
         self.path = Path(path)
         self._state = state
         self._clock = clock
         self._now = now
         self._keep = keep
+        self._patient = patient
         self._file: RowFile | None = None
         self._retry_at = 0.0
         self.trouble = ""
@@ -72,12 +75,14 @@ class VitalsCsv:
         self._ended = False
 
     def open(self) -> None:
-        """Open the file; a new one gets its heading. Raises RendererError."""
-        try:
-            self._file = RowFile(self.path, COLUMNS, keep=self._keep)
-        except OSError as error:
-            raise RendererError(self._explain(error)) from None
+        """Open the file; a new one gets its heading. Raises RendererError, if not patient."""
         self._last = self._clock()
+        try:
+            self._open()
+        except OSError as error:
+            if not self._patient:
+                raise RendererError(self._explain(error)) from None
+            self._fail(error)
 
     def render(self, frame: MagnifiedFrame) -> None:
         """Write a row, where a second has passed since the last."""
@@ -122,24 +127,33 @@ class VitalsCsv:
         try:
             if self._file is not None and self._keep and self._file.gone:
                 self.close()
-            if self._file is None:
-                self._file = RowFile(self.path, COLUMNS, keep=True)
-            self._file.write(row)
+            file = self._file or self._open()
+            file.write(row)
         except OSError as error:
             if not self._keep:
                 raise RendererError(self._explain(error)) from None
-            if not self.trouble:
-                log.error("%s; it is tried again every %g s", self._explain(error), RETRY)
-            self.trouble = self._explain(error)
-            self._retry_at = now + RETRY
-            self.close()
+            self._fail(error)
         else:
             if self.trouble:
-                log.warning("vitals are written to %s again", self._file.path)
+                log.warning("vitals are written to %s again", file.path)
                 self.trouble = ""
 
+    def _open(self) -> RowFile:
+        self._file = file = RowFile(self.path, COLUMNS, keep=self._keep)
+        if file.path != self.path:
+            log.info("%s has other columns: vitals are written to %s", self.path, file.path)
+        return file
+
+    def _fail(self, error: OSError) -> None:
+        if not self.trouble:
+            log.error("%s; it is tried again every %g s", self._explain(error), RETRY)
+        self.trouble = self._explain(error)
+        self._retry_at = self._clock() + RETRY
+        self.close()
+
     def _explain(self, error: OSError) -> str:
-        return f"cannot write the vitals to {self.path}: {error.strerror or error}"
+        path = self.path if self._file is None else self._file.path
+        return f"cannot write the vitals to {path}: {error.strerror or error}"
 
 
 def _cells(signal: Signal | None) -> tuple[str, str, str]:

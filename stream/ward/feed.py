@@ -58,11 +58,10 @@ class WardFeed:
 
     def watch(self, now: float) -> None:
         """Look after it: call it about once a second. now: s, monotonic."""
-        failure = self._failure()
-        if failure is None:
-            return
         if self._ended is None:
-            self._lost(now, failure)
+            failure = self._failure()
+            if failure is not None:
+                self._lost(now, failure)
         elif now - self._ended >= self._delay:
             settings = self._pipeline.settings
             self._pipeline.stop()

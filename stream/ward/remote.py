@@ -127,10 +127,9 @@ class RayWard:
     def stop(self) -> None:
         """End all; recordings are finished."""
         self._stop.set()
-        ends = [group.stop.remote() for group in self._groups]
         try:
-            self._ray.get(ends, timeout=CLOSE)
-        except self._ray.exceptions.RayError as error:
+            self._ray.get([group.stop.remote() for group in self._groups], timeout=CLOSE)
+        except Exception as error:  # see _watch
             log.warning("a group did not end in order: %s", type(error).__name__)
         for thread in self._threads:
             thread.join(PATIENCE)

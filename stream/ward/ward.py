@@ -141,8 +141,8 @@ class Ward:
         gpu = self._codec_gpu(spec)
         if spec.record is not None:
             how: dict[str, Any] = {"hours": spec.split, "source": spec.address.text, "gpu": gpu}
-            add(partial(recorder, pipeline, spec.record, endless=True, **how), "every")
+            add(partial(recorder, pipeline, spec.record, endless=True, patient=True, **how), "every")
         if spec.vitals is not None:
-            add(partial(vitals, pipeline, spec.vitals, endless=True), "every")
+            add(partial(vitals, pipeline, spec.vitals, endless=True, patient=True), "every")
         if spec.push is not None:
-            add(partial(push, pipeline, spec.push, gpu), "latest")
+            add(partial(push, pipeline, spec.push, gpu, patient=True), "latest")

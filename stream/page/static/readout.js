@@ -156,7 +156,8 @@ export class Readout {
     write($("lag-figure"), `${milliseconds(state.lag)} ms`);
     write($("fps"), live && state.fps ? `${state.fps.toFixed(1)} fps` : "–");
     const stages = Object.entries(state.dropped);
-    const dropped = stages.reduce((sum, [, number]) => sum + number, 0);
+    // what other browsers passed over, as a tile of all feeds does on purpose, was magnified, recorded and sent
+    const dropped = stages.reduce((sum, [stage, number]) => sum + (stage === "browsers" ? 0 : number), 0);
     write($("dropped"), String(dropped));
     $("dropped-figure").title = `Frames dropped, by stage: ${stages.map(([stage, n]) => `${stage} ${n}`).join(", ")}`;
     if (dropped > this.dropped) this.droppedAt = now;

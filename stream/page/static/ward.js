@@ -85,7 +85,8 @@ class Tile {
       span.append(document.createElement("b"), document.createTextNode(""));
       this.parts.numbers.append(span);
     }
-    const reasons = [...(this.state?.troubles ?? [])];
+    const troubles = (this.link.open && this.state?.troubles) || [];
+    const reasons = [...troubles];
     signals.forEach(([name, reading], index) => {
       const span = this.parts.numbers.children[index];
       const trusted = live && reading.rate !== null;
@@ -96,6 +97,7 @@ class Tile {
       if (live && !trusted && reading.reason) reasons.push(reading.reason);
     });
     write(this.parts.reason, reasons.join("; "));
+    this.parts.reason.dataset.trouble = String(troubles.length > 0);
     this.element.title = reasons.join("; ");
     return live;
   }
