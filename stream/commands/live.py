@@ -122,8 +122,8 @@ def live(
     record: Annotated[
         Path | None,
         typer.Option(
-            help="Record the magnified video to a .mkv, .mp4 or .mov file. A camera's recording "
-            "replaces none: it takes the next free name, OUT-2 and so on."
+            help="Record the magnified video to a .mkv, .mp4 or .mov file. That of a "
+            "camera, or the demo, replaces none: it takes the next free name, OUT-2 and so on."
         ),
     ] = None,
     split: Annotated[
@@ -136,8 +136,8 @@ def live(
     vitals: Annotated[
         Path | None,
         typer.Option(
-            help="Write one row a second to a CSV file: time, rates or empty, their quality, the reason. A "
-            "camera's are added to a file that is there."
+            help="Write one row a second to a CSV file: time, rates or empty, their quality, the reason. Those "
+            "of a camera, or the demo, are added to a file that is there."
         ),
     ] = None,
     push: Annotated[
