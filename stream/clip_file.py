@@ -66,5 +66,5 @@ def stated_length(source: Path) -> float:
     """Length of a file as it states itself, s; 0 where it does not."""
     import av
 
-    with av.open(str(source), metadata_errors="replace") as container:
+    with av.open(f"file:{source}", metadata_errors="replace") as container:
         return container.duration / av.time_base if container.duration else 0.0

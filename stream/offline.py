@@ -31,6 +31,7 @@ from deepmag.stream.offline_breath import draw_breath, follow_file
 from deepmag.stream.offline_linear import Progress, analyse_file, draw_file, filter_file
 from deepmag.stream.offline_phase import ascend_frames, draw_phase
 from deepmag.stream.render.recorder import Recorder
+from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.roi import RoiTracker
 from deepmag.stream.settings import Settings, offline_mode
 from deepmag.stream.stopped import StoppedError
@@ -106,7 +107,7 @@ def magnify_file(
     recorder = Recorder(out, rate=lambda: rate, lossless=lossless, source=source)
     rate = 30.0
     recorder.open()
-    written, clip, chosen = 0, Timeline(), None
+    written, changed, clip, chosen = 0, False, Timeline(), None
     try:
         region = roi
         if method != "deepmag" or (target == "respiration" and roi == "auto"):
@@ -152,11 +153,19 @@ def magnify_file(
             for magnified in drawn:
                 recorder.render(magnified)
                 written += 1
+                changed = changed or not np.array_equal(magnified.image, magnified.frame.image)
                 progress("writing", written / len(clip.times))
     except StoppedError:
         pass
     finally:
         recorder.close()
+    if recorder.trouble:
+        raise RendererError(recorder.trouble)
+    if written and not changed and gain != 1.0:
+        log.warning(
+            "nothing is magnified in %s: %d pictures, %.4g a second, are too few to see a %s in",
+            out, written, rate, "breath" if target == "respiration" else "pulse",
+        )  # fmt: skip
     if chosen is None:
         return Report(out, 0, 0, rate, (0, 0, 0, 0), "")
     return Report(out, written, len(clip.times), rate, chosen.box, chosen.kind)

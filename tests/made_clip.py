@@ -11,11 +11,11 @@ from render_frames import numbered
 RATE = 30
 
 
-def make_clip(path: Path, frames: int = 60, size: tuple[int, int] = (160, 120)) -> Path:
-    """H.264, 30 Hz. size: (width, height), px; the frame's number is painted where it is at least 160 x 120."""
+def make_clip(path: Path, frames: int = 60, size: tuple[int, int] = (160, 120), rate: int = RATE) -> Path:
+    """H.264. rate: Hz. size: (width, height), px; the frame's number is painted where it is at least 160 x 120."""
     width, height = size
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=RATE, options={"preset": "ultrafast"})
+        stream = container.add_stream("libx264", rate=rate, options={"preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for number in range(frames):
             image = numbered(number, max(height, 120), max(width, 160))[:height, :width]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,6 +46,18 @@ def test_a_package_imports_only_what_lies_below_it(package: str) -> None:
 def test_an_import_inside_a_function_is_seen_too() -> None:
     found = imported_modules("def f():\n    from deepmag.stream import ring\n    import torch.nn\n")
     assert {"deepmag.stream", "deepmag.stream.ring", "torch.nn"} <= found
+
+
+@pytest.mark.parametrize(
+    "module", ["deepmag.export.ort_session", "deepmag.stream.face", "deepmag.stream.doctor"]
+)
+def test_onnx_runtime_is_imported_without_its_telemetry(module: str, tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    code = f"import sys, {module}; sys.modules.get('onnxruntime') or __import__('onnxruntime')"
+    subprocess.run(
+        [sys.executable, "-c", code], env={**environment, "TMPDIR": str(tmp_path)}, check=True, timeout=60
+    )
+    assert list(tmp_path.iterdir()) == []  # else it keeps a number of the session there
 
 
 def test_every_package_with_sources_is_shipped() -> None:

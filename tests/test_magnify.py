@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 from live_run import added, in_band, lag_of, offline, person, pictures, rhythm, shipped
+from made_clip import make_clip
 from test_live_against_offline import read, write_lossless
 
 from deepmag.models.magnify import (
@@ -206,6 +207,18 @@ def write_with_another_size(path):
                     file.write(bytes(packet))
             for packet in codec.encode(None):
                 file.write(bytes(packet))
+
+
+def test_a_name_with_a_colon_is_a_file_s(clip, tmp_path):
+    source = tmp_path / f"12:30{clip.suffix}"
+    source.symlink_to(clip)
+    assert run(source, tmp_path / "out.mkv", stop=iter([False] * 50 + [True] * 1000).__next__).total > 0
+
+
+def test_where_nothing_can_be_seen_it_is_said(tmp_path, caplog):
+    slow = make_clip(tmp_path / "slow.mkv", frames=6, rate=1)
+    assert run(slow, tmp_path / "out.mkv", roi="full").frames == 6
+    assert "nothing is magnified" in caplog.text
 
 
 def test_a_change_of_size_is_refused_and_where_it_is_is_said(tmp_path):

@@ -56,6 +56,9 @@ def test_only_an_address_that_others_can_reach_gets_a_token() -> None:
     assert len(tokens) == 3
     assert all(token and len(token) >= 32 for token in tokens)
     assert allow("0.0.0.0", "chosen").token == "chosen"
+    assert allow("127.0.0.1", "chosen").token == "chosen"
+    assert len(allow("0.0.0.0", "").token or "") >= 32  # of a variable that is not set
+    assert allow("127.0.0.1", "").token is None
 
 
 def test_a_token_is_asked_and_not_printed() -> None:

@@ -15,7 +15,7 @@ from test_render_recorder import play
 
 from deepmag.stream.render.endless_recorder import RETRY, EndlessRecorder
 from deepmag.stream.render.recorder import Recorder
-from deepmag.stream.render.renderer import PersistentRenderer, RendererError
+from deepmag.stream.render.renderer import RendererError, ReportingRenderer
 
 # Files of so many bytes are all that the disk takes, as a stick with FAT32 takes 4 GiB.
 ON_A_SMALL_DISK = """
@@ -136,7 +136,7 @@ def test_a_folder_that_comes_back_is_recorded_to_again(tmp_path: Path) -> None:
     share.rename(tmp_path / "away")
     bench.time += 3600
     bench.record(range(5, 10))
-    assert isinstance(bench.recorder, PersistentRenderer)
+    assert isinstance(bench.recorder, ReportingRenderer)
     assert "does not exist" in bench.recorder.trouble
     assert bench.recorder.lost == 5
     (tmp_path / "away").rename(share)

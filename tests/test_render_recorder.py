@@ -44,7 +44,7 @@ for number in range(count):
 if last_act == "kill":
     os.kill(os.getpid(), signal.SIGKILL)
 thread.close()
-print(thread.error)
+print(thread.trouble)
 """
 
 
@@ -212,6 +212,13 @@ def test_a_disk_that_is_full_only_for_the_trailer_costs_no_fragment(tmp_path: Pa
     numbers = [number_in(image) for image in play(path)[0]]
     assert numbers == list(range(len(numbers)))
     assert len(numbers) >= 59
+
+
+def test_a_disk_that_is_full_for_the_last_pictures_is_told_too(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.mkv"
+    run(whole, count=40)
+    done = run(tmp_path / "cut.mkv", count=40, limit=whole.stat().st_size // 2)
+    assert "the disk is full" in done.stdout
 
 
 def test_a_device_that_is_always_full_is_an_error_not_a_crash(tmp_path: Path) -> None:

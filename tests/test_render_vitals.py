@@ -192,6 +192,15 @@ def test_a_table_with_other_columns_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "vitals-2.csv").read_text().count("\n") == 3
 
 
+@pytest.mark.parametrize("content", [b"\x00\x00\x00\x18ftypmp42", b"Notes of the night\r\n"])
+def test_what_is_no_table_of_vitals_is_never_replaced(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "video.mp4"  # the source itself, as likely as not
+    path.write_bytes(content)
+    with pytest.raises(RendererError, match="no table of vitals"):
+        Bench(path)
+    assert path.read_bytes() == content
+
+
 def test_a_table_that_is_not_kept_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "vitals.csv"
     for number in range(2):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,6 +73,8 @@ def test_a_run_that_was_cut_goes_on_from_its_checkpoint(tmp_path):
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert state["step"] == 4
     assert any(not torch.equal(half[name], value) for name, value in load_file(whole).items())
+    with pytest.raises(ValueError, match="planned to end at step 4"):
+        train_pulse(tmp_path, replace(TINY, steps=6))
 
 
 def test_the_weights_file_is_what_the_package_loads(tmp_path):

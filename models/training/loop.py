@@ -117,6 +117,12 @@ class Pupil:
             self.average.load_state_dict(state["average"])
             self._optimiser.load_state_dict(state["optimiser"])
             self._schedule.load_state_dict(state["schedule"])
+            planned = self._schedule.total_steps - 1
+            if planned != recipe.steps:
+                raise ValueError(
+                    f"the training in {folder} is planned to end at step {planned}: go on with that number, or "
+                    f"train {recipe.steps} steps in another folder"
+                )
             self.step = int(state["step"])
         else:
             if recipe.start is not None:

@@ -184,6 +184,9 @@ def live(
         )
     except ValueError as error:
         fail(str(error), 2)
+    check_duration(duration)
+    if record is not None and record == vitals:
+        fail(f"--record and --vitals would both write to {record}", 2)
     shown = tuple(show) if show else ((Show.NONE,) if pace == "max" else (Show.PAGE,))
     outputs = Outputs(
         tuple(item for item in shown if item is not Show.NONE),
@@ -227,6 +230,12 @@ def live(
         fail(str(error))
     pipeline.stop()
     _say_how_it_ended(pipeline)
+
+
+def check_duration(duration: float | None) -> None:
+    """Refuse what is no length of time."""
+    if duration is not None and not duration > 0:
+        fail(f"--duration must be a number of seconds above 0, not {duration:g}", 2)
 
 
 def stop_on_signals(stop: threading.Event) -> None:

@@ -108,4 +108,4 @@ def magnify(
             fail(str(error))
     typer.echo(f"{done}")
     if stop.is_set():
-        fail(f"stopped; {out} plays up to that point", 130)
+        fail(f"stopped; {out} plays up to that point" if done.frames else "stopped", 130)

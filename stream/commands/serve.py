@@ -39,7 +39,9 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    feeds: Annotated[Path, typer.Argument(metavar="FEEDS.toml", help="The feeds, each begun by [[feed]].")],
+    feeds: Annotated[
+        Path, typer.Argument(metavar="FEEDS.toml", help=r"The feeds, each begun by \[\[feed]].")
+    ],
     host: Annotated[
         str, typer.Option(help="Address of the page; any but 127.0.0.1 asks for a token.")
     ] = "127.0.0.1",
@@ -80,8 +82,10 @@ def serve(
     go on. Ctrl-C ends it; recordings are complete.
     """
     set_up_logging(log_level)
+    from deepmag.stream.commands.live import check_duration, stop_on_signals
     from deepmag.stream.ward.feeds_file import read_feeds
 
+    check_duration(duration)
     if not BUDGET_RANGE[0] <= budget <= BUDGET_RANGE[1]:
         fail(f"--budget must be from {BUDGET_RANGE[0]:g} to {BUDGET_RANGE[1]:g} ms, not {budget:g}", 2)
     try:
@@ -95,8 +99,6 @@ def serve(
     if check:
         typer.echo(f"{len(listed.good)} of {len(listed.good) + len(listed.problems)} feeds are fine")
         raise typer.Exit(2 if listed.problems else 0)
-
-    from deepmag.stream.commands.live import stop_on_signals
 
     stop = threading.Event()
     stop_on_signals(stop)

@@ -79,6 +79,6 @@ def allow(host: str, token: str | None, extra_names: tuple[str, ...] = ()) -> Ac
     """Set the rules for a server bound to ``host``: one that others can reach always has a token."""
     names = {bracketed(host).lower()} if host not in WILDCARDS else set()
     names.update(name.lower() for name in extra_names)
-    if token is None and not is_local(host):
-        token = new_token()
+    if not token:  # an empty one, of a variable that is not set, would let everybody in
+        token = None if is_local(host) else new_token()
     return Access(frozenset(names), token)

@@ -34,7 +34,7 @@ log = logging.getLogger("deepmag.render.recorder")
 
 
 class EndlessRecorder:
-    """A renderer that writes one video file after another. Implements ``PersistentRenderer``.
+    """A renderer that writes one video file after another. Implements ``ReportingRenderer``.
 
     path: of the first; where that is there already, and for each further file, the first of name-2, name-3 ... that is
     free. hours: in one file. patient: also what cannot be begun at the start is tried again. new: makes the recorder of
@@ -141,6 +141,7 @@ class EndlessRecorder:
             self._last = recorder.path
             self._recorder = self._began = None
             recorder.close()
+            self.trouble = recorder.trouble or self.trouble
 
     def _fail(self, why: str, now: float) -> None:
         recorder, began = self._recorder, self._began

@@ -38,12 +38,15 @@ log = logging.getLogger("deepmag.render.recorder")
 class Recorder:
     """A renderer that writes a video file; an existing file is replaced, the source itself never.
 
+    Implements ``ReportingRenderer``.
+
     path: its suffix chooses the container: .mkv, .mp4 or .mov. rate: the source's nominal rate, Hz, or what
     tells it once there are frames; the times written are the frames' own. lossless: exact RGB.
     original_beside: the original at the left of each picture. source: the file that is being read, if one is. gpu: see
     ``VideoFile``. keep: nothing is replaced: it writes to the first of name, name-2, name-3 ... that is not there.
     A new session continues after the last frame of the one before; a change of size continues in a file of
     its own (``name-2.mkv``), since no container can change it.
+    trouble: what kept the end of the file from being written, known once it is closed.
     Raises RendererError where the suffix is not one of these.
     """
 
@@ -72,6 +75,8 @@ class Recorder:
         self._file: VideoFile | None = None
         self._files = 0
         self._made_empty = False
+        self.trouble = ""
+        self.lost = 0  # none: one that cannot be written ends it
 
     @property
     def size(self) -> int:
@@ -152,7 +157,8 @@ class Recorder:
         try:
             file.close()
         except (OSError, av.error.FFmpegError) as error:
-            log.error("%s", self._explain(error, file))
+            self.trouble = self._explain(error, file)
+            log.error("%s", self.trouble)
         else:
             if file.failure is None:
                 log.info("recorded %d frames to %s", file.frames, file.path)
@@ -171,5 +177,4 @@ class Recorder:
         cause = error if file is None or file.failure is None else file.failure
         number = getattr(cause, "errno", None)
         what = "the disk is full" if number in DISK_FULL else getattr(cause, "strerror", None) or str(cause)
-        kept = 0 if file is None else file.frames
-        return f"recording to {path} stopped: {what}; what was written before plays (about {kept} frames)"
+        return f"recording to {path} stopped: {what}; what was written before plays"

@@ -32,11 +32,11 @@ class Renderer(Protocol):
 
 
 @runtime_checkable
-class PersistentRenderer(Protocol):
-    """A renderer that goes on by itself after a failure: a server that is away, a disk that is full.
+class ReportingRenderer(Protocol):
+    """A renderer that tells how it fares: it goes on by itself after a failure, or may fail as it is closed.
 
-    trouble: why it cannot do its work now, in one line without a password, or "". lost: frames that it was given and
-    could not show, write or send, so far.
+    trouble: why it cannot do its work now, or could not, in one line without a password, or "". lost: frames that it
+    was given and could not show, write or send, so far.
     """
 
     trouble: str

@@ -16,17 +16,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+KNOWN = 16  # bytes by which a table is known: later ones have more columns
+
+
 class RowFile:
     """A CSV file that is open for writing. Raises OSError.
 
     heading: its first row. keep: rows are added to a file that is there and has this heading; where it has another one,
-    to the first of name-2, name-3 ... that has it or is free. Else what is there is replaced. path: of the file.
+    to the first of name-2, name-3 ... that has it or is free. Else a table that is there is replaced; FileExistsError
+    where it is something else. path: of the file.
     """
 
     def __init__(self, path: Path, heading: Sequence[str], *, keep: bool) -> None:
         first = _encoded(heading)
         names = (name for name in numbered_names(path) if is_free(name) or _begins_with(name, first))
         self.path = next(names) if keep else path
+        if not keep and not is_free(path) and not _begins_with(path, first[:KNOWN]):
+            raise FileExistsError(errno.EEXIST, "it is there and no table of vitals; choose another name")
         self._file = self.path.open("ab" if keep else "wb", buffering=0)
         try:
             size = os.fstat(self._file.fileno()).st_size

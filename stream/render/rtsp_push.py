@@ -77,7 +77,7 @@ class LiveEncoder:
 class RtspPush:
     """A renderer that publishes the magnified picture to ``rtsp://[user:password@]host[:port]/path``.
 
-    Implements ``PersistentRenderer``.
+    Implements ``ReportingRenderer``.
 
     rate: the source's nominal rate, Hz. overlay: where given, its status is drawn on the pictures, and a
     stale one goes on being sent with its state on it; else nothing is sent while no frame comes. gpu: number of the GPU

@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Literal
 
-from deepmag.stream.render.renderer import IdleRenderer, PersistentRenderer, RendererError
+from deepmag.stream.render.renderer import IdleRenderer, RendererError, ReportingRenderer
 
 if TYPE_CHECKING:
     from deepmag.stream.frames import MagnifiedFrame
@@ -89,7 +89,7 @@ class RenderThread:
     @property
     def trouble(self) -> str | None:
         """Why the renderer cannot do its work now: its failure, or what it is trying to get over."""
-        now = self.renderer.trouble if isinstance(self.renderer, PersistentRenderer) else ""
+        now = self.renderer.trouble if isinstance(self.renderer, ReportingRenderer) else ""
         return self._error or now or None
 
     @property
@@ -138,7 +138,7 @@ class RenderThread:
 
     @property
     def _lost(self) -> int:
-        return self.renderer.lost if isinstance(self.renderer, PersistentRenderer) else 0
+        return self.renderer.lost if isinstance(self.renderer, ReportingRenderer) else 0
 
     @property
     def _gone(self) -> bool:

@@ -34,7 +34,7 @@ def local_now() -> datetime:
 
 
 class VitalsCsv:
-    """A renderer that writes ``COLUMNS``, every row at once. Implements ``PersistentRenderer``.
+    """A renderer that writes ``COLUMNS``, every row at once. Implements ``ReportingRenderer``.
 
     time: wall clock, ISO 8601 with offset. session, pts: the frame's (s); empty without a frame.
     rate: beats per minute, or empty where it cannot be trusted. quality: 0 to 1. reason: why it is empty.

@@ -108,8 +108,12 @@ def read_feeds(file: Path) -> Feeds:
                 raise _FeedError("name", f"the name {spec.name!r} is taken by an earlier feed")
             for key in ("record", "vitals"):
                 written = getattr(spec, key)
-                if written is not None and any(getattr(other, key) == written for other in good.values()):
+                if written is not None and any(
+                    written in (other.record, other.vitals) for other in good.values()
+                ):
                     raise _FeedError(key, f"{key}: an earlier feed writes to {written}")
+            if spec.record is not None and spec.record == spec.vitals:
+                raise _FeedError("vitals", f"vitals: record writes to {spec.record}")
         except _FeedError as problem:
             line = _line_of(lines, problem.key, start)
             label = entry.get("name")
