@@ -56,6 +56,24 @@ def test_every_frame_of_a_file_comes_once_and_in_order(tmp_path: Path) -> None:
     assert not frames[0].image.flags.writeable
 
 
+def test_of_hdr_video_it_is_said_once_that_its_colours_are_not_right(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, transfer in (("phone.mp4", 18), ("plain.mp4", 1)):
+        with av.open(str(tmp_path / name), "w") as container:
+            stream = container.add_stream("libx264", rate=30)
+            stream.width, stream.height = 64, 48
+            stream.codec_context.color_trc = transfer
+            for _ in range(3):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8))))
+            container.mux(stream.encode())
+        for _ in range(2):
+            assert len(read(tmp_path / name)) == 3
+    assert [
+        record.getMessage().partition(" is HDR")[0] for record in caplog.records if "HDR" in record.message
+    ] == [str(tmp_path / "phone.mp4")]
+
+
 def test_a_real_clip_is_read_whole_with_its_rate(shared_data: Path) -> None:
     clip = source(shared_data / "video" / "clip_a.mp4")
     frames = list(clip.frames(threading.Event()))

@@ -10,12 +10,14 @@ import errno
 import logging
 import time
 from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 import av
 import av.error
 import numpy as np
 from av.stream import Disposition
+from av.video.reformatter import ColorTrc
 
 from deepmag.stream.capture.failures import open_failure, read_failure
 from deepmag.stream.capture.limits import Limits
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from deepmag.stream.capture.address import Address
     from deepmag.stream.capture.open import Pace
     from deepmag.stream.capture.options import Opening, Transport
+
+HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)  # PQ, and HLG as phones record it
 
 log = logging.getLogger("deepmag.stream.capture")
 
@@ -199,6 +203,8 @@ class VideoSource:
             raise SourceError(f"{self.name}: its video codec cannot be decoded here", retry=False)
         if codec.width and codec.height:  # 0 where a live stream has not yet told
             self._limits.check(codec.width, codec.height, self.name)
+        if codec.color_trc in HDR:
+            _say_hdr(self.name)
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         self.nominal_rate = rate if 0 < rate <= 10_000 else None
         log.info(
@@ -277,3 +283,8 @@ def _detached(packet: Packet[VideoStream]) -> Packet[VideoStream]:
     copy.time_base, copy.pts, copy.dts = packet.time_base, packet.pts, packet.dts
     copy.is_keyframe = packet.is_keyframe
     return copy
+
+
+@lru_cache(maxsize=64)  # a clip is read several times
+def _say_hdr(name: str) -> None:
+    log.warning("%s is HDR video: its colours are taken as they are stored, and look pale", name)
