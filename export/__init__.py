@@ -3,4 +3,4 @@
 import os
 
 # ONNX Runtime would report to its makers from the moment it is imported. Before that, so here; and for child processes.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"

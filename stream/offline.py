@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 LOOK_EVERY = 0.2  # s between looks for the face at the start
 LOOK_FOR = 1.0  # s from the first face found, over which its box is the median
+FEW, SLOW = 60, 3.0  # pictures; Hz: where that is why nothing is magnified
 GIVE_UP = 10.0  # s without a face, after which the full picture is used
 
 Drawing = Callable[["Iterable[Frame]"], "Iterator[MagnifiedFrame]"]  # a second pass
@@ -161,11 +162,13 @@ def magnify_file(
         recorder.close()
     if recorder.trouble:
         raise RendererError(recorder.trouble)
-    if written and not changed and gain != 1.0:
-        log.warning(
-            "nothing is magnified in %s: %d pictures, %.4g a second, are too few to see a %s in",
-            out, written, rate, "breath" if target == "respiration" else "pulse",
-        )  # fmt: skip
+    if written and not changed and gain != 1.0 and not stop():
+        few = (
+            f": {written} pictures, {rate:.4g} a second, may be too few"
+            if written < FEW or rate < SLOW
+            else ""
+        )
+        log.warning("nothing is magnified in %s%s", out, few)
     if chosen is None:
         return Report(out, 0, 0, rate, (0, 0, 0, 0), "")
     return Report(out, written, len(clip.times), rate, chosen.box, chosen.kind)

@@ -210,8 +210,8 @@ class Pipeline:
         for thread in self._renderers:
             dropped[thread.name] = dropped.get(thread.name, 0) + thread.dropped
         recording = self._recording
-        if recording is not None and (recording.closed or recording.trouble):
-            recording = None
+        if recording is not None and (recording.closed or recording.error):
+            recording = None  # one in trouble goes on by itself, and is to be stopped by the same button
         return Status(
             state=state,
             source=self._source.name,
@@ -233,9 +233,9 @@ class Pipeline:
         from deepmag.stream.outputs import recorder
 
         if self._recording is not None:
-            if not self._recording.trouble:
+            if not (self._recording.closed or self._recording.error):
                 raise RendererError("a recording is running already")
-            self._take_recording().close(CLOSE_TIMEOUT)  # its trouble has been shown since
+            self._take_recording()  # its failure has been shown since
         label = f"{self._label}-" if self._label else ""
         path = Path(f"deepmag-{label}{datetime.now().astimezone():%Y%m%d-%H%M%S}.mkv")
         self._recording = self.add(recorder(self, path, endless=True), "every")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -107,14 +108,20 @@ def test_a_feed_whose_start_fails_is_tried_again(tmp_path: Path, monkeypatch: py
     bed.pipeline.engine.error = RuntimeError("out of memory")
     bed.watch(0.0)
 
-    def no_threads(_pipeline: Pipeline) -> None:
-        raise RuntimeError("can't start new thread")
+    start = threading.Thread.start
+
+    def no_threads(thread: threading.Thread) -> None:
+        if thread.name in ("engine", "capture"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Pipeline, "start", no_threads)
+        patched.setattr(threading.Thread, "start", no_threads)
         bed.watch(RESTART)
         assert "can't start new thread" in bed.status().detail
-    bed.watch(4 * RESTART)
+        bed.watch(3 * RESTART)
+        assert "can't start new thread" in bed.status().detail
+    bed.watch(8 * RESTART)
     try:
         until(lambda: bed.pipeline.engine.frames > 3, "pictures after the second try")
     finally:

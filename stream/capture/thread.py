@@ -72,8 +72,9 @@ class CaptureThread:
         self._ring.close()
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait for the end, at most ``timeout`` s; whether it has come."""
-        self._thread.join(timeout)
+        """Wait for the end, at most ``timeout`` s; whether it has come. One that never began has ended."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
         return not self._thread.is_alive()
 
     def state(self, now: float) -> tuple[SourceState, str, float]:

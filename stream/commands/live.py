@@ -123,7 +123,7 @@ def live(
         Path | None,
         typer.Option(
             help="Record the magnified video to a .mkv, .mp4 or .mov file. That of a "
-            "camera, or the demo, replaces none: it takes the next free name, OUT-2 and so on."
+            "camera, or the demo in real time, replaces none: it takes the next free name, OUT-2 and so on."
         ),
     ] = None,
     split: Annotated[
@@ -137,7 +137,7 @@ def live(
         Path | None,
         typer.Option(
             help="Write one row a second to a CSV file: time, rates or empty, their quality, the reason. Those "
-            "of a camera, or the demo, are added to a file that is there."
+            "of a camera, or the demo in real time, are added to a file that is there."
         ),
     ] = None,
     push: Annotated[

@@ -153,6 +153,6 @@ class EndlessRecorder:
         if not self.trouble:
             log.error("%s; it is tried again", why)
         self.trouble = why
-        soon = began is not None and now - began < SOON
-        self._delay = min(2 * self._delay, RETRY_MOST) if soon else RETRY
+        if began is not None:  # a file that could not even be begun leaves nothing behind
+            self._delay = min(2 * self._delay, RETRY_MOST) if now - began < SOON else RETRY
         self._retry_at = now + self._delay

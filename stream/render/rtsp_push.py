@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, cast
 
@@ -162,7 +163,9 @@ class RtspPush:
     def _drawn(self, frame: MagnifiedFrame, age: float) -> NDArray[np.uint8]:
         if self._overlay is None:
             return frame.image
-        return draw_overlay(frame.image, self._overlay.status(), frame.readings, picture_age=age)
+        # what this machine cannot write, and where, is nothing for who watches elsewhere
+        status = replace(self._overlay.status(), troubles=())
+        return draw_overlay(frame.image, status, frame.readings, picture_age=age)
 
     def _push(self, image: NDArray[np.uint8], ticks: int, now: float) -> bool:
         """Send a picture, connecting first where it is due; False where there is no connection."""

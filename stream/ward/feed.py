@@ -64,11 +64,11 @@ class WardFeed:
                 self._lost(now, failure)
         elif now - self._ended >= self._delay:
             settings = self._pipeline.settings
-            self._pipeline.stop()
-            self._ended, self._why = None, ""
             self.restarts += 1
             try:
+                self._pipeline.stop()
                 self._pipeline = self._build(self.spec, settings)
+                self._ended, self._why = None, ""
                 self._start()
             except Exception as error:  # whatever it is, the other feeds are not to end with it
                 log.debug("%s could not be started again", self.spec.name, exc_info=True)

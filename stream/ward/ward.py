@@ -85,7 +85,10 @@ class Ward:
             feed.pipeline.capture.stop()
             feed.pipeline.engine.stop()
         for feed in self.feeds.values():
-            feed.stop()
+            try:
+                feed.stop()
+            except Exception:  # the recordings of the others are to be finished
+                log.exception("%s did not end in order", feed.spec.name)
         self._networks.close()
 
     def describe(self) -> Iterator[str]:
