@@ -15,7 +15,7 @@ import numpy as np
 from deepmag.models.representation import is_scene_cut
 from deepmag.models.ticks import RateEstimator, TickClock
 from deepmag.models.window import SlidingWindow
-from deepmag.stream.frames import MagnifiedFrame, Signal
+from deepmag.stream.frames import TOO_SLOW, MagnifiedFrame, Signal
 from deepmag.stream.pictures import HostPictures
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ class DelayedMagnifier(ABC):
         self._last: Frame | None = None
         self._last_small: NDArray[np.float32] | None = None
         self._roi: Roi | None = None
+        self._gaps = 0  # pairs in a row that were too far apart
         self._elapsed = 0.0
         self._unit = 1.0  # of the waveform
 
@@ -193,6 +194,7 @@ class DelayedMagnifier(ABC):
         roi = self._tracker.update(frame.pts, (width, height), faces, settings.roi)
         small = self._pictures.reduce(frame, roi.box)
         ticks = self._ticks.advance(frame.pts)
+        self._gaps = self._gaps + 1 if ticks is None and self._last is not None else 0
         before = self._reduced_before(roi)
         if ticks is None or before is None or is_scene_cut(before, small):
             done += self._drain()
@@ -272,7 +274,7 @@ class DelayedMagnifier(ABC):
         return MagnifiedFrame(
             frame=waiting.frame,
             image=self._magnify(waiting),
-            pulse=Signal(wave, self._meter.reading(waiting.frame.pts)),
+            pulse=Signal(wave, TOO_SLOW if self._gaps > 1 else self._meter.reading(waiting.frame.pts)),
             respiration=None,
             roi=waiting.box,
             ready=self._clock(),

@@ -48,6 +48,9 @@ class Reading:
     reason: str
 
 
+TOO_SLOW = Reading(None, 0.0, "too few frames a second")  # each pair of frames is too far apart
+
+
 @dataclass(frozen=True, slots=True)
 class Signal:
     """What is measured at one frame.

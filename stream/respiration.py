@@ -14,7 +14,7 @@ from deepmag.models.phase import SIDE
 from deepmag.models.respiration import ASCENT_RATE
 from deepmag.models.ticks import MAX_GAP
 from deepmag.stream.breath_ticks import BreathTicks, Moved, between, breath_box
-from deepmag.stream.frames import MagnifiedFrame, Signal
+from deepmag.stream.frames import TOO_SLOW, MagnifiedFrame, Signal
 from deepmag.stream.pictures import HostPictures, Move
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class RespirationMagnifier:
         self._lag = lag
         self._waiting: deque[Frame] = deque()
         self._last: Frame | None = None
+        self._gaps = 0  # pairs in a row that were too far apart
         self._period = 1.0 / 30.0
         self._gain = 1.0
         self._region: Region = "auto"
@@ -85,7 +86,9 @@ class RespirationMagnifier:
             done += self.flush()
             last = None
         box = breath_box(settings.roi, frame.image.shape)
-        if settings.roi != self._region or (last is not None and not 0.0 < frame.pts - last.pts <= MAX_GAP):
+        gap = last is not None and not 0.0 < frame.pts - last.pts <= MAX_GAP
+        self._gaps = self._gaps + 1 if gap else 0
+        if gap or settings.roi != self._region:
             done += self._drain()
             self._forget()
             last = None
@@ -170,7 +173,7 @@ class RespirationMagnifier:
             frame=frame,
             image=image,
             pulse=None,
-            respiration=Signal(wave, self._ticks.reading(frame.pts)),
+            respiration=Signal(wave, TOO_SLOW if self._gaps > 1 else self._ticks.reading(frame.pts)),
             roi=self._box,
             ready=self._clock(),
         )

@@ -189,6 +189,14 @@ def test_a_camera_that_slows_down_at_night_loses_no_picture_and_none_is_late():
     assert machine.rate == 3.0
 
 
+def test_of_a_camera_that_is_too_slow_for_any_rate_it_is_said():
+    images = pictures()[:12]
+    times = np.concatenate([np.arange(8.0), 7.0 + np.arange(1, 5) / RATE])  # one a second, then 30
+    done = live(shipped(), as_frames(images, times), settings())
+    reasons = [magnified.pulse.reading.reason for magnified in done]
+    assert reasons == ["not measured"] + 6 * ["too few frames a second"] + 5 * ["not measured"]
+
+
 def test_what_timestamps_have_shown_is_believed_over_what_a_stream_says_when_it_begins_again():
     images = pictures()[:60]
     machine = magnifier(shipped(), rate=25.0)

@@ -80,6 +80,11 @@ def rates_of(done):
     return [one.respiration.reading.rate for one in done]
 
 
+def test_of_a_camera_that_is_too_slow_for_any_rate_it_is_said():
+    done = run(timed([np.zeros((180, 240, 3), np.uint8)] * 8, rate=1.0))
+    assert [one.respiration.reading.reason for one in done][1:] == 7 * ["too few frames a second"]
+
+
 @pytest.fixture(scope="module")
 def person():
     return timed(clip().video)
