@@ -93,6 +93,17 @@ def pipeline_of(
         pipeline.stop()
 
 
+@contextmanager
+def demo_running(ascender: Ascender) -> Iterator[tuple[Pipeline, Collector]]:
+    """From its first picture on."""
+    collector = Collector()
+    with pipeline_of(DemoSource(size=(160, 120)), ascender, pace="file") as pipeline:
+        pipeline.add(collector, "every")
+        pipeline.start()
+        assert collector.wait(lambda: len(collector.frames) > 0)
+        yield pipeline, collector
+
+
 def test_at_full_speed_each_frame_comes_out_once_in_order_and_none_is_dropped(
     clip: Path, ascender: Ascender
 ) -> None:
@@ -145,11 +156,7 @@ def test_recording_is_begun_and_ended_while_it_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ascender: Ascender
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    collector = Collector()
-    with pipeline_of(DemoSource(size=(160, 120)), ascender, pace="file") as pipeline:
-        pipeline.add(collector, "every")
-        pipeline.start()
-        assert collector.wait(lambda: len(collector.frames) > 0)
+    with demo_running(ascender) as (pipeline, collector):
         with pytest.raises(RendererError, match="no recording is running"):
             pipeline.stop_recording()
         name = pipeline.start_recording()
@@ -169,11 +176,7 @@ def test_a_recording_that_failed_is_told_and_another_can_be_begun(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ascender: Ascender
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    collector = Collector()
-    with pipeline_of(DemoSource(size=(160, 120)), ascender, pace="file") as pipeline:
-        pipeline.add(collector, "every")
-        pipeline.start()
-        assert collector.wait(lambda: len(collector.frames) > 0)
+    with demo_running(ascender) as (pipeline, _):
         pipeline.start_recording()
         recording = pipeline.renderers[-1]
 
@@ -221,11 +224,7 @@ def test_an_engine_that_hangs_behind_a_live_source_is_stale(ascender: Ascender) 
 
 
 def test_settings_act_while_it_runs_and_bad_ones_change_nothing(ascender: Ascender) -> None:
-    collector = Collector()
-    with pipeline_of(DemoSource(size=(160, 120)), ascender, pace="file") as pipeline:
-        pipeline.add(collector, "every")
-        pipeline.start()
-        assert collector.wait(lambda: len(collector.frames) > 0)
+    with demo_running(ascender) as (pipeline, collector):
         with pytest.raises(ValueError, match="gain must be between"):
             pipeline.change(gain=1000.0)
         assert pipeline.settings.gain == Settings().gain

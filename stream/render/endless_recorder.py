@@ -100,7 +100,7 @@ class EndlessRecorder:
         if self._began is None:
             self._began, self._look_at = now, now + RETRY
         # the encoder takes many frames before anything is written
-        if self.trouble and recorder.size > NOTHING:
+        if self.trouble and (self._size() or 0) > NOTHING:
             log.warning("recording goes on in %s", recorder.path)
             self.trouble = ""
 
@@ -130,10 +130,19 @@ class EndlessRecorder:
         if now < self._look_at:
             return False
         self._look_at = now + RETRY
-        if self._recorder.gone:
+        if self._size() is None:
             log.error("%s was removed: recording goes on in a new file", self.path)
             return True
         return False
+
+    def _size(self) -> int | None:
+        """Bytes of the file that is being written, or was last; None where it is under its name no more."""
+        try:
+            return self.path.stat().st_size
+        except FileNotFoundError:
+            return None
+        except OSError:  # a share that is away: the next write will tell
+            return 0
 
     def _end(self) -> None:
         recorder = self._recorder
@@ -147,7 +156,7 @@ class EndlessRecorder:
         recorder, began = self._recorder, self._began
         self._end()
         if recorder is not None:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # of a file that cannot be asked its size nothing is removed
                 if recorder.path.stat().st_size < NOTHING:
                     recorder.path.unlink()
         if not self.trouble:

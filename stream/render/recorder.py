@@ -78,16 +78,6 @@ class Recorder:
         self.trouble = ""
         self.lost = 0  # none: one that cannot be written ends it
 
-    @property
-    def size(self) -> int:
-        """Bytes that the file has that is being written."""
-        return 0 if self._file is None else self._file.size
-
-    @property
-    def gone(self) -> bool:
-        """Whether the file that is being written was removed: what is written to it is lost."""
-        return self._file is not None and self._file.gone
-
     def open(self) -> None:
         """Make sure that the file can be written, before the first frame decides its size."""
         try:

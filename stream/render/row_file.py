@@ -46,8 +46,8 @@ class RowFile:
 
     @property
     def gone(self) -> bool:
-        """Whether it has no name in any folder any more: what is written to it is lost."""
-        return os.fstat(self._file.fileno()).st_nlink == 0
+        """Whether it is under its name no more: nobody would find what is written to it. Raises OSError."""
+        return not self.path.exists()
 
     def write(self, row: Sequence[Any]) -> None:
         """Add a row: all of it, or nothing."""

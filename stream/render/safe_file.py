@@ -37,22 +37,6 @@ class SafeFile:
         """The first error of a write, or None."""
         return self._failure
 
-    @property
-    def size(self) -> int:
-        """Bytes that have been written."""
-        try:
-            return os.fstat(self._file.fileno()).st_size
-        except OSError:
-            return 0
-
-    @property
-    def gone(self) -> bool:
-        """Whether it has no name in any folder any more."""
-        try:
-            return os.fstat(self._file.fileno()).st_nlink == 0
-        except OSError:  # as of a folder on a server that has forgotten it
-            return True
-
     def seekable(self) -> bool:
         """Whether ``seek`` works, which a named pipe's does not."""
         return self._file.seekable()

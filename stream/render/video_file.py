@@ -87,16 +87,6 @@ class VideoFile:
         """The first write that failed, or None."""
         return self._sink.failure
 
-    @property
-    def size(self) -> int:
-        """Bytes that have been written."""
-        return self._sink.size
-
-    @property
-    def gone(self) -> bool:
-        """Whether it has no name in any folder any more."""
-        return self._sink.gone
-
     def write(self, image: NDArray[np.uint8], session: int, pts: float) -> None:
         """Add one picture, (H, W, 3) uint8 RGB; pts: s, in its session."""
         ticks = self._timeline.place(session, pts, self._gap)
