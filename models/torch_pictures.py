@@ -26,7 +26,8 @@ def reduce_region(picture: torch.Tensor, box: Roi) -> torch.Tensor:
     part = picture[y : y + h, x : x + w].float()
     down, across = averages(h, L, picture.device), averages(w, L, picture.device)
     rows = down @ part.reshape(h, 3 * w)
-    return torch.einsum("iwc,jw->cij", rows.reshape(L, w, 3), across).contiguous()
+    # not einsum, which thinks for longer than a GPU takes for the product
+    return torch.matmul(across, rows.reshape(L, w, 3)).permute(2, 0, 1).contiguous()
 
 
 def add_difference(picture: torch.Tensor, difference: torch.Tensor, box: Roi) -> torch.Tensor:
@@ -41,7 +42,7 @@ def add_difference(picture: torch.Tensor, difference: torch.Tensor, box: Roi) ->
         _spread(y, h, height, cells[0], picture.device),
         _spread(x, w, width, cells[1], picture.device),
     )
-    wide = torch.einsum("cij,xj->ixc", difference, across).reshape(cells[0], 3 * w)
+    wide = torch.matmul(across, difference.permute(1, 2, 0)).reshape(cells[0], 3 * w)
     value = torch.addmm(_thresholds(x % 8, w, y % 8, h, picture.device), down, wide).reshape(h, w, 3)
     part = picture[y : y + h, x : x + w]
     changed = value.add_(part).clamp_(0.0, 255.0).to(torch.uint8)
