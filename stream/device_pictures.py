@@ -1,7 +1,8 @@
 """A stream's pictures on a GPU: each goes up once and comes down once, and what passes over its pixels stays there.
 
-They go up from pinned memory on a CUDA stream of their own, so that the next one can be on its way while the one before
-it is worked on.
+They go up from pinned memory on a CUDA stream of their own: the next one while the one before it comes down. Both ways
+at once take no longer than one. To send it earlier gains nothing, since the small arrays that the one at hand needs
+would wait behind it.
 
 The pulse's wait there as long as the frames wait in the magnifier, so that the one that was reduced need not go up
 again to be magnified. The reduced pictures and what the filter makes of them, 36 x 36, stay with the host; so do
@@ -28,6 +29,7 @@ from deepmag.stream.breath_ticks import magnified
 from deepmag.stream.frames import Frame
 from deepmag.stream.pictures import Colouring, HostPictures, Move
 from deepmag.stream.pinned import pinned_picture
+from deepmag.stream.ring import SlotPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 HELD = 128  # pictures that wait on the GPU, at most: 0.8 GB of 1920x1080; older ones go up again when they are due
+EXPECTED = 4  # pictures that are to go up, at most: the next to be reduced, and the next to be moved
+RESULTS = 8  # arrays for pictures that came down, kept for use
 
 log = logging.getLogger("deepmag.stream.device_pictures")
 
@@ -66,8 +70,10 @@ class DevicePictures:
         self._device = device
         self._most = held
         self._held: OrderedDict[tuple[int, int], _Sent] = OrderedDict()
+        self._expected: OrderedDict[tuple[int, int], Frame] = OrderedDict()
         self._copies: torch.cuda.Stream | None = None
         self._pins = device.type == "cuda"
+        self._results = SlotPool(RESULTS, self.memory)
         self._host: HostPictures | None = None
 
     @property
@@ -88,8 +94,12 @@ class DevicePictures:
         return np.empty(shape, np.uint8)
 
     def expect(self, frame: Frame) -> None:
-        """See ``Pictures``."""
-        self._either(lambda: self._hold(frame), lambda host: host.expect(frame))
+        """See ``Pictures``. It goes up when next one comes down."""
+        key = (frame.session, frame.seq)
+        if self._host is None and key not in self._held:
+            self._expected[key] = frame
+            if len(self._expected) > EXPECTED:
+                self._expected.popitem(last=False)
 
     def reduce(self, frame: Frame, box: IntBox) -> NDArray[np.float32]:
         """See ``Pictures``."""
@@ -142,12 +152,14 @@ class DevicePictures:
                 self._host = HostPictures()
                 self._pins = False
                 self._held.clear()
+                self._expected.clear()
         return on_host(self._host)
 
     def _hold(self, frame: Frame) -> _Sent:
         """A frame's picture, sent if it was not; kept until it or a later one is shown."""
         key = (frame.session, frame.seq)
         if key not in self._held:
+            self._expected.pop(key, None)
             self._held[key] = self._send(frame.image)
             if len(self._held) > self._most:
                 self._held.popitem(last=False)
@@ -155,7 +167,9 @@ class DevicePictures:
 
     def _glance(self, frame: Frame) -> _Sent:
         """A frame's picture, not kept if it is not there: respiration comes back to it after seconds, if at all."""
-        held = self._held.get((frame.session, frame.seq))
+        key = (frame.session, frame.seq)
+        self._expected.pop(key, None)
+        held = self._held.get(key)
         return self._send(frame.image) if held is None else held
 
     def _release(self, frame: Frame) -> None:
@@ -188,14 +202,22 @@ class DevicePictures:
         return sent.pixels
 
     def _down(self, picture: torch.Tensor) -> NDArray[np.uint8]:
+        """A picture in the host's memory; meanwhile those that are expected go up."""
         if self._device.type != "cuda":
+            self._send_expected()
             return picture.numpy()
-        result = torch.empty(
-            picture.shape, dtype=torch.uint8, pin_memory=True
-        )  # from torch's own store of them
-        result.copy_(picture)
-        array: NDArray[np.uint8] = result.numpy()
-        return array
+        # memory of ours: torch's would be given back by a call that ends the process once the GPU has failed
+        result = self._results.lease(tuple(picture.shape))
+        torch.from_numpy(result).copy_(picture, non_blocking=True)
+        done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        done.record(torch.cuda.current_stream(self._device))
+        self._send_expected()
+        done.synchronize()
+        return result
+
+    def _send_expected(self) -> None:
+        while self._expected:
+            self._hold(next(iter(self._expected.values())))
 
 
 def warm_up(device: torch.device) -> None:

@@ -43,7 +43,7 @@ class Pictures(Protocol):
         ...
 
     def expect(self, frame: Frame) -> None:
-        """Begin to bring a frame to where it is worked on, without waiting for it: it will be asked for soon."""
+        """Say that a frame will be asked for soon: it may be brought to where it is worked on as another comes back."""
         ...
 
     def reduce(self, frame: Frame, box: IntBox) -> NDArray[np.float32]:

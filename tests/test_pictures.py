@@ -197,37 +197,55 @@ class Sent:
         return self._as_tensor(image)
 
 
-def test_an_expected_picture_goes_up_at_once_and_only_once(
+def test_an_expected_picture_goes_up_once_as_another_comes_down(
+    device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, pictures, move = Sent(monkeypatch), DevicePictures(device), bulge(BOXES[1])
+    pictures.reduce(frame(0), BOXES[1])
+    for number in (0, 1, 2, 2, 1):
+        pictures.expect(frame(number))
+    assert sent.count == pictures.held == 1
+    for number in (0, 1, 2):
+        found = pictures.change(frame(number), move=move)
+        assert np.abs(found.astype(int) - HostPictures().change(frame(number), move=move)).mean() < 0.5
+        assert sent.count == 3
+        assert pictures.held == 2 - number
+
+
+def test_a_picture_that_is_asked_for_before_it_went_up_goes_up_once(
     device: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent, pictures, box = Sent(monkeypatch), DevicePictures(device), BOXES[1]
     for number in range(3):
         pictures.expect(frame(number))
-        pictures.expect(frame(number))
-    assert sent.count == pictures.held == 3
-    np.testing.assert_allclose(
-        pictures.reduce(frame(1), box), HostPictures().reduce(frame(1), box), atol=2e-3
-    )
-    move = bulge(box)
-    found = pictures.change(frame(1), move=move)
-    assert np.abs(found.astype(int) - HostPictures().change(frame(1), move=move)).mean() < 0.5
-    assert sent.count == 3
-    assert pictures.held == 1  # one that came before, and never came further, is let go as well
+    for number in range(3):
+        found, wanted = (each.reduce(frame(number), box) for each in (pictures, HostPictures()))
+        np.testing.assert_allclose(found, wanted, atol=2e-3)
+    pictures.expect(frame(3))
+    pictures.change(frame(3), move=bulge(box))  # shown without having been reduced
+    pictures.change(frame(4), move=bulge(box))
+    assert sent.count == 5
+    assert pictures.held == 0  # those that came before, and never came further, are let go as well
 
 
 def test_a_picture_that_had_to_go_up_again_is_let_go_once_it_is_shown(device: torch.device) -> None:
     pictures = DevicePictures(device, held=3)
-    for number in (0, 1, 2, 3, 4, 0):  # as respiration expects the oldest that waits
-        pictures.expect(frame(number))
+    for number in (0, 1, 2, 3, 4, 0):  # as respiration asks for the oldest that waits
+        pictures.reduce(frame(number), BOXES[1])
     pictures.change(frame(0), move=bulge(BOXES[1]))
     assert pictures.held == 2
 
 
-def test_no_more_are_expected_than_it_may_hold(device: torch.device) -> None:
-    pictures = DevicePictures(device, held=3)
+def test_no_more_are_expected_than_are_soon_asked_for(
+    device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, pictures = Sent(monkeypatch), DevicePictures(device)
     for number in range(10):
         pictures.expect(frame(number))
-    assert pictures.held == 3
+    pictures.change(frame(0), move=bulge(BOXES[1]))
+    assert sent.count == 1 + pictures.held == 5
+    assert pictures.change(frame(9)) is not None
+    assert sent.count == 5
 
 
 class Made:
@@ -342,8 +360,9 @@ def test_a_gpu_that_fails_as_a_picture_goes_up_is_replaced_by_the_cpu(
 
     monkeypatch.setattr(device_pictures, "_as_tensor", failing)
     pictures = DevicePictures(torch.device("cpu"))
+    pictures.expect(frame())
     with caplog.at_level(logging.ERROR, "deepmag"):
-        pictures.expect(frame())
+        pictures.reduce(frame(), BOXES[0])
     assert [record.getMessage() for record in caplog.records] == [
         "cpu failed: CUDA error: out of memory; pictures go on on the CPU"
     ]
