@@ -32,7 +32,7 @@ from deepmag.export.torch_ascender import PlainPulse, TorchAscender
 from deepmag.models.ascent import ascend_paper
 from deepmag.models.networks import PulseNet
 from deepmag.models.phase import SIDE
-from deepmag.models.pyramid import ORIENTATIONS
+from deepmag.models.pyramid_filters import ORIENTATIONS
 from deepmag.models.representation import INPUT_SCALE, L
 from deepmag.models.steady import ascend_symmetric
 from deepmag.models.step_size import GAMMA, PAPER_ITERATIONS, RESPIRATION_GAMMA, STEADY_ITERATIONS

@@ -16,7 +16,7 @@ from deepmag.export.runtime import AscenderUnavailableError, load_weights
 from deepmag.export.torch_device import on_device, open_torch_device, torch_description
 from deepmag.models.networks import RespirationNet
 from deepmag.models.phase import SIDE
-from deepmag.models.pyramid import ORIENTATIONS
+from deepmag.models.pyramid_filters import ORIENTATIONS
 from deepmag.models.respiration_ascent import ascend_paper, respiration_gradient
 from deepmag.models.step_size import PAPER_ITERATIONS
 

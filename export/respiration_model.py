@@ -8,7 +8,7 @@ from deepmag.export.ascent_loop import AscentLoop
 from deepmag.export.respiration_nodes import RespirationNodes
 from deepmag.models.phase import SIDE
 from deepmag.models.phase_reconstruction import BAND
-from deepmag.models.pyramid import ORIENTATIONS
+from deepmag.models.pyramid_filters import ORIENTATIONS
 from deepmag.models.respiration import INPUT_SCALE
 from deepmag.models.step_size import PAPER_ITERATIONS, RESPIRATION_GAMMA, STEADY_ITERATIONS
 

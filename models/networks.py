@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from deepmag.models.phase import SIDE
-from deepmag.models.pyramid import ORIENTATIONS
+from deepmag.models.pyramid_filters import ORIENTATIONS
 from deepmag.models.representation import L
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from deepmag.models.pyramid import ORIENTATIONS, SteerablePyramid
+from deepmag.models.pyramid import SteerablePyramid
+from deepmag.models.pyramid_filters import ORIENTATIONS
 
 Floats = NDArray[np.float32]
 Bands = NDArray[np.complex64]

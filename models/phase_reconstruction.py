@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from deepmag.models.phase import LEVEL as REDUCED_LEVEL
 from deepmag.models.phase import LUMA, REDUCED, Floats, PhaseDifference
-from deepmag.models.pyramid import ORIENTATIONS, Coefficients, SteerablePyramid
+from deepmag.models.pyramid import Coefficients, SteerablePyramid
+from deepmag.models.pyramid_filters import ORIENTATIONS
 from deepmag.models.reconstruction import Roi, add_difference
 from deepmag.models.temporal import Band, zero_phase
 

@@ -1,9 +1,8 @@
 """The complex steerable pyramid: local phase, by scale and orientation (Portilla & Simoncelli 2000).
 
-A band answers to one octave (or half an octave) and one orientation, on one side of the frequency plane only, so its
-coefficients are analytic: magnitude says how much of that pattern is there, phase says where, and a motion turns the
-phase. Everything is done in the frequency domain, and each band is cut there to its own size, 1, 1/2, 1/4 ... of the
-picture: half of the work of filters that keep the full size is never done.
+A band's coefficients are analytic (see `pyramid_filters`): magnitude says how much of that pattern is there, phase says
+where, and a motion turns the phase. Everything is done in the frequency domain, and each band is cut there to its own
+size, 1, 1/2, 1/4 ... of the picture: half of the work of filters that keep the full size is never done.
 """
 
 from __future__ import annotations
@@ -13,11 +12,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
 import torch
+
+from deepmag.models.pyramid_filters import (
+    ORIENTATIONS,
+    cut_size,
+    high_pass,
+    level_filters,
+    low_pass,
+    middle,
+    polar,
+)
 
 Bandwidth = Literal["octave", "half-octave"]
 
-ORIENTATIONS = 4  # as in the paper (section 3.3)
 SMALLEST = 8  # px, side below which no further band is cut
 _OCTAVES: dict[str, float] = {"octave": 1.0, "half-octave": 0.5}
 
@@ -68,19 +77,18 @@ class SteerablePyramid:
         self.orientations = orientations
         self.bandwidth = bandwidth
         self.levels = most if levels is None else levels
-        radius, angle = _polar(height, width)
-        self._high = _high(radius, 0.0, step)[:, : width // 2 + 1].to(device)
+        radius, angle = polar(height, width)
+        self._high = torch.from_numpy(high_pass(radius, 0.0, step)[:, : width // 2 + 1].copy()).to(device)
         self._cuts: list[_Cut] = []
         for level in range(self.levels):
             cut = _Cut(size, level * step, device)
-            r, theta = cut.of(radius), cut.of(angle)
-            radial = _low(r, level * step, step) * _high(r, (level + 1) * step, step)
-            cut.filters = torch.stack(
-                [radial * _angular(theta, o, orientations) for o in range(orientations)]
-            ).to(device)
+            where = np.ix_(*cut.kept)
+            filters = level_filters(radius[where], angle[where], level * step, step, orientations)
+            cut.filters = torch.from_numpy(filters).to(device)
             self._cuts.append(cut)
         self._rest = _Cut(size, self.levels * step, device)
-        self._rest.filters = _low(self._rest.of(radius), self.levels * step, step).to(device)
+        rest = low_pass(radius[np.ix_(*self._rest.kept)], self.levels * step, step)
+        self._rest.filters = torch.from_numpy(rest).to(device)
 
     def shape(self, level: int) -> tuple[int, int]:
         """(height, width) of a level's bands."""
@@ -119,23 +127,22 @@ class SteerablePyramid:
 
 
 class _Cut:
-    """The middle of a spectrum, as a smaller spectrum: what one level needs of the picture's."""
+    """The middle of a spectrum, as a smaller one: what a level needs of the picture's. kept: its rows and columns."""
 
     filters: torch.Tensor
 
     def __init__(self, size: tuple[int, int], octaves: float, device: str | torch.device) -> None:
-        scale = 2.0**-octaves
-        # a filter is zero from its upper corner on, so the cut spectrum's own Nyquist row may lie on it
-        rows, columns = (min(n, math.ceil(n * scale - 1e-9)) for n in size)
+        rows, columns = (cut_size(n, octaves) for n in size)
         self.shape = (rows, columns)
-        self._from = [_middle(n, m).to(device) for n, m in zip(size, self.shape, strict=True)]
+        self.kept = [middle(n, m) for n, m in zip(size, self.shape, strict=True)]
+        self._from = [torch.from_numpy(index).to(device) for index in self.kept]
         self._scale: float = rows * columns / (size[0] * size[1])
 
     def of(self, picture: torch.Tensor) -> torch.Tensor:
         """The cut's part of (height, width)."""
         if self.shape == picture.shape[-2:]:
             return picture
-        rows, columns = (index.to(picture.device) for index in self._from)
+        rows, columns = self._from
         return picture.index_select(-2, rows).index_select(-1, columns)
 
     def take(self, spectrum: torch.Tensor) -> torch.Tensor:
@@ -167,47 +174,8 @@ class _Cut:
         spectrum[..., rows[:, None], columns] += part / self._scale
 
 
-def _middle(n: int, m: int) -> torch.Tensor:
-    """Indices of the m lowest frequencies of n, in the order of a transform of m."""
-    positive = (m + 1) // 2
-    return torch.cat([torch.arange(positive), torch.arange(n - (m - positive), n)])
-
-
 def _whole(half: torch.Tensor, width: int) -> torch.Tensor:
     """The full spectrum of a real picture, from the half that rfft2 gives."""
     mirrored = half[..., 1 : (width + 1) // 2].flip(-1)
     mirrored = torch.cat([mirrored[..., :1, :], mirrored[..., 1:, :].flip(-2)], -2).conj()
     return torch.cat([half, mirrored], -1)
-
-
-def _polar(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """log2(frequency / pi) and the angle of each frequency, both (height, width) float64."""
-    y = torch.fft.fftfreq(height, dtype=torch.float64)[:, None] * 2.0
-    x = torch.fft.fftfreq(width, dtype=torch.float64)[None] * 2.0
-    radius = torch.hypot(x, y)
-    radius[0, 0] = radius.flatten()[radius.flatten() > 0].min() * 2.0**-8  # the mean: below every band
-    return torch.log2(radius), torch.atan2(y.expand_as(radius), x.expand_as(radius))
-
-
-def _low(log_radius: torch.Tensor, octaves: float, step: float) -> torch.Tensor:
-    """Low-pass that falls over the ``step`` octaves that end ``octaves`` below the highest frequency."""
-    t = ((log_radius + octaves) / step + 1.0).clamp(0.0, 1.0)
-    return torch.cos(0.5 * math.pi * t).to(torch.float32)
-
-
-def _high(log_radius: torch.Tensor, octaves: float, step: float) -> torch.Tensor:
-    """What `_low` of the same corner leaves: their squares add to one."""
-    t = ((log_radius + octaves) / step + 1.0).clamp(0.0, 1.0)
-    return torch.sin(0.5 * math.pi * t).to(torch.float32)
-
-
-def _angular(angle: torch.Tensor, index: int, orientations: int) -> torch.Tensor:
-    """One side of an orientation: a power of a cosine, whose squares over all orientations and both sides add to one.
-
-    Twice that, under a root on either way, since only one of two sides is kept and the real part taken.
-    """
-    order = orientations - 1
-    scale = 2.0**order * math.factorial(order) / math.sqrt(orientations * math.factorial(2 * order))
-    offset = torch.remainder(angle - math.pi * index / orientations + math.pi, 2 * math.pi) - math.pi
-    side = offset.abs() < 0.5 * math.pi
-    return (math.sqrt(2.0) * scale * torch.cos(offset) ** order * side).to(torch.float32)

@@ -15,7 +15,7 @@ from deepmag.models.breath import Breath, BreathWindow
 from deepmag.models.displacement import displace_frame
 from deepmag.models.local_motion import local_motion, on_grid
 from deepmag.models.phase import SIDE
-from deepmag.models.pyramid import ORIENTATIONS
+from deepmag.models.pyramid_filters import ORIENTATIONS
 from deepmag.models.respiration import ASCENT_RATE, REACH, TARGET_SCALE
 from deepmag.stream.breath_rate import BreathRate
 from deepmag.stream.roi import RegionError

@@ -21,7 +21,7 @@ from deepmag.models.magnify import clip_rate
 from deepmag.models.metrics.motion import added_displacement, displacement, motion_scores
 from deepmag.models.networks import PulseNet, RespirationNet
 from deepmag.models.phase import SIDE, reduce_luma
-from deepmag.models.pyramid import ORIENTATIONS
+from deepmag.models.pyramid_filters import ORIENTATIONS
 from deepmag.models.representation import INPUT_SCALE, L, normalized_difference
 from deepmag.models.synthetic.clip import make_clip
 from deepmag.stream.clip_file import read_frames

@@ -79,7 +79,7 @@ def open_respiration(device: DeviceName = "auto", threads: int | None = None) ->
 
         from deepmag.export.respiration import open_respiration_ascender
         from deepmag.models.phase import SIDE
-        from deepmag.models.pyramid import ORIENTATIONS
+        from deepmag.models.pyramid_filters import ORIENTATIONS
     except ImportError as error:
         raise AscenderUnavailableError(
             f"respiration needs torch, which cannot be imported: {error}"

@@ -16,7 +16,7 @@ import numpy as np
 
 from deepmag.models.phase import SIDE, reduce_luma
 from deepmag.models.phase_reconstruction import PhaseReconstruction, filter_phase, weighted
-from deepmag.models.pyramid import ORIENTATIONS
+from deepmag.models.pyramid_filters import ORIENTATIONS
 from deepmag.models.respiration import ASCENT_RATE, REACH
 from deepmag.models.steady import REFERENCE_GAIN
 from deepmag.models.step_size import RESPIRATION_GAMMA, gamma_for_rate

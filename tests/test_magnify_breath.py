@@ -9,7 +9,7 @@ from test_live_against_offline import read
 
 from deepmag.models.metrics.motion import added_displacement, displacement, motion_scores
 from deepmag.models.phase import SIDE, reduce_luma
-from deepmag.models.pyramid import ORIENTATIONS
+from deepmag.models.pyramid_filters import ORIENTATIONS
 from deepmag.models.synthetic.clip import make_clip
 from deepmag.stream.breath_ticks import BreathTicks
 from deepmag.stream.combine import combine

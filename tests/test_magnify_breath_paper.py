@@ -15,7 +15,7 @@ from deepmag.models.metrics.motion import displacement, motion_scores
 from deepmag.models.networks import RespirationNet
 from deepmag.models.phase import SIDE, PhaseDifference
 from deepmag.models.phase_reconstruction import LIMIT, PhaseReconstruction, filter_phase, weighted
-from deepmag.models.pyramid import ORIENTATIONS
+from deepmag.models.pyramid_filters import ORIENTATIONS
 from deepmag.models.respiration import ASCENT_RATE, INPUT_SCALE
 from deepmag.models.respiration_ascent import ascend_paper
 from deepmag.models.step_size import RESPIRATION_GAMMA, gamma_for_rate

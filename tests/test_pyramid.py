@@ -9,7 +9,8 @@ import pytest
 import torch
 from pyrtools.pyramids import SteerablePyramidFreq
 
-from deepmag.models.pyramid import ORIENTATIONS, SMALLEST, Coefficients, SteerablePyramid
+from deepmag.models.pyramid import SMALLEST, Coefficients, SteerablePyramid
+from deepmag.models.pyramid_filters import ORIENTATIONS
 
 BANDWIDTHS = ("octave", "half-octave")
 SIZES = [(480, 480), (123, 123), (90, 160), (101, 67), (16, 16), (17, 23), (16, 250)]

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from deepmag.models.baselines.gaussian import Floats
-from deepmag.models.pyramid import ORIENTATIONS, SMALLEST, Coefficients, SteerablePyramid
+from deepmag.models.pyramid import SMALLEST, Coefficients, SteerablePyramid
+from deepmag.models.pyramid_filters import ORIENTATIONS
 from deepmag.models.reconstruction import add_difference
 
 # Cells of a band each way that turn together, one or two of its wavelengths, and of the finest level four, since motion

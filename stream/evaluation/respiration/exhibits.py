@@ -9,7 +9,7 @@ import numpy as np
 
 from deepmag.models.phase import SIDE, reduce_luma
 from deepmag.models.phase_reconstruction import BAND
-from deepmag.models.pyramid import ORIENTATIONS
+from deepmag.models.pyramid_filters import ORIENTATIONS
 from deepmag.models.respiration import ASCENT_RATE
 from deepmag.models.temporal import zero_phase
 from deepmag.stream.evaluation.respiration.methods import frames_of
