@@ -1,7 +1,7 @@
 """The filters of the complex steerable pyramid (Portilla & Simoncelli 2000), in the frequency domain.
 
-A band answers to one octave (or a part of one) and one orientation, on one side of the frequency plane only. The squares
-of all filters add to one, so that what a picture was taken apart by also puts it together.
+A band answers to one octave (or a part of one) and one orientation, on one side of the frequency plane only. The
+squares of all filters add to one, so that what a picture was taken apart by also puts it together.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def middle(n: int, m: int) -> NDArray[np.int64]:
 def cut_size(n: int, octaves: float) -> int:
     """Samples along a side of n that a band needs whose upper corner is ``octaves`` below the highest frequency."""
     # a filter is zero from its upper corner on, so the cut spectrum's own Nyquist row may lie on it
-    return min(n, math.ceil(n * 2.0**-octaves - 1e-9))
+    return min(n, math.ceil(n * math.pow(2.0, -octaves) - 1e-9))
 
 
 def _angular(angle: Plane, index: int, orientations: int) -> NDArray[np.float32]:
