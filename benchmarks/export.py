@@ -22,9 +22,9 @@ from deepmag.export.exported import ExportedPulse, ExportedRespiration
 from deepmag.export.graph import paper_graph, steady_graph
 from deepmag.export.ort_ascender import open_session
 from deepmag.export.pulse_model import pulse_model
-from deepmag.export.respiration import RespirationAscender
 from deepmag.export.respiration_model import respiration_model
 from deepmag.export.runtime import load_weights
+from deepmag.export.torch_respiration import TorchRespiration
 from deepmag.models import ascent, respiration_ascent
 from deepmag.models.networks import PulseNet, RespirationNet
 from deepmag.models.representation import normalized_difference
@@ -94,7 +94,7 @@ def speed(
         runs[f"respiration, exported {precision}, steady"] = lambda breathing=breathing: breathing.gradient(
             phases, trust
         )
-    in_torch = RespirationAscender(breath, CPU)
+    in_torch = TorchRespiration(breath, CPU)
     runs["respiration, torch, paper"] = lambda: in_torch.paper(phases, trust, BREATH_STEP)
     runs["respiration, torch, steady"] = lambda: in_torch.gradient(phases, trust)
     print(f"{'':30} {'MB':>6} {'load, ms':>9}")

@@ -26,9 +26,9 @@ import numpy as np
 import torch
 
 from deepmag.export.device import parse_device
-from deepmag.export.respiration import RespirationAscender
 from deepmag.export.runtime import AscenderUnavailableError, load_weights, open_ascender
 from deepmag.export.torch_ascender import PlainPulse, TorchAscender
+from deepmag.export.torch_respiration import TorchRespiration
 from deepmag.models.ascent import ascend_paper
 from deepmag.models.networks import PulseNet
 from deepmag.models.phase import SIDE
@@ -115,7 +115,7 @@ def one_pair(device, weights, runs, rng):
         apart = float(np.linalg.norm(theirs.paper(x, GAMMA)[0] - exact) / np.linalg.norm(exact))
         found = times(lambda a=theirs: a.paper(x, GAMMA), runs)
         yield row(f"pulse pair, paper, {theirs.description}", found, relative_l2=apart)
-    breath = RespirationAscender(load_weights(RESPIRATION), device)
+    breath = TorchRespiration(load_weights(RESPIRATION), device)
     wide = rng.normal(0, 0.1, (1, ORIENTATIONS, SIDE, SIDE)).astype(np.float32)
     trust = np.ones_like(wide)
     yield row(

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from deepmag.export.ascent_loop import AscentLoop
 from deepmag.export.respiration_nodes import RespirationNodes
 from deepmag.models.phase import SIDE
-from deepmag.models.phase_reconstruction import BAND
 from deepmag.models.pyramid_filters import ORIENTATIONS
 from deepmag.models.respiration import INPUT_SCALE
 from deepmag.models.step_size import PAPER_ITERATIONS, RESPIRATION_GAMMA, STEADY_ITERATIONS
+from deepmag.models.temporal import RESPIRATION_BAND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +47,7 @@ def respiration_model(
     tape = nodes.forward(nodes.node("Mul", nodes.node("Add", "x", "dx_n"), "share"))
     grad = nodes.node("Mul", nodes.backward(tape), "share")
     loop.advance(nodes.value(tape), grad, nodes.constant("still", 0.0, wide=True))
-    low, high = BAND
+    low, high = RESPIRATION_BAND
     return loop.model(
         "respiration",
         weights,

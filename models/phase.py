@@ -11,11 +11,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from deepmag.models.pyramid import SteerablePyramid
-from deepmag.models.pyramid_filters import ORIENTATIONS
+from deepmag.models.pyramid_level import PyramidLevel
 
 Floats = NDArray[np.float32]
 Bands = NDArray[np.complex64]
@@ -45,10 +43,8 @@ class PhaseDifference:
 class PhaseRepresentation:
     """Frames to bands. Holds the pyramid's filters, no state."""
 
-    def __init__(self, device: str | torch.device = "cpu") -> None:
-        self._pyramid = SteerablePyramid(
-            (REDUCED, REDUCED), orientations=ORIENTATIONS, levels=2, device=device
-        )
+    def __init__(self) -> None:
+        self._level = PyramidLevel((REDUCED, REDUCED), LEVEL)
 
     def bands(self, image: NDArray[np.uint8]) -> Bands:
         """Coefficients of a frame. image: (H, W, 3) uint8 RGB, or (H, W) grey. Returns (4, SIDE, SIDE)."""
@@ -56,9 +52,7 @@ class PhaseRepresentation:
 
     def bands_of(self, luma: Floats) -> Bands:
         """Coefficients of reduced lumas, (..., REDUCED, REDUCED). Returns (..., 4, SIDE, SIDE)."""
-        picture = torch.from_numpy(luma)
-        found: Bands = self._pyramid.analyse(picture, only=[LEVEL]).bands[0].numpy()
-        return found
+        return self._level.bands(luma)
 
 
 def reduce_luma(image: NDArray[np.uint8]) -> Floats:

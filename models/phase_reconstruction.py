@@ -17,9 +17,8 @@ from deepmag.models.phase import LUMA, REDUCED, Floats, PhaseDifference
 from deepmag.models.pyramid import Coefficients, SteerablePyramid
 from deepmag.models.pyramid_filters import ORIENTATIONS
 from deepmag.models.reconstruction import Roi, add_difference
-from deepmag.models.temporal import Band, zero_phase
+from deepmag.models.temporal import RESPIRATION_BAND, zero_phase
 
-BAND: Band = (0.16, 0.5)  # Hz, 10 to 30 breaths a minute (section 3.3)
 LIMIT = 2.0 * np.pi  # rad, of Eq. 21
 NOISE = 0.02  # rad between two ticks, of what does not move
 NEIGHBOURS = 3.0  # cells, standard deviation of their weight
@@ -66,7 +65,9 @@ def filter_phase(total: Floats, place: NDArray[np.int64], rate: float) -> None:
         part = slice(start, start + width)
         block = columns[:, part].astype(np.float64)
         uniform = (1.0 - share) * block[after - 1] + share * block[after]
-        columns[:, part] = np.clip(zero_phase(uniform, BAND, rate)[place - place[0]], -LIMIT, LIMIT)
+        columns[:, part] = np.clip(
+            zero_phase(uniform, RESPIRATION_BAND, rate)[place - place[0]], -LIMIT, LIMIT
+        )
 
 
 class PhaseReconstruction:

@@ -14,8 +14,8 @@ import torch
 from deepmag.export.device import CPU
 from deepmag.export.exported import ExportedPulse, ExportedRespiration
 from deepmag.export.model_parity import compare_pulse, compare_respiration
-from deepmag.export.respiration import RespirationAscender
 from deepmag.export.torch_ascender import TorchAscender
+from deepmag.export.torch_respiration import TorchRespiration
 from deepmag.models import respiration
 from deepmag.models.magnify import clip_rate
 from deepmag.models.metrics.motion import added_displacement, displacement, motion_scores
@@ -150,7 +150,7 @@ def check_respiration(
     progress("real pairs", 0.15)
     parities[_name(source)] = compare_respiration(model, net, x, weight, respiration.ASCENT_RATE)
     exported = ExportedRespiration(model.SerializeToString())
-    ours = RespirationAscender(weights, CPU, int(exported.model.properties["paper_iterations"]))
+    ours = TorchRespiration(weights, CPU, paper_iterations=int(exported.model.properties["paper_iterations"]))
     scores = []
     with tempfile.TemporaryDirectory() as folder:
         for i, mode in enumerate(MODES):

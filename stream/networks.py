@@ -44,12 +44,12 @@ def open_networks(
 ) -> Networks:
     """Open what the settings' method and target ask for.
 
-    runtime: of the pulse's network; that of respiration always runs in torch. device, threads: of both. at_once:
-    as `open_ascender` has it. Raises AscenderUnavailableError where one cannot run.
+    runtime: of the pulse's network; of respiration's see `open_respiration_ascender`. device, threads: of both.
+    at_once: as `open_ascender` has it. Raises AscenderUnavailableError where one cannot run.
     """
     signals = settings.signals if settings.method == "deepmag" else ()
     # first: where torch runs the pulse's network too, its number of threads is to hold
-    respiration = open_respiration(device, threads) if "respiration" in signals else None
+    respiration = open_respiration(device, threads, runtime) if "respiration" in signals else None
     pulse = None
     if "pulse" in signals:
         pulse = open_ascender(PULSE, runtime, device, threads, at_once=at_once)
@@ -72,23 +72,19 @@ def _pictures(device: DeviceName) -> Callable[[], Pictures]:
     return HostPictures
 
 
-def open_respiration(device: DeviceName = "auto", threads: int | None = None) -> GradientAscender:
+def open_respiration(
+    device: DeviceName = "auto", threads: int | None = None, runtime: Runtime = "auto"
+) -> GradientAscender:
     """Respiration's network, warm. Raises AscenderUnavailableError where it cannot run."""
-    try:
-        import torch
+    # only here: the pulse needs none of it
+    from deepmag.export.respiration import open_respiration_ascender
+    from deepmag.models.phase import SIDE
+    from deepmag.models.pyramid_filters import ORIENTATIONS
 
-        from deepmag.export.respiration import open_respiration_ascender
-        from deepmag.models.phase import SIDE
-        from deepmag.models.pyramid_filters import ORIENTATIONS
-    except ImportError as error:
-        raise AscenderUnavailableError(
-            f"respiration needs torch, which cannot be imported: {error}"
-        ) from error
     # One by default: it runs five times a second, and threads that wait for each other take the time of capture,
     # encoder and page. On two cores with other work, a tick took 50 ms with one and 300 ms with two (p95).
-    torch.set_num_threads(threads or 1)
-    ascender = open_respiration_ascender(RESPIRATION, device)
-    # torch's first call takes a second: better now than in front of a camera
+    ascender = open_respiration_ascender(RESPIRATION, device, runtime=runtime, threads=threads or 1)
+    # a network's first call takes longer, in torch a second: better now than in front of a camera
     nothing = np.zeros((1, ORIENTATIONS, SIDE, SIDE), np.float32)
     ascender.gradient(nothing, nothing)
     try:

@@ -188,4 +188,4 @@ def test_respiration_goes_on_too() -> None:
         ascender.gradient(x, np.ones_like(x)), on_cpu.gradient(x, np.ones_like(x)), strict=True
     ):
         np.testing.assert_array_equal(got, wanted)
-    assert ascender.description == "torch CPU"
+    assert ascender.description == on_cpu.description == "onnxruntime CPU, 1 thread"

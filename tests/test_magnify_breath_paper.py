@@ -10,7 +10,7 @@ from test_live_against_offline import read
 from test_magnify_breath import BAND, CHEST, grey, write
 
 from deepmag.export.device import CPU
-from deepmag.export.respiration import RespirationAscender
+from deepmag.export.torch_respiration import TorchRespiration
 from deepmag.models.metrics.motion import displacement, motion_scores
 from deepmag.models.networks import RespirationNet
 from deepmag.models.phase import SIDE, PhaseDifference
@@ -74,7 +74,7 @@ def test_where_nothing_is_trusted_nothing_changes(net):
 
 def test_the_ascender_takes_twenty_iterations_and_refuses_other_shapes(net):
     x, weight = pairs(1)
-    ascender = RespirationAscender({name: part.numpy() for name, part in net.state_dict().items()}, CPU)
+    ascender = TorchRespiration({name: part.numpy() for name, part in net.state_dict().items()}, CPU)
     added, y = ascender.paper(x.numpy(), weight.numpy(), 0.002)
     assert np.abs(added).mean() == pytest.approx(19 * 0.002, rel=1e-3)
     assert y.shape == (1,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +12,7 @@ import seeded_draw
 import torch
 from safetensors.torch import load_file
 
-from deepmag.export.device import CPU
-from deepmag.export.respiration import RespirationAscender, open_respiration_ascender
+from deepmag.export.respiration import open_respiration_ascender
 from deepmag.export.runtime import AscenderUnavailableError, load_weights
 from deepmag.models.networks import RespirationNet
 from deepmag.models.phase import REDUCED, SIDE, PhaseDifference
@@ -27,6 +27,7 @@ from deepmag.models.training.supply import AHEAD, Supply, worker_pool
 from deepmag.models.weights import PULSE, RESPIRATION
 
 LARGEST = 8_000_000  # bytes
+RUNTIMES = ("auto", "torch")
 T = np.arange(FRAMES) / ASCENT_RATE
 
 
@@ -115,24 +116,28 @@ def test_it_needs_no_gradients_to_be_on_and_leaves_its_input_as_it_was(net):
 # --- what runs it ---
 
 
-def test_the_ascender_says_what_the_network_says(net):
-    ascender = open_respiration_ascender(RESPIRATION, "cpu")
-    assert ascender.description == "torch CPU"
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_the_ascender_says_what_the_network_says(net, runtime):
+    ascender = open_respiration_ascender(RESPIRATION, "cpu", runtime=runtime)
+    assert ascender.description == {"auto": "onnxruntime CPU, 1 thread", "torch": "torch CPU"}[runtime]
     x, weight = pairs()
     kept = x.copy()
     y, gradient = ascender.gradient(x, weight)
     told, slope = respiration_gradient(net, torch.from_numpy(x), torch.from_numpy(weight))
-    np.testing.assert_array_equal(y, told.numpy())
-    np.testing.assert_array_equal(gradient, slope.numpy())
+    for found, wanted in ((y, told.numpy()), (gradient, slope.numpy())):
+        assert np.linalg.norm(found - wanted) < {"auto": 1e-5, "torch": 1e-12}[runtime] * np.linalg.norm(
+            wanted
+        )
     assert y.dtype == gradient.dtype == np.float32
     np.testing.assert_array_equal(x, kept)
 
 
-def test_a_readers_own_array_is_taken_and_not_written_to():
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_readers_own_array_is_taken_and_not_written_to(runtime):
     x, weight = pairs(1)
     x.setflags(write=False)
     weight.setflags(write=False)
-    open_respiration_ascender(load_weights(RESPIRATION), "cpu").gradient(x, weight)
+    open_respiration_ascender(load_weights(RESPIRATION), "cpu", runtime=runtime).gradient(x, weight)
 
 
 @pytest.mark.parametrize(
@@ -144,19 +149,24 @@ def test_a_readers_own_array_is_taken_and_not_written_to():
         ((2, 4, SIDE, SIDE), (1, 4, SIDE, SIDE)),
     ],
 )
-def test_other_shapes_are_refused_in_words(shape, other):
-    ascender = open_respiration_ascender(RESPIRATION, "cpu")
-    with pytest.raises(ValueError, match=r"expected pairs and weights of shape \(B, 4, 123, 123\)"):
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_other_shapes_are_refused_in_words(shape, other, runtime):
+    ascender = open_respiration_ascender(RESPIRATION, "cpu", runtime=runtime)
+    with pytest.raises(ValueError, match=r"expected pairs (and weights )?of shape \(B, 4, 123, 123\)"):
         ascender.gradient(np.zeros(shape, np.float32), np.zeros(other, np.float32))
 
 
-def test_weights_that_are_another_networks_are_refused(tmp_path):
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_weights_that_are_another_networks_are_refused(tmp_path, runtime):
     with pytest.raises(ValueError, match="not the weights of a RespirationNet"):
-        open_respiration_ascender(PULSE, "cpu")
+        open_respiration_ascender(PULSE, "cpu", runtime=runtime)
     whole = load_weights(RESPIRATION)
     part = {name: array for name, array in whole.items() if "dense2" not in name}
     with pytest.raises(ValueError, match="not the weights of a RespirationNet"):
-        RespirationAscender(part, CPU)
+        open_respiration_ascender(part, "cpu", runtime=runtime)
+    smaller = whole | {"convs.1.weight": whole["convs.1.weight"][:, :-1]}
+    with pytest.raises(ValueError, match="not the weights of a RespirationNet"):
+        open_respiration_ascender(smaller, "cpu", runtime=runtime)
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(b"not weights at all")
     with pytest.raises(ValueError, match="not a safetensors file"):
@@ -169,7 +179,12 @@ def test_weights_that_are_another_networks_are_refused(tmp_path):
 def test_a_gpu_that_is_not_there_is_said_and_auto_does_without():
     with pytest.raises(AscenderUnavailableError, match="sees no GPU here"):
         open_respiration_ascender(RESPIRATION, "cuda")
-    assert open_respiration_ascender(RESPIRATION, "auto").description == "torch CPU"
+    assert open_respiration_ascender(RESPIRATION, "auto").description == "onnxruntime CPU, 1 thread"
+
+
+def test_where_onnx_runtime_is_missing_torch_takes_its_place(monkeypatch):
+    monkeypatch.setitem(sys.modules, "deepmag.export.ort_respiration", None)
+    assert open_respiration_ascender(RESPIRATION, "cpu").description == "torch CPU"
 
 
 # --- what it learns from ---

@@ -37,9 +37,7 @@ class BreathingSequence:
     target: torch.Tensor
 
 
-def random_sequence(
-    rng: np.random.Generator, assets: Assets | None = None, device: str = "cpu"
-) -> BreathingSequence:
+def random_sequence(rng: np.random.Generator, assets: Assets | None = None) -> BreathingSequence:
     """One sequence as the live path would see it: a sensor's noise, perhaps a codec, the camera's motion taken out."""
     take = random_breathing(rng, np.arange(FRAMES) / ASCENT_RATE, assets.backgrounds if assets else ())
     noise = float(np.exp(rng.uniform(*np.log(NOISE))))
@@ -49,7 +47,7 @@ def random_sequence(
         grey = np.repeat(lumas.clip(0, 255).astype(np.uint8)[..., None], 3, 3)
         rate = float(np.exp(rng.uniform(*np.log(BITS)))) * REDUCED**2 * ASCENT_RATE
         lumas = h264(grey, ASCENT_RATE, rate)[0].mean(-1, dtype=np.float32)
-    bands = PhaseRepresentation(device).bands_of(lumas)
+    bands = PhaseRepresentation().bands_of(lumas)
     inputs = []
     for i in range(FRAMES - 1):
         difference = phase_difference(bands[i], bands[i + 1])
@@ -75,7 +73,7 @@ def train_respiration(
 
 
 def _take(rng: np.random.Generator, assets: Assets | None, device: str) -> BreathingSequence:
-    return random_sequence(rng, assets, "cpu")  # its pictures are moved on the CPU anyway
+    return random_sequence(rng, assets)  # its pictures are moved on the CPU anyway
 
 
 def _present(

@@ -20,9 +20,9 @@ def _checked(name: str) -> str:
 RuntimeOption = Annotated[
     Literal["auto", "numba", "ort", "tensorrt", "torch"],
     typer.Option(
-        help="What runs the pulse's network; respiration's runs in torch. auto: the fastest, on the CPU numba, on a "
-        "GPU torch. numba and tensorrt compile for some time at their first start; a live stream with auto does not "
-        "wait for it."
+        help="What runs the pulse's network. auto: the fastest, on the CPU numba, on a GPU torch. numba and tensorrt "
+        "compile for some time at their first start; a live stream with auto does not wait for it. Respiration's "
+        "network runs in torch on a GPU, and on the CPU in ort, unless torch is asked for."
     ),
 ]
 DeviceOption = Annotated[

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepmag.models.phase import SIDE, reduce_luma
-from deepmag.models.phase_reconstruction import BAND
 from deepmag.models.pyramid_filters import ORIENTATIONS
 from deepmag.models.respiration import ASCENT_RATE
-from deepmag.models.temporal import zero_phase
+from deepmag.models.temporal import RESPIRATION_BAND, zero_phase
 from deepmag.stream.evaluation.respiration.methods import frames_of
 from deepmag.stream.tick_pairs import TickPairs
 
@@ -62,7 +61,9 @@ def breathing_cell(steps: PhaseSteps, part: Box) -> tuple[int, int]:
     x, y, w, h = (round(share * SIDE) for share in part)
     rows, columns = slice(y, min(y + h, SIDE) - 2), slice(x, x + w)
     vertical = steps.x[:, VERTICAL, rows, columns] * steps.weight[:, VERTICAL, rows, columns]
-    moved = zero_phase(np.cumsum(vertical, axis=0, dtype=np.float64), BAND, ASCENT_RATE).std(axis=0)
+    moved = zero_phase(np.cumsum(vertical, axis=0, dtype=np.float64), RESPIRATION_BAND, ASCENT_RATE).std(
+        axis=0
+    )
     row, column = np.unravel_index(int(moved.argmax()), moved.shape)
     return int(row) + rows.start, int(column) + columns.start
 
@@ -70,7 +71,7 @@ def breathing_cell(steps: PhaseSteps, part: Box) -> tuple[int, int]:
 def original_phase(steps: PhaseSteps, cell: tuple[int, int]) -> NDArray[np.float64]:
     """A cell's phase since the first frame, in band, (T, 4) rad (Eq. 20)."""
     total = np.cumsum(steps.x[:, :, cell[0], cell[1]], axis=0, dtype=np.float64)
-    return zero_phase(total, BAND, ASCENT_RATE)
+    return zero_phase(total, RESPIRATION_BAND, ASCENT_RATE)
 
 
 def added_phase(path: PhasePath, cell: tuple[int, int], pairs: int) -> NDArray[np.float64]:

@@ -9,8 +9,7 @@ import numpy as np
 
 from deepmag.models.metrics.motion import added_displacement
 from deepmag.models.metrics.picture import luma, psnr, ssim
-from deepmag.models.phase_reconstruction import BAND
-from deepmag.models.temporal import zero_phase
+from deepmag.models.temporal import RESPIRATION_BAND, zero_phase
 from deepmag.stream.evaluation.respiration.plan import END, START
 from deepmag.stream.evaluation.workers import tick
 
@@ -69,7 +68,9 @@ def added(before: NDArray[np.uint8], after: NDArray[np.uint8], part: Box, rate: 
     rows = slice(y, min(y + h, height))
     original, moved = ([luma(image[rows, x : x + w]) for image in video] for video in (before, after))
     tick()
-    path = zero_phase(added_displacement(original, moved, (0, 0, w, rows.stop - rows.start)), BAND, rate)
+    path = zero_phase(
+        added_displacement(original, moved, (0, 0, w, rows.stop - rows.start)), RESPIRATION_BAND, rate
+    )
     return path[round(START * rate) : len(path) - round(END * rate)]
 
 

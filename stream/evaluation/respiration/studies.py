@@ -12,11 +12,10 @@ import torch
 from deepmag.models.ascent import mean_l1
 from deepmag.models.metrics.pulse import correlation
 from deepmag.models.networks import RespirationNet
-from deepmag.models.phase_reconstruction import BAND
 from deepmag.models.respiration import ASCENT_RATE, REACH
 from deepmag.models.respiration_ascent import ascend_paper, respiration_gradient
 from deepmag.models.step_size import RESPIRATION_GAMMA, gamma_for_rate
-from deepmag.models.temporal import zero_phase
+from deepmag.models.temporal import RESPIRATION_BAND, zero_phase
 from deepmag.stream.evaluation import store
 from deepmag.stream.evaluation.respiration.exhibits import VERTICAL, phase_steps
 from deepmag.stream.evaluation.workers import tick
@@ -78,9 +77,9 @@ def correlation_maps(
             _ascend_uncorrected(net, x, weight, gamma, iterations)[0, VERTICAL].numpy()
         )
         tick(per_pair)
-    before = zero_phase(steps.x[:, VERTICAL], BAND, ASCENT_RATE)
+    before = zero_phase(steps.x[:, VERTICAL], RESPIRATION_BAND, ASCENT_RATE)
     return {
-        kind: correlation(before, zero_phase(np.stack(after), BAND, ASCENT_RATE))
+        kind: correlation(before, zero_phase(np.stack(after), RESPIRATION_BAND, ASCENT_RATE))
         for kind, after in found.items()
     }
 
