@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from deepmag.stream.frames import Reading, SignalName
 
 
-def describe(control: Control, readings: Mapping[SignalName, Reading] | None) -> str:
-    """State, rates or why there is none, frames per second, latency, drops. readings: the newest, if there are any."""
+def describe(control: Control, readings: Mapping[SignalName, Reading] | None, *, ended: bool = False) -> str:
+    """State, rates or why there is none, frames per second, latency, drops.
+
+    readings: the newest, if there are any. ended: whether they are those of the last picture that there is.
+    """
     status = control.status()
     words = [status.state + (f" ({status.detail})" if status.detail else "")]
-    shown = readings if status.state == "live" else None
+    shown = readings if ended or status.state == "live" else None
     for name in control.settings.signals:
         reading = shown.get(name) if shown else None
         if reading is None:
@@ -25,7 +28,9 @@ def describe(control: Control, readings: Mapping[SignalName, Reading] | None) ->
         elif reading.rate is None:
             words.append(f"-- {UNITS[name]} ({reading.reason})")
         else:
-            words.append(f"{reading.rate:.0f} {UNITS[name]} (quality {reading.quality:.2f})")
+            words.append(
+                f"{'last ' if ended else ''}{reading.rate:.0f} {UNITS[name]} (quality {reading.quality:.2f})"
+            )
     words.append(f"{status.fps:.1f} fps")
     if status.latency_p50 is not None and status.latency_p95 is not None:
         p50, p95, lag = 1e3 * status.latency_p50, 1e3 * status.latency_p95, 1e3 * status.lag

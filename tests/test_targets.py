@@ -154,8 +154,15 @@ def test_on_a_cpu_nothing_waits_for_torch_to_be_imported(target: Target, tmp_pat
         "--vitals",
         str(vitals),
     ]
-    subprocess.run([sys.executable, "-c", code, "live", str(clip), *options], check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code, "live", str(clip), *options],
+        check=True,
+        timeout=60,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     assert vitals.exists()
+    assert "30 frames magnified; ended | -- bpm (" in done.stderr  # at the end, too, why there is no rate
 
 
 def test_both_give_each_frame_once_in_order_with_both_signals() -> None:

@@ -225,11 +225,13 @@ def live(
         _add_outputs(pipeline, outputs, source, stop, gpu)
         pipeline.start()
         _watch(pipeline, stop, duration)
+        # of a source that was lost before, the last rate says nothing any more
+        fresh = pipeline.status().state in ("live", "ended")
     except RendererError as error:
         pipeline.stop()
         fail(str(error))
     pipeline.stop()
-    _say_how_it_ended(pipeline)
+    _say_how_it_ended(pipeline, fresh=fresh)
 
 
 def check_duration(duration: float | None) -> None:
@@ -375,7 +377,7 @@ class _Quiet:
         """Say nothing."""
 
 
-def _say_how_it_ended(pipeline: Pipeline) -> None:
+def _say_how_it_ended(pipeline: Pipeline, *, fresh: bool) -> None:
     if pipeline.engine.error is not None:
         log.debug("the engine failed", exc_info=pipeline.engine.error)
         fail(f"the engine failed: {type(pipeline.engine.error).__name__}: {pipeline.engine.error}")
@@ -384,4 +386,7 @@ def _say_how_it_ended(pipeline: Pipeline) -> None:
     errors = [error for error in pipeline.errors if error]
     if errors:
         fail("; ".join(errors))
-    log.info("%d frames magnified; %s", pipeline.engine.frames, describe(pipeline, pipeline.readings))
+    log.info(
+        "%d frames magnified; %s",
+        pipeline.engine.frames, describe(pipeline, pipeline.readings if fresh else None, ended=fresh),
+    )  # fmt: skip
