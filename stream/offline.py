@@ -29,7 +29,6 @@ from deepmag.stream.frames import MagnifiedFrame
 from deepmag.stream.magnifier import MAX_LOG_FACTOR
 from deepmag.stream.offline_breath import draw_breath, follow_file
 from deepmag.stream.offline_linear import Progress, analyse_file, draw_file, filter_file
-from deepmag.stream.offline_phase import ascend_frames, draw_phase
 from deepmag.stream.render.recorder import Recorder
 from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.roi import RoiTracker
@@ -130,6 +129,9 @@ def magnify_file(
                         box = chosen.box if isinstance(roi, tuple) else None
                         whole = clip if target == "respiration" else Timeline()
                         if mode == "paper":
+                            # only here: torch, with which it puts pictures together again, takes seconds to import
+                            from deepmag.stream.offline_phase import ascend_frames, draw_phase
+
                             pictures, length = read_frames(source, stop, whole), stated_length(source)
                             phases = ascend_frames(
                                 pictures, length, box, respiration, gain, whole, motions, progress, stop

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PERIOD = 0.5  # s between two looks at a group
 PATIENCE = 2.0  # s that a group may take for an answer
-START = 120.0  # s for the first answer: a worker must import torch
+START = 120.0  # s for the first answer: on a GPU a worker imports torch and compiles its kernels
 CLOSE = 20.0  # s for a group to finish its recordings
 
 log = logging.getLogger("deepmag.stream.ward")
