@@ -97,6 +97,7 @@ class Engine:
         self.work = LatencyMeter()
         self.frames = 0
         self.error: BaseException | None = None
+        self._busy_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> None:
@@ -110,6 +111,11 @@ class Engine:
             self._finder.stop()
             self._ended.set()
 
+    def busy(self, now: float) -> float:
+        """For how long it has been at the same frame, s; 0 where it waits for one."""
+        since = self._busy_since
+        return 0.0 if since is None else now - since
+
     def join(self, timeout: float | None = None) -> bool:
         """Wait until it has ended: after ``stop``, or when the ring is closed and empty. True where it has."""
         return self._ended.wait(timeout)
@@ -119,7 +125,9 @@ class Engine:
             while not self._stop.is_set():
                 frame = self._ring.get(POLL)
                 if frame is not None:
+                    self._busy_since = self._clock()
                     self._take(frame)
+                    self._busy_since = None
                 elif self._ring.finished:
                     break
             if not self._stop.is_set():

@@ -133,6 +133,11 @@ class Pipeline:
         return [*self._errors, *(thread.trouble for thread in self._renderers if thread.trouble)]
 
     @property
+    def hangs(self) -> bool:
+        """Whether what magnifies has been at one frame for so long that it will not go on by itself."""
+        return self.engine.busy(self._clock()) > STANDSTILL
+
+    @property
     def settings(self) -> Settings:
         """The snapshot in force."""
         return self._live.current

@@ -193,7 +193,7 @@ def test_a_recording_that_failed_is_told_and_another_can_be_begun(
 
 
 def test_an_engine_that_hangs_behind_a_live_source_is_stale(ascender: Ascender) -> None:
-    go_on = threading.Event()
+    hung, go_on = threading.Event(), threading.Event()
     passed = 0.0
 
     def clock() -> float:
@@ -205,7 +205,9 @@ def test_an_engine_that_hangs_behind_a_live_source_is_stale(ascender: Ascender) 
 
         def steady(self, *arguments: Any) -> Any:
             self.pairs += 1
-            assert self.pairs < 20 or go_on.wait(TIMEOUT)
+            if self.pairs == 20:
+                hung.set()
+                assert go_on.wait(TIMEOUT)
             return ascender.steady(*arguments)
 
     source = DemoSource(size=(160, 120), clock=clock)
@@ -213,8 +215,11 @@ def test_an_engine_that_hangs_behind_a_live_source_is_stale(ascender: Ascender) 
     try:
         pipeline.start()
         until(lambda: pipeline.status().state == "live", "pictures")
+        assert hung.wait(TIMEOUT)
+        assert not pipeline.hangs
         passed = 10.0
         until(lambda: "none is magnified" in pipeline.status().detail, "the hang to be noticed")
+        assert pipeline.hangs
         assert pipeline.status().state == "stale"
         go_on.set()
         until(lambda: pipeline.status().state == "live", "it to go on")

@@ -18,6 +18,7 @@ from deepmag.stream.commands.network_options import CodecsOption, DeviceOption, 
 from deepmag.stream.describe import describe
 from deepmag.stream.render.endless_recorder import HOURS
 from deepmag.stream.settings import DEFAULT_LAG, Method, Settings, Target, default_lag, parse_region
+from deepmag.stream.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -349,9 +350,10 @@ def _watch(pipeline: Pipeline, stop: threading.Event, duration: float | None) ->
 
     console = Console(stderr=True)
     began = said = time.monotonic()
-    with console.status("connecting") if console.is_terminal else _Quiet() as line:
+    with Watchdog() as watchdog, console.status("connecting") if console.is_terminal else _Quiet() as line:
         while not stop.is_set() and not pipeline.wait(0.05):
             now = time.monotonic()
+            watchdog.beat(works=not pipeline.hangs)
             if duration is not None and now - began >= duration:
                 return
             if pipeline.renderers and all(thread.error for thread in pipeline.renderers):

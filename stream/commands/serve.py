@@ -13,6 +13,7 @@ import typer
 
 from deepmag.stream.cli import fail, set_up_logging
 from deepmag.stream.commands.network_options import DeviceOption, RuntimeOption, ThreadsOption
+from deepmag.stream.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from deepmag.export.runtime import Runtime
@@ -173,14 +174,16 @@ def _serve_on_ray(
             gateway.open()
             typer.echo(f"Open {gateway.url}")
         began = said = time.monotonic()
-        while not stop.wait(PERIOD):
-            now = time.monotonic()
-            if duration is not None and now - began >= duration:
-                return
-            if now - said >= LOG_PERIOD:
-                said = now
-                for group in ward.groups():
-                    log.info("group %s: %s", group["pid"], group["feeds"])
+        with Watchdog() as watchdog:
+            while not stop.wait(PERIOD):
+                now = time.monotonic()
+                watchdog.beat(works=True)  # a group that gives no answer is begun again
+                if duration is not None and now - began >= duration:
+                    return
+                if now - said >= LOG_PERIOD:
+                    said = now
+                    for group in ward.groups():
+                        log.info("group %s: %s", group["pid"], group["feeds"])
     except RendererError as error:
         fail(str(error))
     finally:
@@ -192,12 +195,14 @@ def _serve_on_ray(
 def _watch(ward: Ward, stop: threading.Event, duration: float | None) -> None:
     """Look after the feeds until a signal, the end of all files, or of the time."""
     began = said = time.monotonic()
-    while not stop.wait(PERIOD):
-        now = time.monotonic()
-        ward.watch()
-        if ward.over or (duration is not None and now - began >= duration):
-            return
-        if now - said >= LOG_PERIOD:
-            said = now
-            for line in ward.describe():
-                log.info("%s", line)
+    with Watchdog() as watchdog:
+        while not stop.wait(PERIOD):
+            now = time.monotonic()
+            watchdog.beat(works=not ward.hangs)
+            ward.watch()
+            if ward.over or (duration is not None and now - began >= duration):
+                return
+            if now - said >= LOG_PERIOD:
+                said = now
+                for line in ward.describe():
+                    log.info("%s", line)

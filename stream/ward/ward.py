@@ -79,6 +79,11 @@ class Ward:
         """Whether every feed was a file, and has ended."""
         return all(feed.status().state == "ended" for feed in self.feeds.values())
 
+    @property
+    def hangs(self) -> bool:
+        """Whether what magnifies a feed hangs; since feeds share it, it soon will those of all."""
+        return any(feed.pipeline.hangs for feed in self.feeds.values())
+
     def stop(self) -> None:
         """End all; recordings are finished."""
         for feed in self.feeds.values():  # all at once: each waits for what is inside it
