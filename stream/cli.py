@@ -65,7 +65,13 @@ def root(
 def main() -> None:
     """Run the command line."""
     _register()
-    app()
+    try:
+        app()
+    except ModuleNotFoundError as error:
+        # large, and without a GPU not needed by what runs live: some machines do without
+        if (error.name or "").partition(".")[0] != "torch":
+            raise
+        sys.exit("deepmag: this needs torch, which is not installed: run `pip install torch`")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,15 @@ MAIN = "from deepmag.stream.cli import main; main()"
 # As if the disk had so many bytes: Python ignores the signal, and writing fails.
 SMALL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0})); "
 PASSWORD = "s3cr@t:pw/x"
+# As if torch were not installed.
+NO_TORCH = """
+import sys
+class NoTorch:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, NoTorch())
+"""
 
 
 class Command:
@@ -131,6 +140,27 @@ def test_bad_input_gives_one_clear_line_and_fails(tmp_path: Path, clip: Path) ->
     with commands(nowhere, window):
         nowhere.says_one_line("does not exist")
         window.says_one_line("--show page")
+
+
+def test_without_torch_what_is_live_runs_and_the_rest_says_what_it_needs(tmp_path: Path, clip: Path) -> None:
+    live = Command(
+        "live", clip, "--target", "both", "--pace", "max", "--vitals", tmp_path / "vitals.csv", "--show", "none",
+        before=NO_TORCH,
+    )  # fmt: skip
+    offline = Command("magnify", clip, tmp_path / "out.mkv", "--target", "both", before=NO_TORCH)
+    paper = Command(
+        "magnify", clip, tmp_path / "paper.mkv", "--target", "respiration", "--mode", "paper", before=NO_TORCH
+    )
+    training = Command("train", "pulse", "--out", tmp_path / "weights", before=NO_TORCH)
+    device = Command("live", "demo", "--runtime", "torch", before=NO_TORCH)
+    with commands(live, offline, paper, training, device):
+        for command in (live, offline):
+            code, _, error = command.end()
+            assert code == 0, error
+        for command in (paper, training):
+            command.says_one_line("needs torch", "pip install torch")
+        device.says_one_line("torch cannot be imported")
+    assert not (tmp_path / "paper.mkv").exists()
 
 
 def test_bad_options_are_refused_before_anything_starts(tmp_path: Path) -> None:
