@@ -107,7 +107,7 @@ class ExportedPulse:
 
 
 class ExportedRespiration:
-    """In the place of ``deepmag.export.respiration.RespirationAscender``."""
+    """In the place of ``deepmag.export.torch_respiration.TorchRespiration``."""
 
     def __init__(self, model: Path | bytes, device: Device = CPU, threads: int = 1) -> None:
         """As `ExportedModel`."""

@@ -30,17 +30,17 @@ class TorchRespiration:
         self,
         weights: Mapping[str, NDArray[np.float32]],
         device: Device,
-        threads: int = 1,
+        threads: int | None = None,
         paper_iterations: int = PAPER_ITERATIONS,
     ) -> None:
         """Raise AscenderUnavailableError where torch cannot use the device, and ValueError for other weights.
 
         weights: RespirationNet's, by name. threads: on a CPU; they become the whole process's, since torch has only
-        one number. paper_iterations: N of `paper`.
+        one number, which None leaves as it is. paper_iterations: N of `paper`.
         """
         self._iterations = paper_iterations
         where = open_torch_device(device)
-        if not device.is_gpu:
+        if threads is not None and not device.is_gpu:
             torch.set_num_threads(threads)
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in weights.items()}
         try:

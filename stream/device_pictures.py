@@ -217,7 +217,7 @@ class DevicePictures:
 
     def _send_expected(self) -> None:
         while self._expected:
-            self._hold(next(iter(self._expected.values())))
+            self._hold(self._expected.popitem(last=False)[1])
 
 
 def warm_up(device: torch.device) -> None:

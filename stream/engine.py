@@ -112,7 +112,7 @@ class Engine:
             self._ended.set()
 
     def busy(self, now: float) -> float:
-        """For how long it has been at the same frame, s; 0 where it waits for one."""
+        """For how long it has been at the same frame, s; 0 where it waits for one, and where it has ended."""
         since = self._busy_since
         return 0.0 if since is None else now - since
 
@@ -131,10 +131,12 @@ class Engine:
                 elif self._ring.finished:
                     break
             if not self._stop.is_set():
+                self._busy_since = self._clock()
                 self._hand_on(self._magnifier.flush())
         except Exception as error:
             self.error = error
         finally:
+            self._busy_since = None
             self._finder.stop()
             self._ended.set()
 

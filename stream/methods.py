@@ -82,7 +82,7 @@ def _of_respiration(
 ) -> tuple[Magnifier, Callable[[], str]]:
     if ascender is None:
         raise ValueError("the target respiration needs its network")
-    # only here: it imports torch, for which the pulse need not wait
+    # only here: the pulse needs nothing of it
     from deepmag.stream.respiration import RespirationMagnifier
 
     magnifier = RespirationMagnifier(

@@ -104,6 +104,9 @@ def magnify_file(
     mode = mode or offline_mode(target)
     # raises ValueError where a value is out of range
     settings = Settings(gain=gain, mode=mode, roi=roi, method=method, target=target, whole_clip=True)
+    if method == "deepmag" and mode == "paper" and "respiration" in settings.signals:
+        # only here: torch, with which it puts pictures together again, takes seconds to import
+        from deepmag.stream.offline_phase import ascend_frames, draw_phase
     recorder = Recorder(out, rate=lambda: rate, lossless=lossless, source=source)
     rate = 30.0
     recorder.open()
@@ -129,9 +132,6 @@ def magnify_file(
                         box = chosen.box if isinstance(roi, tuple) else None
                         whole = clip if target == "respiration" else Timeline()
                         if mode == "paper":
-                            # only here: torch, with which it puts pictures together again, takes seconds to import
-                            from deepmag.stream.offline_phase import ascend_frames, draw_phase
-
                             pictures, length = read_frames(source, stop, whole), stated_length(source)
                             phases = ascend_frames(
                                 pictures, length, box, respiration, gain, whole, motions, progress, stop

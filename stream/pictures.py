@@ -80,11 +80,9 @@ class HostPictures:
         x, y, w, h = box
         return reduce_frame(frame.image[y : y + h, x : x + w])
 
-    # torch, for which the pulse need not wait, comes with respiration
-
     def luma(self, frame: Frame, box: IntBox) -> NDArray[np.float32]:
         """See ``Pictures``."""
-        from deepmag.models.phase import reduce_luma
+        from deepmag.models.phase import reduce_luma  # only here: the pulse needs nothing of it
 
         x, y, w, h = box
         return reduce_luma(frame.image[y : y + h, x : x + w])

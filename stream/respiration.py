@@ -100,10 +100,7 @@ class RespirationMagnifier:
             done += self._tick(frame)
         self._last = frame
         self._waiting.append(frame)
-        done += self._ripe(frame.pts)
-        if self._waiting and self._path:  # something moves, so the next picture to be shown will be changed
-            self._pictures.expect(self._waiting[0])
-        return done
+        return done + self._ripe(frame.pts)
 
     def flush(self) -> list[MagnifiedFrame]:
         """The end of a session: what is still inside comes out, and all is forgotten."""
@@ -141,7 +138,10 @@ class RespirationMagnifier:
         """The frames that lie the lag behind the newest."""
         ripe: list[MagnifiedFrame] = []
         while self._waiting and self._waiting[0].pts <= now - self._lag + 0.5 * self._period:
-            ripe.append(self._render(self._waiting.popleft()))
+            frame = self._waiting.popleft()
+            if self._waiting and self._path:  # something moves, so the next one that is shown is changed, too
+                self._pictures.expect(self._waiting[0])
+            ripe.append(self._render(frame))
         return ripe
 
     def _drain(self) -> list[MagnifiedFrame]:

@@ -1,6 +1,6 @@
 """Tells the service manager that the work goes on, by systemd's protocol (sd_notify(3)).
 
-A call into a GPU's or a camera's driver can hang for ever. No thread can be ended from outside, so what has to be
+A call into a GPU's driver can hang for ever. No thread can be ended from outside, so what has to be
 replaced is the process, and that is the manager's: it ends one from which it has not heard for some time, and starts
 another.
 """

@@ -370,6 +370,30 @@ def test_a_gpu_that_fails_as_a_picture_goes_up_is_replaced_by_the_cpu(
     np.testing.assert_array_equal(small, HostPictures().reduce(frame(), BOXES[0]))
 
 
+def test_a_gpu_that_fails_as_the_next_picture_goes_up_loses_not_the_one_that_comes_down(
+    device: torch.device, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    as_tensor, sent = device_pictures._as_tensor, 0
+
+    def failing(image: NDArray[np.uint8]) -> torch.Tensor:
+        nonlocal sent
+        sent += 1
+        if sent == 2:
+            raise RuntimeError("CUDA error: out of memory")
+        return as_tensor(image)
+
+    monkeypatch.setattr(device_pictures, "_as_tensor", failing)
+    pictures, move = DevicePictures(device), bulge(BOXES[1])
+    for number in range(2):
+        pictures.expect(frame(number))
+    pictures.reduce(frame(0), BOXES[1])
+    for number in range(2):
+        found, wanted = (each.change(frame(number), move=move) for each in (pictures, HostPictures()))
+        np.testing.assert_array_equal(found, wanted)
+    assert "pictures go on on the CPU" in caplog.text
+    assert pictures.held == 0
+
+
 def test_warming_up_makes_every_pass(
     device: torch.device, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -293,6 +293,7 @@ def test_the_engine_s_failure_ends_the_run_and_is_kept(clip: Path, ascender: Asc
         pipeline.start()
         assert pipeline.wait(TIMEOUT)
         assert "out of memory" in str(pipeline.engine.error)
+        assert pipeline.engine.busy(time.monotonic() + 60.0) == 0.0  # it has ended, and does not hang
 
 
 def test_a_pipeline_that_never_started_is_stopped_at_once(clip: Path, ascender: Ascender) -> None:

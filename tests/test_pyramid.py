@@ -11,6 +11,7 @@ from pyrtools.pyramids import SteerablePyramidFreq
 
 from deepmag.models.pyramid import SMALLEST, Coefficients, SteerablePyramid
 from deepmag.models.pyramid_filters import ORIENTATIONS
+from deepmag.models.pyramid_level import PyramidLevel
 
 BANDWIDTHS = ("octave", "half-octave")
 SIZES = [(480, 480), (123, 123), (90, 160), (101, 67), (16, 16), (17, 23), (16, 250)]
@@ -140,6 +141,18 @@ def test_only_the_levels_asked_for_are_made_and_they_are_the_same(bandwidth):
     assert len(some.bands) == 2
     torch.testing.assert_close(some.bands[0], everything.bands[2])
     torch.testing.assert_close(some.bands[1], everything.bands[0])
+
+
+@pytest.mark.parametrize("size", [(246, 246), (101, 67), (90, 160), (64, 63)])
+@pytest.mark.parametrize("level", [0, 1])
+def test_one_level_without_torch_is_that_of_the_pyramid(size, level):
+    pictures = noise(2, *size)
+    expected = SteerablePyramid(size, levels=2).analyse(pictures, only=[level]).bands[0]
+    alone = PyramidLevel(size, level)
+    found = alone.bands(pictures.numpy())
+    assert alone.shape == expected.shape[-2:]
+    assert found.dtype == np.complex64
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-5 * float(expected.abs().max()))
 
 
 def test_the_change_of_some_bands_can_be_taken_back_by_itself():

@@ -21,7 +21,7 @@ from ward_feeds import feed
 
 pytest.importorskip("ray")
 
-TIMEOUT = 90.0  # s: on a busy machine two workers import torch
+TIMEOUT = 90.0  # s: on a busy machine two workers start
 CLUSTER = 10_000  # bytes: the header of a recording is shorter, a second of pictures longer
 
 
@@ -80,6 +80,29 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         assert process.wait(60) == 0
         assert process.stdout is not None
         process.stdout.close()
+
+
+def test_a_group_in_which_what_magnifies_hangs_ends_by_itself(tmp_path: Path) -> None:
+    """Ray then begins it again, as it does where a worker is killed."""
+    code = """
+import sys
+from pathlib import Path
+from deepmag.stream.pipeline import Pipeline
+from deepmag.stream.ward import group
+from deepmag.stream.ward.feeds_file import read_feeds
+
+group.PERIOD, group.HANGS = 0.1, 1.0
+Pipeline.hangs = property(lambda _: True)
+feeds = read_feeds(Path(sys.argv[1]))
+group.FeedGroup(feeds.good, "token", "127.0.0.1", "ort", "cpu", 1, 5.0)._thread.join()
+"""
+    file = tmp_path / "FEEDS.toml"
+    file.write_text(feed("one", "demo", 'roi = "full"'))
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(file)], capture_output=True, text=True, timeout=TIMEOUT, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert "this process ends, to be begun again" in done.stderr
 
 
 @needs_chromium

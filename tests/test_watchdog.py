@@ -13,6 +13,8 @@ import pytest
 
 from deepmag.stream.watchdog import Watchdog
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="systemd is Linux's")
+
 TIMEOUT = 60.0  # s
 WORKING = """
 from deepmag.stream.pipeline import Pipeline

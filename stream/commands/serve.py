@@ -177,7 +177,7 @@ def _serve_on_ray(
         with Watchdog() as watchdog:
             while not stop.wait(PERIOD):
                 now = time.monotonic()
-                watchdog.beat(works=True)  # a group that gives no answer is begun again
+                watchdog.beat(works=True)  # a group that hangs ends by itself
                 if duration is not None and now - began >= duration:
                     return
                 if now - said >= LOG_PERIOD:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from typing import TYPE_CHECKING
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from deepmag.stream.ward.feeds_file import FeedSpec
 
 PERIOD = 1.0  # s between two looks at the feeds
+HANGS = 30.0  # s that what magnifies may hang before the process is given up, which Ray then begins again
+
+log = logging.getLogger("deepmag.stream.ward")
 
 
 class FeedGroup:
@@ -61,5 +65,10 @@ class FeedGroup:
         self._page.close()
 
     def _watch(self) -> None:
+        hung = 0.0
         while not self._stop.wait(PERIOD):
             self._ward.watch()
+            hung = hung + PERIOD if self._ward.hangs else 0.0
+            if hung >= HANGS:
+                log.critical("what magnifies hangs: this process ends, to be begun again")
+                os._exit(1)  # in order it would have to wait for what hangs
