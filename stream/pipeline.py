@@ -210,7 +210,9 @@ class Pipeline:
             state, detail = "connecting", f"the lag of {self.settings.lag:g} s must pass first"
         elif state == "live" and now - self._newest_picture > self.settings.lag + STANDSTILL:
             state, detail = "stale", "pictures arrive, and none is magnified"
-        p50, p95 = self.engine.latency.percentiles(now, 50, 95)
+        p50 = p95 = None
+        if self._pace == "file":  # else a lag's worth of pictures may pass in less than the lag
+            p50, p95 = self.engine.latency.percentiles(now, 50, 95)
         dropped = {"engine": self.ring.dropped}
         for thread in self._renderers:
             dropped[thread.name] = dropped.get(thread.name, 0) + thread.dropped

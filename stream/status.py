@@ -15,7 +15,8 @@ class Status:
 
     source: the source's name, without a password. detail: one line on why it is in its state.
     age: time since the last frame arrived. latency_p50, latency_p95: from a frame's arrival to its
-    magnified picture's being ready, over the last 10 s, lag included; None before there are any.
+    magnified picture's being ready, over the last 10 s, lag included; None before there are any, and where a file is
+    read as fast as it goes.
     lag: the part of the latency that is the filter's, chosen by the person.
     dropped: frames dropped so far, by the stage that dropped them, e.g. {"engine": 0, "page": 12}.
     backend: what runs the ascent, e.g. "onnxruntime CPU, 2 threads". recording: file being written, or "".
