@@ -89,7 +89,10 @@ def _with_free_size(path: Path) -> bytes:
 
 
 class FaceDetector:
-    """Finds faces in one picture. Raises FaceModelMissingError when made without the weights installed."""
+    """Finds faces in one picture, for any number of threads.
+
+    Raises FaceModelMissingError when made without the weights installed.
+    """
 
     def __init__(self, model: Path | None = None) -> None:
         options = onnxruntime.SessionOptions()

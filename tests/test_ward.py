@@ -13,6 +13,8 @@ from rtsp_server import available, rtsp_server
 from ward_feeds import feed, specs, until
 
 from deepmag.stream.capture.open import open_source
+from deepmag.stream.face import FaceDetector, load_face_detector
+from deepmag.stream.frames import MagnifiedFrame
 from deepmag.stream.pipeline import Pipeline
 from deepmag.stream.ward import ward as ward_module
 from deepmag.stream.ward.feed import RESTART, WardFeed
@@ -157,6 +159,40 @@ def test_a_batch_does_not_wait_for_a_feed_that_has_no_network(tmp_path: Path) ->
         assert ward._members("pulse") == 1
     finally:
         ward.stop()
+
+
+class Regions:
+    """A renderer that knows how wide the newest picture's region is."""
+
+    name, width = "regions", 0
+
+    def open(self) -> None: ...
+
+    def render(self, frame: MagnifiedFrame) -> None:
+        self.width = frame.roi[2]
+
+    def close(self) -> None: ...
+
+
+def test_one_face_detector_serves_all_feeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes as much memory as all else that a feed needs."""
+    made: list[FaceDetector | None] = []
+
+    def load() -> FaceDetector | None:
+        made.append(load_face_detector())
+        return made[-1]
+
+    monkeypatch.setattr(ward_module, "load_face_detector", load)
+    text = "".join(feed(name, "demo") for name in ("one", "two", "three"))
+    ward = Ward(specs(tmp_path, text), device="cpu", threads=1)
+    pages = {name: Regions() for name in ward.feeds}
+    try:
+        ward.start(pages)
+        for name, page in pages.items():  # the demo's face is half as wide as its picture
+            until(lambda page=page: 0 < page.width < 500, f"a face in {name}")
+    finally:
+        ward.stop()
+    assert len(made) == 1
 
 
 def test_only_feeds_that_ask_for_it_are_decoded_and_encoded_by_the_gpu(

@@ -100,7 +100,7 @@ def test_a_command_is_heard_of_as_long_as_it_works(tmp_path: Path, command: str,
     what = ["live", "demo", "--show", "none"] if command == "live" else ["serve", str(feeds), "--no-page"]
     code = WORKING.format("Pipeline.hangs = property(lambda _: True)" if hangs else "")
     process = subprocess.Popen(
-        [sys.executable, "-c", code, *what, "--duration", "4"],
+        [sys.executable, "-c", code, *what, "--duration", "2.5"],
         env={**os.environ, **manager.environment, "WATCHDOG_USEC": "1000000"},
     )
     try:

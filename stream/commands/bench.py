@@ -121,13 +121,13 @@ def _measure(
         networks = open_networks(settings, runtime, device, threads)
         warm_up()
         ascender = networks.pulse
-        finds_faces = "pulse" in settings.signals
+        detector = load_face_detector() if "pulse" in settings.signals else None
         shared = Shared(networks, lambda _signal: streams) if streams > 1 else networks
         pipelines = [
             Pipeline(
                 DemoSource(size=size, rate=fps),
                 shared.pulse,
-                load_face_detector() if finds_faces else None,
+                detector,
                 settings,
                 respiration=shared.respiration,
                 pictures=networks.pictures(),

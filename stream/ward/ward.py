@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from deepmag.stream.capture.open import open_source
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from deepmag.export.runtime import DeviceName, Runtime
+    from deepmag.stream.face import FaceDetector
     from deepmag.stream.frames import SignalName
     from deepmag.stream.gpu_codecs import Codecs
     from deepmag.stream.render.renderer import Renderer
@@ -113,8 +114,12 @@ class Ward:
             for feed in self.feeds.values()
         )
 
+    @cached_property
+    def _detector(self) -> FaceDetector | None:
+        """One for all: it keeps nothing of a stream, and takes 40 MB."""
+        return load_face_detector()
+
     def _build(self, spec: FeedSpec, settings: Settings) -> Pipeline:
-        detector = load_face_detector() if "pulse" in settings.signals else None
         return Pipeline(
             open_source(
                 spec.address,
@@ -124,7 +129,7 @@ class Ward:
                 gpu=self._codec_gpu(spec),
             ),
             self._networks.pulse,
-            detector,
+            self._detector if "pulse" in settings.signals else None,
             settings,
             respiration=self._networks.respiration,
             pictures=self._pictures(),
