@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from deepmag.export.fallback import Described
+
 Level = Literal["ok", "note", "problem"]
 """note: something optional is missing. problem: ``deepmag live demo`` cannot run."""
 
@@ -174,16 +176,25 @@ def weights_file(path: Path, target: Literal["pulse", "respiration", "learned"])
 
 def ascent() -> list[Finding]:
     """What ``live`` would run, by opening it."""
-    from deepmag.export.runtime import AscenderUnavailableError, open_ascender
+    from deepmag.export.runtime import open_ascender
     from deepmag.models.weights import PULSE
+    from deepmag.stream.networks import open_respiration
 
+    return [
+        _opened("pulse", lambda: open_ascender(PULSE), "problem"),
+        _opened("respiration", open_respiration, "note"),
+    ]
+
+
+def _opened(target: str, open_network: Callable[[], Described], level: Level) -> Finding:
+    """level: how bad it is where the target's network cannot run."""
+    from deepmag.export.runtime import AscenderUnavailableError
+
+    name = f"{target} runs in"
     try:
-        ascender = open_ascender(PULSE)
+        return Finding("ascent", name, open_network().description)
     except (AscenderUnavailableError, OSError, ValueError) as error:
-        return [
-            Finding("ascent", "runs in", f"nothing: {error}", "problem", "install onnxruntime or torch again")
-        ]
-    return [Finding("ascent", "runs in", ascender.description)]
+        return Finding("ascent", name, f"nothing: {error}", level, "install onnxruntime or torch again")
 
 
 def face_detector() -> list[Finding]:

@@ -28,7 +28,9 @@ def test_versions_are_those_of_the_packages(findings: dict[str, Finding]) -> Non
 
 def test_the_network_that_ships_is_named_by_its_checksum(findings: dict[str, Finding]) -> None:
     assert hashlib.sha256(PULSE.read_bytes()).hexdigest() in findings["pulse network"].value
-    assert "CPU" in findings["runs in"].value or "CUDA" in findings["runs in"].value
+    for target in ("pulse", "respiration"):
+        value = findings[f"{target} runs in"].value
+        assert "CPU" in value or "CUDA" in value
 
 
 def test_here_where_the_tests_run_the_demo_can_run(findings: dict[str, Finding]) -> None:
