@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from deepmag.export import device as device_module
+from deepmag.export import respiration as respiration_module
 from deepmag.export.device import CPU, Device, devices_to_try, parse_device
 from deepmag.export.fallback import FallbackAscender, FallbackRespiration
 from deepmag.export.pairs import turns
@@ -171,16 +172,37 @@ print(ascender.paper(np.ones((1, 3, 36, 36), np.float32), 1.0)[1][0])
     assert (ended.returncode, ended.stdout.strip()) == (0, "1.0"), ended.stderr
 
 
+class Gone:
+    description = "a GPU"
+
+    def gradient(self, x: Floats, weight: Floats) -> tuple[Floats, Floats]:
+        raise Lost
+
+    def paper(self, x: Floats, weight: Floats, gamma: float) -> tuple[Floats, Floats]:
+        raise Lost
+
+
+def test_what_takes_the_place_of_respirations_gpu_is_the_cpus_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[tuple[str, Device]] = []
+    really = respiration_module._open
+
+    def opening(runs_in: str, weights: Any, device: Device, *how: int) -> Any:
+        opened.append((runs_in, device))
+        return Gone() if device.is_gpu else really(runs_in, weights, device, *how)
+
+    monkeypatch.setattr(respiration_module, "_open", opening)
+    monkeypatch.setattr(
+        respiration_module, "devices_to_try", lambda name, _: [CPU] if name == "cpu" else [Device(0), CPU]
+    )
+    ascender = open_respiration_ascender(RESPIRATION)
+    assert opened == [("torch", Device(0))]
+    x = np.zeros((1, 4, SIDE, SIDE), np.float32)
+    assert ascender.gradient(x, x)[1].shape == x.shape
+    assert opened == [("torch", Device(0)), ("ort", CPU)]
+    assert ascender.description == "onnxruntime CPU, 1 thread"
+
+
 def test_respiration_goes_on_too() -> None:
-    class Gone:
-        description = "a GPU"
-
-        def gradient(self, x: Floats, weight: Floats) -> tuple[Floats, Floats]:
-            raise Lost
-
-        def paper(self, x: Floats, weight: Floats, gamma: float) -> tuple[Floats, Floats]:
-            raise Lost
-
     on_cpu = open_respiration_ascender(RESPIRATION, "cpu")
     ascender = FallbackRespiration(Gone(), lambda: on_cpu)
     x = np.random.default_rng(0).normal(0, 0.1, (1, 4, SIDE, SIDE)).astype(np.float32)
