@@ -23,6 +23,7 @@ class LatencyMeter:
         """Take the latency of one frame that was finished at ``now``."""
         with self._lock:
             self._samples.append((now, latency))
+            self._forget(now)
 
     def values(self, now: float) -> list[float]:
         """Return the latencies in the span, oldest first."""
@@ -44,6 +45,9 @@ class LatencyMeter:
 
     def _recent(self, now: float) -> list[tuple[float, float]]:
         with self._lock:
-            while self._samples and now - self._samples[0][0] > self._span:
-                self._samples.popleft()
+            self._forget(now)
             return list(self._samples)
+
+    def _forget(self, now: float) -> None:
+        while self._samples and now - self._samples[0][0] > self._span:
+            self._samples.popleft()
