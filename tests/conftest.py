@@ -13,6 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import torch
     from page_scene import FakeControl
     from playwright.sync_api import Browser
 
@@ -89,3 +90,15 @@ def server(control: FakeControl) -> Iterator[PageRenderer]:
     page.open()
     yield page
     page.close()
+
+
+@pytest.fixture(params=["cpu", "cuda"])
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """Where torch computes: here, and on a GPU where there is one."""
+    import torch
+
+    from deepmag.export.device import cuda_device_count
+
+    if request.param == "cuda" and not (cuda_device_count() and torch.cuda.is_available()):
+        pytest.skip("no GPU here")
+    return torch.device(request.param)
