@@ -93,9 +93,10 @@ def test_frames_come_in_time_over_both_transports(open_server: RtspServer, trans
     steps = np.diff([f.pts for f in frames])
     assert np.median(steps) == pytest.approx(1 / 30, abs=1e-3)
     assert (steps > 0).all()
-    # Were a buffer being worked off, the frames would come faster than they were taken.
+    # Were a buffer being worked off, even the promptest of the first half second would be later than those of
+    # the last; a machine that was busy for a moment catches up within it.
     delays = np.array([f.arrived - f.pts for f in frames])
-    assert np.median(delays[-15:]) - np.median(delays[:15]) > -0.1
+    assert delays[:15].min() - delays[-15:].min() < 0.1
     assert any((a.image != b.image).any() for a, b in pairwise(frames))  # the ball moves
 
 

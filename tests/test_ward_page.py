@@ -99,7 +99,7 @@ def test_the_tiles_show_all_and_a_click_opens_one(running: tuple[Ward, WardPage,
         wait_for(tab, "document.getElementById('summary').textContent === '2 of 3 feeds live'")
         wait_for(tab, "document.querySelector('.tile canvas').width === 640")  # a picture was drawn
         assert tab.locator(".tile h2").all_inner_texts() == ["bed 1", "cot", "gone"]
-        assert "connection refused" in tab.locator(".tile >> nth=2").inner_text()
+        wait_for(tab, "document.querySelectorAll('.veil')[2].textContent.includes('connection refused')")
         assert "hush" not in tab.content()
         tab.click(".tile >> nth=0")
         wait_for(tab, "(document.getElementById('magnified')?.header?.seq ?? -1) > 0")
