@@ -192,6 +192,20 @@ def made(data: Path) -> dict[str, Clip]:
     found[f"photo, a lamp beside it, 10 % at {SLOW} Hz"] = Clip(
         still(face, noise=1, light=lambda t: 1 + wave(0.1, SLOW)(t) * side)
     )
+    # mains light that beats with the camera, as a shutter sees it that reads line by line
+    down = np.linspace(0, 1, face.shape[0])[:, None, None]
+    for hertz in (0.12, 0.3):
+        for bands in (0.5, 0.75, 2.0, 8.0):
+            for size in (0.04, 0.1):
+                found[f"photo, {bands:g} bands of light {100 * size:g} % at {hertz} Hz"] = Clip(
+                    still(
+                        face,
+                        noise=1,
+                        light=lambda t, s=size, b=bands, f=hertz: (
+                            1 + s * np.sin(2 * np.pi * (f * t + b * down))
+                        ),
+                    )
+                )
     for size in (0.2, 1.0, 4.0):
         for x, y in ((1, 0), (0, 1), (1, 1)):
             found[f"photo, moves {size * x:g},{size * y:g} px at {SLOW} Hz"] = Clip(

@@ -7,6 +7,7 @@ threads meet ten times.
 
 from __future__ import annotations
 
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from deepmag.export.cpu_layers import PADDED, Layers, Scratch
 from deepmag.export.cpu_phases import AREA, CONV4_BACK, EXACT_ENOUGH, PHASES, STEP, do_part, parts_of, step
 from deepmag.export.team import claim, finish, wait
 from deepmag.models import cpu_vector
+from deepmag.models.compiled import forget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -96,11 +98,14 @@ class CpuPulse:
         return str(self._work.stats.cache_path)
 
     def load(self) -> bool:
-        """Load what an earlier run compiled for this CPU. Returns whether there was anything."""
+        """Load what an earlier run compiled for this CPU. Returns whether there was anything that could be."""
         try:
             with event.install_listener("numba:compile", _Refusing(self._work)):
                 self.compile()
         except _Refusal:
+            return False
+        except (EOFError, UnpicklingError):
+            forget(self._work)
             return False
         return True
 

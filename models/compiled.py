@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,9 +21,20 @@ def compiled(function: Callable[..., Any], *signature: Any, **options: Any) -> C
         return made
 
     try:
-        return make(cache=True)
-    except (
-        RuntimeError,
-        OSError,
-    ):  # nowhere to keep it, a read-only installation without a home, or a full disk
+        try:
+            return make(cache=True)
+        except (EOFError, UnpicklingError):
+            forget(njit(cache=True)(function))
+            return make(cache=True)
+    except (RuntimeError, OSError, EOFError, UnpicklingError):
+        # nowhere to keep it, a read-only installation without a home, or a full disk
         return make(cache=False)
+
+
+def forget(function: Any) -> None:
+    """Keep nothing of what earlier runs compiled of a Numba function.
+
+    Their files may be cut off: Numba does not wait for them to be on the disk, and the power may fail. Raises OSError
+    where they cannot be written.
+    """
+    function._cache.flush()

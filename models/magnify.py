@@ -189,8 +189,11 @@ def _pulse_level(ascent: Ascent, small: Floats, ticks: NDArray[np.int64], rate: 
         block = slice(a, min(a + BLOCK, len(ticks)))
         x = _differences(small, ticks, block)
         y[block] = np.abs(ascend_symmetric(ascent, x, np.zeros_like(x))[1])
-    held = np.minimum(y, OUTLIER * np.median(y)) if y.size else y
-    return _centred_mean(held, LEVEL_REACH, rate)
+    # a picture that is there twice tells nothing of how strong a pulse is, and of a file they may be the most
+    told = y > 0.0
+    held = np.minimum(y, OUTLIER * np.median(y[told])) if told.any() else y
+    share = _centred_mean(told.astype(np.float32), LEVEL_REACH, rate)
+    return np.asarray(_centred_mean(held, LEVEL_REACH, rate) / np.maximum(share, np.finfo(np.float32).tiny))
 
 
 def _steady_block(

@@ -11,8 +11,10 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from deepmag.stream.capture.timeline import HIGHEST_RATE
 from deepmag.stream.frames import MagnifiedFrame
 from deepmag.stream.roi import clamp_box
+from deepmag.stream.settings import LAG_RANGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,9 +29,8 @@ if TYPE_CHECKING:
     from deepmag.stream.roi import IntBox
     from deepmag.stream.settings import Settings
 
-MAX_HELD = (
-    300  # frames of one magnifier that the other has not given yet: the longest lag at 130 Hz, and more
-)
+# frames of one magnifier that the other has not given yet: those of the longest lag, and more
+MAX_HELD = round(1.25 * HIGHEST_RATE * LAG_RANGE[1])
 
 
 class Plans:

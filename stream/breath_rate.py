@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.signal import sosfiltfilt
+from scipy.signal import hilbert, sosfiltfilt
 
 from deepmag.models.breath import BREATH_BAND, SLOW_BAND, SLOW_WINDOW
 from deepmag.models.respiration import ASCENT_RATE
@@ -56,6 +56,13 @@ SWINGS = 0.75
 # Relative, RMS: brightness that swings so far in step with the breath is what shifts shades and edges. A chest that
 # rises changes the mean of the picture by a tenth of that.
 BRIGHT = 0.02
+# What three quarters of the picture's blocks do at least, in step with the breath but each at its own time, is mains
+# light that a shutter reads line by line: so far, RMS, and with so much of what they do in the band. 0.008 and 0.65 at
+# least where such light makes a rate; of somebody who breathes 0.001 and 0.1, of one who talks 0.004 and 0.2.
+EVERYWHERE = 25  # per cent of the blocks, that may do less
+FLICKER = (0.005, 0.4)
+# So many of the last breaths have to be there at this share of the window's RMS: who stops breathing has no rate.
+RECENT, RECENT_SIZE = 1.2, 0.3
 SMOOTHING = 0.3  # share of a new look in the rate shown
 
 
@@ -79,6 +86,7 @@ class BreathEvidence:
         return _ramp(self.clean, CLEAN) * _ramp(self.regular, self.enough)
 
 
+NO_LIGHT = np.zeros(1)
 NOTHING = BreathEvidence(0.0, 0.0, 0.0, 0.0, 0.0, "measuring")
 
 
@@ -87,7 +95,7 @@ class BreathRate:
 
     def __init__(self) -> None:
         self._camera: deque[NDArray[np.float64]] = deque(maxlen=round(SLOW_WINDOW * ASCENT_RATE))
-        self._light: deque[float] = deque(maxlen=round(SLOW_WINDOW * ASCENT_RATE))
+        self._light: deque[NDArray[np.float64]] = deque(maxlen=round(SLOW_WINDOW * ASCENT_RATE))
         self.reset()
 
     def reset(self) -> None:
@@ -112,12 +120,13 @@ class BreathRate:
         camera: NDArray[np.float64],
         ticks: int = 1,
         *,
-        light: float = 0.0,
+        light: NDArray[np.float64] | None = None,
     ) -> None:
         """Take a tick's estimate at t, s, and the camera's motion over it (4,), see `camera_motion`.
 
-        light: relative change of the picture's brightness over it.
+        light: (blocks,) relative changes of the brightness of the picture's blocks over it.
         """
+        light = NO_LIGHT if light is None else light
         for _ in range(ticks):
             self._camera.append(camera[:2] / ticks)
             self._light.append(light / ticks)
@@ -187,8 +196,8 @@ def weigh(
 ) -> BreathEvidence:
     """Find the rate of a breath, and what speaks for and against it.
 
-    camera: (n, 2) its steps over the same ticks. light: (n,) relative changes of the brightness. band: Hz, of the wave.
-    enough: of how regular it is, see `BreathEvidence`.
+    camera: (n, 2) its steps over the same ticks. light: (n, blocks) relative changes of the brightness. band: Hz, of
+    the wave. enough: of how regular it is, see `BreathEvidence`.
     """
     wave = breath.wave
     rate, regular = _period(wave, band)
@@ -199,11 +208,10 @@ def weigh(
         # a camera that moves less than the chest cannot be what moves it, and a chest moves the estimate of the camera
         if float(np.hypot(*flat.std(axis=0))) > SWINGS * breath.size:
             swing = max(_best_correlation(axis, wave) for axis in flat.T if axis.std() > 0)
-    lit = 0.0
+    lit = False
     if light is not None and len(light) >= len(wave) and breath.size >= FAINT:
-        level = sosfiltfilt(butterworth(band, ASCENT_RATE), np.cumsum(light[-len(wave) :]))
-        if float(level.std()) > BRIGHT:
-            lit = _best_correlation(level, wave)
+        levels = sosfiltfilt(butterworth(band, ASCENT_RATE), np.cumsum(light[-len(wave) :], axis=0), axis=0)
+        lit = _is_lit(levels, wave)
     objection = ""
     if breath.size < FAINT:
         objection = "breathing too faint"
@@ -211,15 +219,36 @@ def weigh(
         objection = "too much motion"
     elif swing > CAMERA:
         objection = "the camera moves"
-    elif lit > CAMERA:
+    elif lit:
         objection = "the light changes"
     elif breath.explained < CLEAN[0]:
         objection = "other movement"
+    elif rate > 0 and _has_stopped(wave, rate):
+        objection = "breathing too faint"
     elif rate * len(wave) / ASCENT_RATE / 60 < CYCLES:
         objection = "measuring"
     elif not RATES[0] <= rate <= RATES[1]:
         objection = "no breathing rate"
     return BreathEvidence(rate, breath.explained, regular, breath.size, swing, objection, enough)
+
+
+def _is_lit(levels: NDArray[np.float64], wave: NDArray[np.float64]) -> bool:
+    """Whether it is the light that breathes. levels: (n, blocks) brightness in the wave's band, relative."""
+    mean = levels.mean(axis=1)
+    if float(mean.std()) > BRIGHT and _best_correlation(mean, wave) > CAMERA:
+        return True
+    analytic = hilbert(wave)
+    waves, _ = np.linalg.qr(np.stack([analytic.real, analytic.imag], axis=1))
+    in_step = ((waves.T @ levels) ** 2).sum(axis=0)
+    size = np.percentile(np.sqrt(in_step / len(wave)), EVERYWHERE)
+    share = np.percentile(in_step / np.maximum((levels**2).sum(axis=0), 1e-18), EVERYWHERE)
+    return bool(size > FLICKER[0] and share > FLICKER[1])
+
+
+def _has_stopped(wave: NDArray[np.float64], rate: float) -> bool:
+    """Whether the last breaths, a minute, of a wave are missing."""
+    last = wave[-max(round(RECENT * 60 / rate * ASCENT_RATE), 1) :]
+    return bool(last.std() < RECENT_SIZE * wave.std())
 
 
 def _period(wave: NDArray[np.float64], band: Band) -> tuple[float, float]:
@@ -231,7 +260,8 @@ def _period(wave: NDArray[np.float64], band: Band) -> tuple[float, float]:
     ages = np.arange(n)
     auto = np.fft.irfft(power)[:n] / np.maximum(n - ages, 1)
     auto = auto[: 3 * n // 4] / np.maximum(_overlap_power(x)[: 3 * n // 4], 1e-12)
-    shortest, longest = ASCENT_RATE / band[1], min(1.1 * ASCENT_RATE * 60 / RATES[0], 0.6 * n)
+    # from half the band's shortest on: of what is faster than breaths that are shown, two must not be taken for one
+    shortest, longest = 0.5 * ASCENT_RATE / band[1], min(1.1 * ASCENT_RATE * 60 / RATES[0], 0.6 * n)
     peaks = [
         a
         for a in range(max(int(shortest), 1), int(longest))

@@ -17,6 +17,7 @@ from deepmag.models.ticks import RateEstimator, TickClock
 from deepmag.models.window import SlidingWindow
 from deepmag.stream.frames import TOO_SLOW, MagnifiedFrame, Signal
 from deepmag.stream.pictures import HostPictures
+from deepmag.stream.roi import clamp_box
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -125,6 +126,7 @@ class DelayedMagnifier(ABC):
         self._last: Frame | None = None
         self._last_small: NDArray[np.float32] | None = None
         self._roi: Roi | None = None
+        self._region: Region = "auto"
         self._gaps = 0  # pairs in a row that were too far apart
         self._elapsed = 0.0
         self._unit = 1.0  # of the waveform
@@ -177,8 +179,16 @@ class DelayedMagnifier(ABC):
         Raises RegionError where an explicit region lies outside the picture.
         """
         done: list[MagnifiedFrame] = []
+        height, width = frame.image.shape[:2]
+        if isinstance(settings.roi, tuple):
+            clamp_box(settings.roi, (width, height))  # refused before anything comes out that would then be lost
         if self._last is not None and _other_source(self._last, frame):
             done += self.flush()
+        if settings.roi != self._region:
+            # what was measured elsewhere in the picture is nothing to be shown here
+            done += self._drain()
+            self._forget()
+            self._region = settings.roi
         self._take_settings(settings)
         new_rate = self._estimate_rate(frame)
         if self._last is None:
@@ -190,7 +200,6 @@ class DelayedMagnifier(ABC):
             self._ticks.set_rate(new_rate)
             self._window.set_rate(new_rate)
             self._pulse.set_rate(new_rate)
-        height, width = frame.image.shape[:2]
         roi = self._tracker.update(frame.pts, (width, height), faces, settings.roi)
         small = self._pictures.reduce(frame, roi.box)
         ticks = self._ticks.advance(frame.pts)

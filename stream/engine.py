@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from deepmag.stream.frames import Reading
 from deepmag.stream.latency import LatencyMeter
 from deepmag.stream.roi import RegionError
 
@@ -14,13 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from deepmag.stream.face import Face, FaceDetector
-    from deepmag.stream.frames import Frame, MagnifiedFrame
+    from deepmag.stream.frames import Frame, MagnifiedFrame, Signal
     from deepmag.stream.magnifier import Magnifier
     from deepmag.stream.ring import FrameRing
-    from deepmag.stream.settings import LiveSettings
+    from deepmag.stream.settings import LiveSettings, Region
 
 FACE_PERIOD = 1.0  # s between two looks for a face
 POLL = 0.1  # s that the engine waits for a frame before it looks whether it must stop
+LATE = 2.0  # s beyond the lag: a picture that comes out so late waited for the next one, and is of before an outage
 
 log = logging.getLogger("deepmag.stream.engine")
 
@@ -56,9 +59,10 @@ class FaceFinder:
         if self._thread is None:
             return None
         if due:
-            self._thread.offer(frame.pts, frame.image)
+            self._thread.offer(frame.session, frame.image)
         found = self._thread.take()
-        return found[1] if found is not None else None
+        # what was found in the session before may lie outside this picture
+        return found[1] if found is not None and found[0] == frame.session else None
 
     def stop(self) -> None:
         """End the detector's thread."""
@@ -69,8 +73,9 @@ class FaceFinder:
 class Engine:
     """One thread: ring -> magnifier -> ``publish``. The only place where magnified frames are made.
 
-    publish: called in this thread with each magnified frame, in order; must not block for long.
-    slow: seconds that each frame is held up on purpose, to show what overload does (benchmarks).
+    publish: called in this thread with each magnified frame, in order; must not block for long. live: whether frames
+    are to come out when their lag has passed, not when there is time. lost: whether the next frame, if one comes, is
+    of another connection. slow: seconds that each frame is held up on purpose, to show what overload does (benchmarks).
     """
 
     def __init__(
@@ -82,6 +87,8 @@ class Engine:
         publish: Callable[[MagnifiedFrame], None],
         *,
         clock: Callable[[], float] = time.monotonic,
+        live: bool = False,
+        lost: Callable[[], bool] = lambda: False,
         slow: float = 0.0,
     ) -> None:
         self._ring = ring
@@ -90,6 +97,8 @@ class Engine:
         self._finder = finder
         self._publish = publish
         self._clock = clock
+        self._is_live = live
+        self._lost = lost
         self._slow = slow
         self._stop = threading.Event()
         self._ended = threading.Event()
@@ -97,6 +106,9 @@ class Engine:
         self.work = LatencyMeter()
         self.frames = 0
         self.error: BaseException | None = None
+        self._unfit: tuple[int, Region] | None = (
+            None  # a session, and the region that lies outside its pictures
+        )
         self._busy_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
@@ -130,15 +142,21 @@ class Engine:
                     self._busy_since = None
                 elif self._ring.finished:
                     break
+                elif self._magnifier.waiting and self._lost():
+                    self._flush()  # else they would wait for the next connection, and come out as if of then
             if not self._stop.is_set():
-                self._busy_since = self._clock()
-                self._hand_on(self._magnifier.flush())
+                self._flush()
         except Exception as error:
             self.error = error
         finally:
             self._busy_since = None
             self._finder.stop()
             self._ended.set()
+
+    def _flush(self) -> None:
+        self._busy_since = self._clock()
+        self._hand_on(self._magnifier.flush())
+        self._busy_since = None
 
     def _take(self, frame: Frame) -> None:
         began = self._clock()
@@ -150,19 +168,34 @@ class Engine:
             self._magnifier.expect(upcoming)
         settings = self._settings.current
         faces = self._finder.faces(frame)  # also where the region is given: a rate needs a face
+        if (frame.session, settings.roi) == self._unfit:
+            settings = replace(settings, roi="auto")
         try:
             done = self._magnifier.push(frame, settings, faces)
         except RegionError as error:
-            # A region that does not fit this picture: say so, and go on with what does.
-            log.warning("%s; using the automatic region", error)
-            self._settings.change(roi="auto")
-            done = self._magnifier.push(frame, self._settings.current, None)
+            # Say so, and go on with what fits. Only in this session: a camera that goes over to smaller pictures for a
+            # while comes back.
+            log.warning("%s; using the automatic region for as long as it does not fit", error)
+            self._unfit = (frame.session, settings.roi)
+            done = self._magnifier.push(frame, replace(settings, roi="auto"), faces)
         now = self._clock()
         self.work.add(now, now - began)
         self._hand_on(done)
 
     def _hand_on(self, done: Sequence[MagnifiedFrame]) -> None:
         for magnified in done:
-            self.latency.add(magnified.ready, magnified.ready - magnified.frame.arrived)
+            delay = magnified.ready - magnified.frame.arrived
+            late = self._is_live and delay > self._settings.current.lag + LATE
+            if not late:
+                self.latency.add(magnified.ready, delay)
             self.frames += 1
-            self._publish(magnified)
+            self._publish(_without_rates(magnified) if late else magnified)
+
+
+def _without_rates(frame: MagnifiedFrame) -> MagnifiedFrame:
+    """A frame of before an outage: what was read then is nothing to be shown now."""
+
+    def withdrawn(signal: Signal | None) -> Signal | None:
+        return None if signal is None else replace(signal, reading=Reading(None, 0.0, "no new picture"))
+
+    return replace(frame, pulse=withdrawn(frame.pulse), respiration=withdrawn(frame.respiration))

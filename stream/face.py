@@ -198,26 +198,27 @@ class FaceThread:
     def __init__(self, detector: FaceDetector) -> None:
         self._detector = detector
         self._condition = threading.Condition()
-        self._waiting: tuple[float, NDArray[np.uint8]] | None = None
-        self._found: tuple[float, list[Face]] | None = None
+        self._waiting: tuple[int, NDArray[np.uint8]] | None = None
+        self._found: tuple[int, list[Face]] | None = None
         self._stopping = False
         self.dropped = 0
-        self._thread = threading.Thread(target=self._run, name="face")
+        # a daemon: it is never told to stop where the engine hangs, and the process must end all the same
+        self._thread = threading.Thread(target=self._run, name="face", daemon=True)
 
     def start(self) -> None:
         """Begin to take pictures."""
         self._thread.start()
 
-    def offer(self, now: float, image: NDArray[np.uint8]) -> None:
-        """Hand over a picture taken at ``now`` (s); returns at once. image: (H, W, 3) uint8 RGB."""
+    def offer(self, session: int, image: NDArray[np.uint8]) -> None:
+        """Hand over a picture of a session; returns at once. image: (H, W, 3) uint8 RGB."""
         with self._condition:
             if self._waiting is not None:
                 self.dropped += 1
-            self._waiting = (now, image)
+            self._waiting = (session, image)
             self._condition.notify_all()
 
-    def take(self) -> tuple[float, list[Face]] | None:
-        """Take the newest result, with the ``now`` of its picture; None where there is no new one."""
+    def take(self) -> tuple[int, list[Face]] | None:
+        """Take the newest result, with the session of its picture; None where there is no new one."""
         with self._condition:
             found, self._found = self._found, None
             return found
@@ -241,7 +242,7 @@ class FaceThread:
                 self._condition.wait_for(lambda: self._stopping or self._waiting is not None)
                 if self._stopping or self._waiting is None:
                     return
-                now, image = self._waiting
+                session, image = self._waiting
                 self._waiting = None
             try:
                 faces = self._detector.detect(image)
@@ -249,7 +250,7 @@ class FaceThread:
                 log.exception("face detection failed")
                 faces = []
             with self._condition:
-                self._found = (now, faces)
+                self._found = (session, faces)
                 self._condition.notify_all()
 
 

@@ -35,6 +35,8 @@ MAX_LOG_FACTOR = 0.4  # S beyond this is no pulse but a blow-up: 1.5-fold bright
 OUTLIER = 4.0  # times the running mean of |y|: what exceeds it is motion, and is held to it
 LEVEL_MEMORY = 3.0  # s, of that mean
 LEVEL_SETTLED = 0.5  # s before it is trusted
+# Of that mean, at least: a picture that stood still must not hold down the pulse after it. Walls have 0.0005.
+LEVEL_LEAST = 0.0002
 
 
 class Magnifier(Protocol):
@@ -131,8 +133,10 @@ class PulseMagnifier(DelayedMagnifier):
 
     def _hold(self, y: float, seconds: float) -> float:
         """Limit y to what a pulse can be, by the running mean of |y|; larger is motion."""
+        if y == 0.0:  # the same picture again, which tells nothing of how strong a pulse is
+            return y
         self._seen += seconds
-        limit = OUTLIER * self._level
+        limit = OUTLIER * max(self._level, LEVEL_LEAST)
         held = float(np.clip(y, -limit, limit)) if self._seen > LEVEL_SETTLED else y
         # a plain mean until the memory is filled: else the first pair, however quiet, would hold down what follows
         share = max(seconds / self._seen, 1.0 - float(np.exp(-seconds / LEVEL_MEMORY)))

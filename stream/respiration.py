@@ -81,11 +81,12 @@ class RespirationMagnifier:
     ) -> list[MagnifiedFrame]:
         """Take the next frame. Returns what is now complete. Raises RegionError for a region outside the picture."""
         done: list[MagnifiedFrame] = []
+        # first: where it is refused, nothing may have come out that would then be lost
+        box = breath_box(settings.roi, frame.image.shape)
         last = self._last
         if last is not None and (frame.session != last.session or frame.image.shape != last.image.shape):
             done += self.flush()
             last = None
-        box = breath_box(settings.roi, frame.image.shape)
         gap = last is not None and not 0.0 < frame.pts - last.pts <= MAX_GAP
         self._gaps = self._gaps + 1 if gap else 0
         if gap or settings.roi != self._region:

@@ -12,12 +12,18 @@ from deepmag.models.phase import PhaseRepresentation, phase_difference
 from deepmag.models.respiration import ASCENT_RATE
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from deepmag.models.camera_motion import Motion
     from deepmag.models.phase import Bands, Floats, PhaseDifference
 
 TICK = 1.0 / ASCENT_RATE  # s
 EARLY = 0.4  # of a frame's period by which a tick may end before its time
 DARK = 2.0  # grey levels, as in Eq. 14
+# Of the reduced picture, down and across: a shutter that reads line by line sees mains light as bands, of which the
+# picture's mean tells nothing.
+BLOCKS_DOWN, BLOCKS_ACROSS = 41, 3
+BLOCKS = BLOCKS_DOWN * BLOCKS_ACROSS
 # Mean relative change between two ticks beyond which they show different scenes: 0.13 to 0.26 from one synthetic person
 # to another, up to 0.04 where one turns the head, 0.11 as a camera sweeps over a twelfth of the picture.
 SCENE_CUT = 0.12
@@ -29,18 +35,19 @@ class _Look:
 
     luma: Floats
     bands: Bands
+    brightness: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class TickPair:
     """What moved over some ticks. difference: without the camera's own motion, which is ``motion``.
 
-    light: relative change of the picture's mean brightness.
+    light: (BLOCKS,) relative changes of the brightness of the picture's blocks.
     """
 
     difference: PhaseDifference
     motion: Motion
-    light: float
+    light: NDArray[np.float64]
     ticks: int
 
 
@@ -74,7 +81,7 @@ class TickPairs:
         before = self._look
         if before is not None and _relative_change(before.luma, luma) > SCENE_CUT:
             return False
-        self._look = look = _Look(luma, self._representation.bands_of(luma))
+        self._look = look = _Look(luma, self._representation.bands_of(luma), _brightness(luma))
         if before is None:
             self.time = pts
             return True
@@ -82,9 +89,16 @@ class TickPairs:
         self.time += ticks * TICK
         difference = phase_difference(before.bands, look.bands)
         motion = camera_motion(before.luma, luma, difference, needs_scene=self._needs_scene)
-        light = float(np.log((luma.mean() + DARK) / (before.luma.mean() + DARK)))
+        light = np.log((look.brightness + DARK) / (before.brightness + DARK))
         self.pair = TickPair(without_camera(difference, motion), motion, light, ticks)
         return True
+
+
+def _brightness(luma: Floats) -> NDArray[np.float64]:
+    """Mean of each block, grey levels: (BLOCKS,)."""
+    side = luma.shape[0]
+    blocks = luma.reshape(BLOCKS_DOWN, side // BLOCKS_DOWN, BLOCKS_ACROSS, side // BLOCKS_ACROSS)
+    return np.asarray(blocks.mean((1, 3), np.float64).ravel())
 
 
 def _relative_change(before: Floats, after: Floats) -> float:

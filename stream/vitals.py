@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deepmag.stream.capture.timeline import HIGHEST_RATE
 from deepmag.stream.frames import Reading
 from deepmag.stream.vitals_evidence import NOTHING, Evidence, Traces, weigh
 from deepmag.stream.vitals_regions import Regions
@@ -27,7 +28,7 @@ HOLD = 1.0  # s that the quality has to last before a rate appears
 STEADY = 6.0  # beats per minute that the rate may move between looks while it is to be trusted
 GAP = 0.5  # s without a frame after which the traces are cut
 STALE = 1.0  # s without a frame after which no rate is shown
-MAX_FRAMES = int(WINDOW * 130)  # bounded also for a source that gives too many
+MAX_FRAMES = int(WINDOW * HIGHEST_RATE * 1.05)  # bounded also for a source that gives too many
 MIN_FPS = 10.0  # frames a second below which the band of comparison is not covered
 SMOOTHING = 0.5  # share of a new look in the rate shown
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,13 +24,14 @@ SILENCE = 1e-30  # power that counts as none; keeps a quotient of two silent ban
 _FREQUENCIES = np.arange(BINS // 2 + 1) * (CLOCK / BINS)
 _SEARCHED = (SEARCH[0] <= _FREQUENCIES) & (SEARCH[1] >= _FREQUENCIES)
 _COMPARED = (NOISE_BAND[0] <= _FREQUENCIES) & (NOISE_BAND[1] >= _FREQUENCIES)
-_SOS = signal.butter(3, BANDPASS, "bandpass", fs=CLOCK, output="sos")
 
 
-def band(times: NDArray[np.float64], increments: NDArray[np.float64]) -> NDArray[np.float64]:
+def band(
+    times: NDArray[np.float64], increments: NDArray[np.float64], passed: tuple[float, float] = BANDPASS
+) -> NDArray[np.float64]:
     """Sum increments at any times to band-passed values on the uniform clock.
 
-    times: (n,) s. increments: (n, ...), since the time before; NaN counts as none. Returns (m, ...).
+    times: (n,) s. increments: (n, ...), since the time before; NaN counts as none. passed: Hz. Returns (m, ...).
     """
     flat = np.nan_to_num(increments).reshape(len(times), -1)
     values = np.cumsum(flat, axis=0)
@@ -39,8 +41,13 @@ def band(times: NDArray[np.float64], increments: NDArray[np.float64]) -> NDArray
     # would ring on it.
     line = np.linspace(0, 1, len(clock))[:, np.newaxis]
     uniform -= uniform[:1] + line * (uniform[-1:] - uniform[:1])
-    filtered = np.asarray(signal.sosfiltfilt(_SOS, uniform, axis=0), np.float64)
+    filtered = np.asarray(signal.sosfiltfilt(_sos(passed), uniform, axis=0), np.float64)
     return filtered.reshape(len(clock), *increments.shape[1:])
+
+
+@lru_cache(maxsize=2)
+def _sos(passed: tuple[float, float]) -> NDArray[np.float64]:
+    return np.asarray(signal.butter(3, passed, "bandpass", fs=CLOCK, output="sos"))
 
 
 def spectra(values: NDArray[np.float64]) -> Spectrum:

@@ -27,7 +27,7 @@ FLAGS = [
     "--disable-component-update",
     "--no-first-run",
 ]
-TIMEOUT = 15_000  # ms
+TIMEOUT = 60_000  # ms
 
 needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed")
 

@@ -10,6 +10,7 @@ from deepmag.models.breath import SLOW_WINDOW, WINDOW, Breath
 from deepmag.models.local_motion import GRID
 from deepmag.models.respiration import ASCENT_RATE
 from deepmag.stream.breath_rate import SHOW, BreathRate, weigh
+from deepmag.stream.tick_pairs import BLOCKS
 
 LENGTH = round(WINDOW * ASCENT_RATE)  # ticks of a full window
 T = np.arange(LENGTH) / ASCENT_RATE
@@ -104,12 +105,37 @@ def test_a_camera_that_swings_aslant_is_measured_along_its_own_way() -> None:
 
 
 def test_light_that_swings_as_the_breath_does_is_what_seems_to_breathe() -> None:
-    still = np.zeros((LENGTH, 2))
-    assert (
-        weigh(breath_of(sine(15)), still, 0.1 * np.diff(sine(15), prepend=0)).objection == "the light changes"
-    )
-    assert weigh(breath_of(sine(15)), still, 0.1 * np.diff(sine(23), prepend=0)).objection == ""
-    assert weigh(breath_of(sine(15)), still, 0.005 * np.diff(sine(15), prepend=0)).objection == ""
+    def objection(light) -> str:
+        return weigh(breath_of(sine(15)), STILL, np.diff(light, axis=0, prepend=0)).objection
+
+    assert objection(0.1 * sine(15)[:, None]) == "the light changes"
+    assert objection(0.1 * sine(23)[:, None]) == ""
+    assert objection(0.005 * sine(15)[:, None]) == ""
+
+
+def test_mains_light_that_is_seen_as_bands_is_what_seems_to_breathe() -> None:
+    def objection(size: float, bpm: float, lit: float = 1.0) -> str:
+        phases = np.linspace(0, 2 * np.pi * 3, BLOCKS, endpoint=False)  # three bands: their mean is nothing
+        bands = np.stack([sine(bpm, phase=phase) for phase in phases], axis=1)
+        bands[:, : round((1 - lit) * BLOCKS)] = 0
+        return weigh(breath_of(sine(15)), STILL, np.diff(size * bands, axis=0, prepend=0)).objection
+
+    assert objection(0.02, 15) == "the light changes"
+    assert objection(0.02, 23) == ""
+    assert objection(0.002, 15) == ""
+    assert objection(0.02, 15, lit=0.6) == ""  # a chest that moves changes the blocks that it is in
+
+
+@pytest.mark.parametrize("bpm", [8.0, 15.0, 30.0])
+def test_who_stops_breathing_has_no_rate_one_breath_later(bpm) -> None:
+    path = breath_of(np.where(WINDOW - 1.5 * 60 / bpm > T, sine(bpm), 0.0))
+    assert weigh(path, STILL).objection == "breathing too faint"
+    assert weigh(breath_of(np.where(WINDOW - 0.7 * 60 / bpm > T, sine(bpm), 0.0)), STILL).objection == ""
+
+
+@pytest.mark.parametrize("bpm", [50.0, 56.0, 60.0, 70.0])
+def test_of_what_is_too_fast_no_two_are_taken_for_one(bpm) -> None:
+    assert weigh(breath_of(sine(bpm)), STILL).quality == 0.0
 
 
 def test_breaths_long_and_short_by_turns_are_counted_over_both() -> None:

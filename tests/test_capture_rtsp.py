@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +20,7 @@ import pytest
 from rtsp_server import Auth, RtspServer, available, rtsp_server
 
 from deepmag.stream.capture.address import parse_address
+from deepmag.stream.capture.failures import open_failure
 from deepmag.stream.capture.open import open_source
 from deepmag.stream.capture.options import Transport
 from deepmag.stream.capture.redact import RedactingFilter
@@ -122,9 +125,29 @@ def test_a_missing_path_is_said_to_be_missing(open_server: RtspServer) -> None:
 
 
 def test_an_unknown_host_is_said_to_be_unknown() -> None:
-    with pytest.raises(SourceError, match="no host of that name") as caught:
+    with pytest.raises(SourceError, match=r"no host of that name|no name server answers") as caught:
         next(iter(open_source(parse_address("rtsp://u:hunter2@nowhere.invalid/x")).frames(threading.Event())))
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "says", "retry"),
+    [
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure"), "no name server answers", True),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "no host of that name", False),
+        (UnicodeError("label empty or too long"), "no host of that name", False),
+    ],
+)
+def test_a_machine_that_has_no_network_yet_is_told_from_a_wrong_name(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, says: str, retry: bool
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    failure = open_failure(OSError(errno.EIO, "Input/output error"), parse_address("rtsp://cam..local/x"))
+    assert says in str(failure)
+    assert failure.retry == retry
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])

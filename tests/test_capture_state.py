@@ -79,3 +79,17 @@ def test_a_source_that_waits_for_its_consumer_is_never_stale() -> None:
     state = Liveness(0.0, stale_after=None)
     state.frame(1.0)
     assert state.at(60.0)[0] == "live"
+
+
+def test_one_and_the_same_picture_is_stale_after_a_while_though_it_keeps_coming() -> None:
+    state = Liveness(0.0, frozen_after=5.0)
+    for second in range(10):
+        state.frame(float(second), changed=second < 3)
+    assert state.at(7.0)[0] == "live"
+    assert state.at(9.0) == ("stale", "the same picture for 7 s", 7.0)
+    state.frame(9.1)
+    assert state.at(9.1)[0] == "live"
+    film = Liveness(0.0)
+    film.frame(1.0)
+    film.frame(60.0, changed=False)
+    assert film.at(60.5)[0] == "live"

@@ -152,6 +152,28 @@ def test_stop_frees_a_thread_that_waits_for_room(tmp_path: Path) -> None:
     assert thread.error is None
 
 
+@pytest.mark.parametrize(("changes", "state"), [(False, "stale"), (True, "live")])
+def test_a_camera_that_repeats_its_last_picture_is_stale(changes: bool, state: str) -> None:
+    class Camera:
+        name, live = "cam", True
+
+        def frames(self, stop: threading.Event) -> Iterator[Frame]:
+            for number in range(10):
+                image = np.full((40, 40, 3), 7, np.uint8)
+                if changes:
+                    image[16, number] = number  # what a camera's noise does to a picture
+                yield Frame(0, number, float(number), float(number), image)
+            assert stop.wait(TIMEOUT)
+
+    thread = CaptureThread(Camera(), ring := FrameRing(100))
+    thread.start()
+    for _ in range(10):
+        assert ring.get(timeout=TIMEOUT) is not None
+    assert thread.state(9.5)[0] == state
+    thread.stop()
+    assert thread.join(TIMEOUT)
+
+
 def test_the_error_of_a_missing_file_is_kept(tmp_path: Path) -> None:
     ring = FrameRing(2, policy="wait")
     thread = CaptureThread(open_source(parse_address(str(tmp_path / "absent.mp4"))), ring)

@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
+from deepmag.stream.engine import FaceFinder
 from deepmag.stream.face import Face, FaceDetector, FaceModelMissingError, FaceThread, load_face_detector
+from deepmag.stream.frames import Frame
 
 TIMEOUT = 30.0  # s, generous: a busy machine
 
@@ -139,31 +141,56 @@ def picture(value):
 
 def test_a_busy_thread_takes_the_newest_picture_next_and_counts_those_it_left_out(held):
     detector, thread = held
-    thread.offer(0.0, picture(1))
+    thread.offer(0, picture(1))
     assert detector.entered.acquire(timeout=TIMEOUT)
     for i in (2, 3, 4):
-        thread.offer(float(i), picture(i))
+        thread.offer(i, picture(i))
     assert thread.dropped == 2
     detector.let.release()
     assert thread.wait(TIMEOUT)
-    assert thread.take() == (0.0, [Face((0, 0, 1, 1), 1.0, ())])
+    assert thread.take() == (0, [Face((0, 0, 1, 1), 1.0, ())])
     detector.let.release()
     assert thread.wait(TIMEOUT)
-    assert thread.take() == (4.0, [Face((0, 0, 1, 1), 4.0, ())])
+    assert thread.take() == (4, [Face((0, 0, 1, 1), 4.0, ())])
     assert thread.take() is None
 
 
 def test_a_failed_detection_is_logged_and_the_thread_goes_on(held, caplog):
     detector, thread = held
-    thread.offer(0.0, picture(255))
+    thread.offer(0, picture(255))
     detector.let.release()
     assert thread.wait(TIMEOUT)
-    assert thread.take() == (0.0, [])
+    assert thread.take() == (0, [])
     assert "face detection failed" in caplog.text
-    thread.offer(1.0, picture(7))
+    thread.offer(1, picture(7))
     detector.let.release()
     assert thread.wait(TIMEOUT)
-    assert thread.take() == (1.0, [Face((0, 0, 1, 1), 7.0, ())])
+    assert thread.take() == (1, [Face((0, 0, 1, 1), 7.0, ())])
+
+
+def test_what_was_found_in_the_session_before_says_nothing_of_this_one():
+    going_on = threading.Event()
+
+    class Slow:
+        def detect(self, image):
+            if threading.current_thread().name == "face":
+                assert going_on.wait(TIMEOUT)
+            return [Face((0, 0, 1, 1), float(image[0, 0, 0]), ())]
+
+    def frame(session, pts, value):
+        return Frame(session, 0, pts, 0.0, picture(value))
+
+    finder = FaceFinder(Slow(), at_once=False)
+    try:
+        assert finder.faces(frame(0, 0.0, 1))[0].score == 1.0
+        assert finder.faces(frame(0, 1.0, 2)) is None  # looked at beside
+        assert finder.faces(frame(1, 0.0, 3))[0].score == 3.0
+        going_on.set()
+        assert finder._thread.wait(TIMEOUT)
+        assert finder.faces(frame(1, 0.1, 4)) is None
+    finally:
+        going_on.set()
+        finder.stop()
 
 
 def test_a_thread_that_never_started_can_be_stopped_twice():

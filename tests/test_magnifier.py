@@ -214,6 +214,40 @@ def test_a_stated_rate_of_a_thousand_frames_makes_no_window_of_thousands():
     assert machine.rate == RATE
 
 
+@pytest.mark.parametrize("copies", [10, 60])
+def test_a_still_picture_at_first_does_not_hold_down_the_pulse_after_it(take, copies):
+    images, shown = take
+    t = np.arange(copies + len(images)) / RATE
+    late = shown_by(as_frames([images[0]] * copies + list(images), t))[copies:]
+    whole, found = (in_band(skin_added(images, what), RATE)[SETTLED, 1].std() for what in (shown, late))
+    assert found == pytest.approx(whole, rel=0.05)
+
+
+def test_a_region_that_is_refused_costs_no_picture():
+    frames = frames_of()[:40]
+    cut = frames[20].image[:100, :100]
+    frames += as_frames([cut] * 20, np.arange(20) / RATE, session=1, seq=40)
+    machine, done = magnifier(shipped(), lag=0.5), []
+    for frame in frames:
+        try:
+            done += machine.push(frame, settings(roi=(60, 60, 100, 100), lag=0.5))
+        except RegionError:
+            done += machine.push(frame, settings(roi="full", lag=0.5))
+    done += machine.flush()
+    assert [magnified.frame for magnified in done] == frames
+
+
+def test_the_pulse_of_one_region_is_not_shown_in_another():
+    images = list(pictures()[:200])
+    frames = as_frames(images + images[-1:] * 40, np.arange(240) / RATE)
+    done = live(
+        shipped(),
+        frames,
+        lambda frame: settings(roi=person().region if frame.seq < 200 else (40, 40, 140, 140)),
+    )
+    assert all(np.array_equal(one.image, one.frame.image) for one in done[200:])
+
+
 def test_a_region_outside_the_picture_is_refused_in_words():
     with pytest.raises(RegionError, match="region"):
         magnifier(shipped()).push(frames_of()[0], Settings(roi=(230, 230, 100, 100)))

@@ -123,6 +123,21 @@ def run(source, out, **options):
     )
 
 
+@pytest.mark.parametrize("copies", [2, 3])
+def test_a_picture_that_is_there_several_times_does_not_silence_the_pulse(copies):
+    """A file may say twice the rate of what is in it, and begin with a still."""
+    images = pictures()
+    repeated = [images[0]] * 200 + [images[copies * (i // copies)] for i in range(len(images))]
+    skin = (person().skin > 0.9).astype(np.float32)
+
+    def size(images):
+        green = added(images, offline(shipped(), images, person().region, 30.0), skin)[:, 1]
+        return in_band(green, 30.0)[-270:-30].std()
+
+    # less than of single pictures: the network sees twice or three times the change at once
+    assert size(repeated) > 0.25 * size(list(images))
+
+
 def test_a_file_comes_out_as_the_arrays_do_one_picture_for_each(clip, tmp_path):
     seen = []
     report = run(clip, tmp_path / "out.mkv", progress=lambda stage, share: seen.append((stage, share)))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 HERE = Path(__file__).parent
-PATIENCE = 30.0  # s
+PATIENCE = 90.0  # s
 
 
 class Screen:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections import deque
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,15 +17,17 @@ from made_clip import make_clip
 
 from deepmag.export.respiration import open_respiration_ascender
 from deepmag.models.weights import RESPIRATION
-from deepmag.stream.both import BothMagnifier
+from deepmag.stream.both import BothMagnifier, Plans
 from deepmag.stream.capture.demo import DemoSource
+from deepmag.stream.capture.timeline import HIGHEST_RATE
 from deepmag.stream.combine import combine
 from deepmag.stream.frames import Frame, MagnifiedFrame
 from deepmag.stream.magnifier import PulseMagnifier
 from deepmag.stream.methods import open_magnifier
+from deepmag.stream.pictures import HostPictures
 from deepmag.stream.pipeline import Pipeline
 from deepmag.stream.respiration import RespirationMagnifier
-from deepmag.stream.settings import DEFAULT_LAG, LiveSettings, Settings, Target
+from deepmag.stream.settings import DEFAULT_LAG, LAG_RANGE, LiveSettings, Settings, Target
 
 RATE = 15.0  # Hz
 SIZE = (240, 200)  # px, width and height
@@ -192,6 +195,33 @@ def test_colours_that_leave_the_range_are_cut_not_wrapped() -> None:
         np.full((2, 2, 3), value, np.uint8) for value in ((100, 100, 100), (250, 2, 50), (120, 80, 90))
     )
     np.testing.assert_array_equal(combine(original, moved, coloured), np.full((2, 2, 3), (255, 0, 40)))
+
+
+def test_at_the_highest_rate_one_may_hold_all_frames_of_the_longest_lag() -> None:
+    """As after a cut inside the face's square, which the other does not see."""
+    image = np.full((64, 64, 3), 100, np.uint8)
+    plans = Plans(HostPictures())
+
+    class Gives:
+        waiting, rate = 0, HIGHEST_RATE
+
+        def __init__(self, lag: int) -> None:
+            self._lag, self._inside = lag, deque[MagnifiedFrame]()
+
+        def push(self, frame: Frame, *_: object) -> list[MagnifiedFrame]:
+            self._inside.append(MagnifiedFrame(frame, frame.image, None, None, (0, 0, 64, 64), 0.0))
+            return [self._inside.popleft()] if len(self._inside) > self._lag else []
+
+        def expect(self, frame: Frame) -> None: ...
+
+        def flush(self) -> list[MagnifiedFrame]:
+            return list(self._inside)
+
+    longest = round(HIGHEST_RATE * LAG_RANGE[1])
+    both = BothMagnifier(Gives(0), Gives(longest), plans, clock=lambda: 0.0)
+    frames = as_frames([image] * (longest + 20), np.arange(longest + 20) / HIGHEST_RATE)
+    done = [one for frame in frames for one in both.push(frame, Settings(target="both"))]
+    assert [one.frame for one in done] == frames[:20]
 
 
 def test_a_box_that_reaches_out_of_the_picture_is_cut_alike_for_both() -> None:

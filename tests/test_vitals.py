@@ -100,9 +100,16 @@ def test_the_rate_is_right_on_real_timestamps_when_a_fifth_of_the_frames_is_lost
     assert readings[-1][1].rate == pytest.approx(80, abs=1)
 
 
-@pytest.mark.parametrize("fps", [12, 25, 60])
+@pytest.mark.parametrize("fps", [12, 25, 60, 240])
 def test_the_rate_does_not_depend_on_the_cameras(fps):
     assert feed(PulseRate(), person(66, fps=fps))[-1][1].rate == pytest.approx(66, abs=1)
+
+
+@pytest.mark.parametrize("bpm", [28, 31, 35])
+def test_a_pulse_below_those_that_are_known_is_not_shown_as_twice_as_fast(bpm):
+    readings = feed(PulseRate(), person(bpm))
+    assert all(r.rate is None for _, r in readings)
+    assert readings[-1][1].reason == "slower than can be told"
 
 
 def test_a_rate_that_drifts_is_followed():

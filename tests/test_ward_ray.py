@@ -21,7 +21,7 @@ from ward_feeds import feed
 
 pytest.importorskip("ray")
 
-TIMEOUT = 90.0  # s: on a busy machine two workers start
+TIMEOUT = 240.0  # s: on a busy machine two workers start
 CLUSTER = 10_000  # bytes: the header of a recording is shorter, a second of pictures longer
 
 

@@ -27,6 +27,7 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.\-]*)://", re.IGNORECASE)
 _RTSP_SCHEMES = {"rtsp", "rtsps"}
 _WEB_SCHEMES = {"http", "https", "ftp", "sftp"}
 _FINITE_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"}
+_SEGMENTED_SUFFIXES = {".m3u8", ".mpd"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +54,16 @@ class Address:
         """
         if self.kind != "url":
             return self.kind != "file"
-        url = urlsplit(self.text)
-        return (
-            url.scheme not in _WEB_SCHEMES or PurePosixPath(url.path).suffix.lower() not in _FINITE_SUFFIXES
-        )
+        return urlsplit(self.text).scheme not in _WEB_SCHEMES or self._suffix not in _FINITE_SUFFIXES
+
+    @property
+    def segmented(self) -> bool:
+        """Whether pictures come some seconds of them at a time: HLS and DASH."""
+        return self.kind == "url" and self._suffix in _SEGMENTED_SUFFIXES
+
+    @property
+    def _suffix(self) -> str:
+        return PurePosixPath(urlsplit(self.text).path).suffix.lower()
 
 
 def parse_address(text: str) -> Address:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 import av.error
@@ -73,18 +73,26 @@ def _network_failure(error: Exception, address: Address) -> SourceError:
         return SourceError(f"{name} does not send video that can be read", retry=True)
     if getattr(error, "errno", None) in _UNREACHABLE:
         return SourceError(f"{name}: the host cannot be reached; check address and network", retry=True)
-    if getattr(error, "errno", None) == errno.EIO and not _resolves(address.text):
-        return SourceError(f"{name}: there is no host of that name", retry=False)
+    if getattr(error, "errno", None) == errno.EIO:
+        unknown = _unknown_host(address.text)
+        if unknown == "no name server":  # as at a machine's start, before there is a network
+            return SourceError(f"{name}: no name server answers; check the network", retry=True)
+        if unknown:
+            return SourceError(f"{name}: there is no host of that name", retry=False)
     return SourceError(f"{name} cannot be opened ({_reason(error)})", retry=True)
 
 
-def _resolves(url: str) -> bool:
-    """Tell whether the URL's host has an address: FFmpeg says "Input/output error" where it has none."""
+def _unknown_host(url: str) -> Literal["", "no such name", "no name server"]:
+    """Why the URL's host has no address: FFmpeg says "Input/output error" where it has none. "" where it has one."""
     host = urlsplit(url).hostname
     try:
-        return not host or bool(socket.getaddrinfo(host, None))
-    except OSError:
-        return False
+        if host:
+            socket.getaddrinfo(host, None)
+    except OSError as error:
+        return "no name server" if error.errno == socket.EAI_AGAIN else "no such name"
+    except UnicodeError:  # it cannot be a name
+        return "no such name"
+    return ""
 
 
 def _reason(error: Exception) -> str:

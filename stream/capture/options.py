@@ -69,8 +69,7 @@ def openings(address: Address, transport: Transport = "tcp", stall: float | None
         options = {**_LIVE, "rtsp_transport": transport, "allowed_media_types": "video"}
         yield Opening(address.text, options=options, read_timeout=POLL, stall=stall or STALL, resumable=True)
     elif address.live:
-        segmented = address.text.partition("?")[0].endswith((".m3u8", ".mpd"))
-        stall = stall or (SEGMENT_STALL if segmented else STALL)
+        stall = stall or (SEGMENT_STALL if address.segmented else STALL)
         # Half of it: FFmpeg first hands over what its parser still holds, then times out once more.
         yield Opening(address.text, options=dict(_LIVE), read_timeout=stall / 2, stall=stall)
     else:

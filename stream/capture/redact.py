@@ -12,11 +12,15 @@ import re
 HIDDEN = "***"
 
 # Up to the LAST @ of the word: an unescaped @ or / in a password must not let its tail through. A word whose
-# only @ lies in the path ("rtsp://host:554/live@1") has no login: its "password" is a port number.
-_LOGIN = re.compile(r"([a-z][a-z0-9+.\-]*://[^\s:/?#@]*:)(?!\d{1,5}(?:[/?#]|$))[^\s]*@", re.IGNORECASE)
+# only @ lies in the path ("rtsp://10.0.0.2:554/live@1") has no login: its "password" is a port number. Of a host
+# without a dot that cannot be told from a user whose password begins with digits, so there it goes, too.
+_LOGIN = re.compile(
+    r"([a-z][a-z0-9+.\-]*://(?!(?:localhost|[^\s:/?#@]*\.[^\s:/?#@]*):\d{1,5}(?:[/?#]|$))[^\s:/?#@]*:)[^\s]*@",
+    re.IGNORECASE,
+)
+# Whatever comes before it: SessionToken, X-Amz-Signature, loginpas.
 _QUERY = re.compile(
-    r"([?&;/_](?:password|passwd|passphrase|pwd|pass|psw|token|access_token|auth|api_?key|key|secret|sig|signature)=)"
-    r"[^&\s'\"]*",
+    r"([?&;/_][\w.\-]*(?:passw(?:or)?d|passphrase|pwd|pass?|psw|token|auth|key|secret|sig|signature)=)[^&\s'\"]*",
     re.IGNORECASE,
 )
 _HEADER = re.compile(r"(authorization:\s*)[^\r\n]*", re.IGNORECASE)

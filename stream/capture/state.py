@@ -8,19 +8,29 @@ if TYPE_CHECKING:
     from deepmag.stream.frames import SourceState
 
 STALE_AFTER = 1.0  # s without a frame: what is on the screen is no longer now
+# s of one and the same picture: a camera has noise, and even a strongly compressed still scene changes at key frames
+FROZEN_AFTER = 5.0
 
 
 class Liveness:
     """The state of one source: connecting -> live <-> stale, live -> lost -> live, and ended for good.
 
-    stale_after: s, or None for a source that is waited for rather than watched.
+    stale_after: s, or None for a source that is waited for rather than watched. frozen_after: s, or None for one that
+    may stand still, as a film may.
     """
 
-    def __init__(self, now: float, stale_after: float | None = STALE_AFTER) -> None:
+    def __init__(
+        self,
+        now: float,
+        stale_after: float | None = STALE_AFTER,
+        frozen_after: float | None = None,
+    ) -> None:
         self._stale_after = stale_after
+        self._frozen_after = frozen_after
         self._state: SourceState = "connecting"
         self._detail = ""
         self._since = now  # of the last frame, or of the start
+        self._changed = now  # when the picture last was another than the one before
         self._seen = False
 
     @property
@@ -28,8 +38,10 @@ class Liveness:
         """Whether there ever was a frame."""
         return self._seen
 
-    def frame(self, now: float) -> None:
-        """Note that a frame arrived at ``now``."""
+    def frame(self, now: float, *, changed: bool = True) -> None:
+        """Note that a frame arrived at ``now``. changed: whether its picture is another than the one before."""
+        if changed or self._state != "live":
+            self._changed = now
         self._state, self._detail, self._since, self._seen = "live", "", now, True
 
     def trouble(self, detail: str) -> None:
@@ -45,4 +57,7 @@ class Liveness:
         age = max(0.0, now - self._since)
         if self._state == "live" and self._stale_after is not None and age > self._stale_after:
             return "stale", f"no picture for {age:.0f} s", age
+        frozen = now - self._changed
+        if self._state == "live" and self._frozen_after is not None and frozen > self._frozen_after:
+            return "stale", f"the same picture for {frozen:.0f} s", frozen
         return self._state, self._detail, age

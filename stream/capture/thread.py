@@ -9,13 +9,17 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from deepmag.stream.capture.backoff import Backoff
 from deepmag.stream.capture.redact import redact
 from deepmag.stream.capture.source import SourceError
-from deepmag.stream.capture.state import STALE_AFTER, Liveness
+from deepmag.stream.capture.state import FROZEN_AFTER, STALE_AFTER, Liveness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
     from deepmag.stream.capture.source import Source
     from deepmag.stream.frames import SourceState
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("deepmag.stream.capture")
 
+ROWS = 8  # of so many rows one is compared with the picture before
 GIVE_UP = 15.0  # s: an address that never delivered a picture is more likely mistyped than down
 
 
@@ -55,7 +60,9 @@ class CaptureThread:
         self._stop = threading.Event()
         self._lock = threading.Lock()  # of the state, which other threads read
         # With policy "wait" it is the consumer that sets the pace: no new frame says nothing of the source.
-        self._state = Liveness(clock(), None if ring.policy == "wait" else STALE_AFTER)
+        self._state = Liveness(
+            clock(), None if ring.policy == "wait" else STALE_AFTER, FROZEN_AFTER if source.live else None
+        )
         self._sessions = 0
         self._frames = 0
         # A daemon: a name server or a host that does not answer may hold an open for seconds longer than
@@ -109,14 +116,17 @@ class CaptureThread:
         """Read one connection into the ring; why it ended, or None where that is no loss."""
         base = self._sessions
         frames = self._source.frames(self._stop)
+        before: NDArray[np.uint8] | None = None
         try:
             for frame in frames:
+                changed = before is None or not _same_picture(before, frame.image)
+                before = frame.image
                 session = base + frame.session
                 numbered = replace(frame, session=session, seq=self._frames)
                 self._sessions, self._frames = session + 1, self._frames + 1
                 backoff.live(frame.arrived)
                 with self._lock:
-                    self._state.frame(frame.arrived)
+                    self._state.frame(frame.arrived, changed=changed)
                 if not self._ring.put(numbered):
                     return None  # closed: nobody takes them any more
         except SourceError as error:
@@ -145,3 +155,10 @@ class CaptureThread:
         if self._state.seen:
             return True
         return error.retry and (self._give_up is None or waited < self._give_up)
+
+
+def _same_picture(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> bool:
+    """Whether a picture repeats the one before, bit by bit; of most, one row tells that it does not."""
+    if before.shape != after.shape:
+        return False
+    return np.array_equal(before[0], after[0]) and np.array_equal(before[::ROWS], after[::ROWS])

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 import av
 import av.error
 import numpy as np
+from av.format import Flags
 from av.stream import Disposition
 from av.video.reformatter import ColorTrc
 
@@ -75,12 +76,14 @@ class VideoSource:
         self.skipped: Counter[str] = Counter()
         self._address = address
         self._transport: Transport = transport
-        self._paced = pace == "file" and not address.live
+        # pictures of a segment come all at once, and are as far apart as those of a file
+        self._paced = pace == "file" and (not address.live or address.segmented)
         self._loop = loop and not address.live
         self._limits = limits or Limits()
         self._stall = stall
         self._gpu = gpu
         self._clock = clock
+        self._stamped = True
 
     def frames(self, stop: threading.Event) -> Iterator[Frame]:
         """Open, deliver until the end or ``stop``, close. Raises SourceError."""
@@ -91,7 +94,8 @@ class VideoSource:
             for picture in self._pictures(stop):
                 timeline = timeline or Timeline(live=self.live, nominal_rate=self.nominal_rate)
                 arrived = self._clock()
-                session, pts = timeline.place(picture.time, arrived, (picture.width, picture.height))
+                stamp = picture.time if self._stamped else None
+                session, pts = timeline.place(stamp, arrived, (picture.width, picture.height))
                 if not rate_limit.admits(session, pts):
                     self._skip("too fast")
                     continue
@@ -206,7 +210,11 @@ class VideoSource:
         if codec.color_trc in HDR:
             _say_hdr(self.name)
         rate = float(stream.average_rate or stream.guessed_rate or 0)
-        self.nominal_rate = rate if 0 < rate <= 10_000 else None
+        # Of a format without timestamps, as cameras send JPEGs over HTTP, FFmpeg has them go by at 25 a second. That is
+        # the best guess for a file; whose pictures come live are as far apart as they come.
+        without = container.format.flags & cast("int", Flags.no_timestamps.value)
+        self._stamped = not (self.live and without)
+        self.nominal_rate = rate if self._stamped and 0 < rate <= 10_000 else None
         log.info(
             "%s: %s %dx%d, %s frames/s",
             self.name,
