@@ -13,7 +13,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
@@ -58,7 +58,7 @@ class PageClient:
         parts = urlsplit(url)
         self._address = f"ws://{parts.netloc}/live"
         self._origin = f"http://{parts.netloc}"
-        self._token = parts.fragment.removeprefix("token=")
+        self._token = unquote(parts.fragment.removeprefix("token="))
         self._visible = visible
         self._clock = clock
         self._stop = threading.Event()

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from deepmag.stream.capture.thread import GIVE_UP, CaptureThread
 from deepmag.stream.delayed import ASSUMED_RATE
-from deepmag.stream.engine import Engine, FaceFinder
+from deepmag.stream.engine import LATE, Engine, FaceFinder
 from deepmag.stream.methods import open_magnifier
 from deepmag.stream.pictures import HostPictures
+from deepmag.stream.render.display import PROBE_TIMEOUT
 from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.render.thread import RenderThread
 from deepmag.stream.ring import FrameRing
@@ -41,7 +42,7 @@ MAX_AGE = 0.05
 # beside its lag a frame that waited so long is not late.
 MAX_AGE_OF_TICKS = 0.2
 STANDSTILL = 5.0  # s without a magnified picture beyond the lag: what magnifies hangs
-OPEN_TIMEOUT = 15.0  # s for a renderer to open
+OPEN_TIMEOUT = PROBE_TIMEOUT + 5.0  # s for a renderer to open: a window tries the display first
 CLOSE_TIMEOUT = 20.0  # s for a renderer to finish what waits
 
 log = logging.getLogger("deepmag.stream.pipeline")
@@ -100,11 +101,20 @@ class Pipeline:
         )
         finder = FaceFinder(detector, at_once=pace == "max")
         self.engine = Engine(
-            self.ring, self.magnifier, self._live, finder, self._publish, clock=clock, slow=slow
+            self.ring,
+            self.magnifier,
+            self._live,
+            finder,
+            self._publish,
+            clock=clock,
+            live=live,
+            lost=lambda: self.capture.state(clock())[0] == "lost",
+            slow=slow,
         )
         self._renderers: tuple[RenderThread, ...] = ()
         self._recording: RenderThread | None = None
         self._lock = threading.Lock()  # of the two above: the engine only ever reads a tuple
+        self._beginning = threading.Lock()  # of a recording, which may take seconds to open
         self._errors: list[str] = []
         self._size = (0, 0)
         self._readings: dict[SignalName, Reading] | None = None
@@ -167,6 +177,7 @@ class Pipeline:
         thread = RenderThread(renderer, policy=policy, block=block)
         thread.start()
         if not thread.wait_opened(OPEN_TIMEOUT):
+            thread.close(0.0)  # where it opens later, nobody would use it, nor end it
             raise RendererError(thread.error or f"{renderer.name}: did not open within {OPEN_TIMEOUT:g} s")
         with self._lock:
             self._renderers = (*self._renderers, thread)
@@ -196,10 +207,8 @@ class Pipeline:
         with self._lock:
             renderers, self._renderers, self._recording = self._renderers, (), None
         for thread in renderers:
-            trouble = thread.trouble  # what it could not get over; to be closed is no way out of it
-            thread.close(CLOSE_TIMEOUT)
-            if thread.trouble or trouble:
-                self._errors.append(thread.trouble or trouble or "")
+            if trouble := _end(thread):
+                self._errors.append(trouble)
 
     def status(self) -> Status:
         """The state of everything, now."""
@@ -208,8 +217,8 @@ class Pipeline:
         if state == "live" and self._first_picture is None:
             # frames come, and none is out of the filter yet: not stale, as a picture that stood still would be
             state, detail = "connecting", f"the lag of {self.settings.lag:g} s must pass first"
-        elif state == "live" and now - self._newest_picture > self.settings.lag + STANDSTILL:
-            state, detail = "stale", "pictures arrive, and none is magnified"
+        elif state == "live" and now - self._newest_picture > self.settings.lag + LATE:
+            state, detail = "stale", "pictures arrive, and none of them is magnified yet"
         p50 = p95 = None
         if self._pace == "file":  # else a lag's worth of pictures may pass in less than the lag
             p50, p95 = self.engine.latency.percentiles(now, 50, 95)
@@ -239,22 +248,21 @@ class Pipeline:
         """Begin a recording in the working directory, named by wall clock; returns its name. Raises RendererError."""
         from deepmag.stream.outputs import recorder
 
-        if self._recording is not None:
-            if not (self._recording.closed or self._recording.error):
-                raise RendererError("a recording is running already")
-            self._take_recording()  # its failure has been shown since
-        label = f"{self._label}-" if self._label else ""
-        path = Path(f"deepmag-{label}{datetime.now().astimezone():%Y%m%d-%H%M%S}.mkv")
-        self._recording = self.add(recorder(self, path, endless=True), "every")
-        return str(self._recording.renderer.path.name)  # type: ignore[attr-defined]
+        with self._beginning:
+            if self._recording is not None:
+                if not (self._recording.closed or self._recording.error):
+                    raise RendererError("a recording is running already")
+                self._take_recording()  # its failure has been shown since
+            label = f"{self._label}-" if self._label else ""
+            path = Path(f"deepmag-{label}{datetime.now().astimezone():%Y%m%d-%H%M%S}.mkv")
+            self._recording = thread = self.add(recorder(self, path, endless=True), "every")
+        return str(thread.renderer.path.name)  # type: ignore[attr-defined]
 
     def stop_recording(self) -> str:
         """End the recording begun by ``start_recording``; returns its name. Raises RendererError."""
         thread = self._take_recording()
-        trouble = thread.trouble
-        thread.close(CLOSE_TIMEOUT)
-        if thread.trouble or trouble:
-            raise RendererError(thread.trouble or trouble)
+        if trouble := _end(thread):
+            raise RendererError(trouble)
         return str(thread.renderer.path.name)  # type: ignore[attr-defined]
 
     def _take_recording(self) -> RenderThread:
@@ -277,9 +285,18 @@ class Pipeline:
         """Hand a frame to every renderer's thread (engine thread)."""
         if self._first_picture is None:
             self._first_picture = frame.ready
-        self._newest_picture = frame.ready
+        # when it happened, not when it came out: one of before an outage may do that late
+        self._newest_picture = frame.frame.arrived if self._pace == "file" else frame.ready
         height, width = frame.image.shape[:2]
         self._size = (width, height)
         self._readings = frame.readings
         for thread in self._renderers:
             thread.push(frame)
+
+
+def _end(thread: RenderThread) -> str:
+    """Close a renderer. Returns why what it wrote is not whole, or ""."""
+    before = thread.reported  # what it could not get over; to be closed is no way out of it
+    if not thread.close(CLOSE_TIMEOUT):
+        return f"{thread.name} did not finish within {CLOSE_TIMEOUT:g} s: its last pictures may be lost"
+    return thread.reported or before or ""

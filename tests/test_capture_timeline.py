@@ -81,6 +81,12 @@ def test_a_repeated_timestamp_neither_stops_time_nor_shifts_what_follows() -> No
     assert_times(placed, [(0, 0), (0, T), (0, T + MIN_STEP), (0, 2 * T)])
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_of_two_pictures_with_one_timestamp_each_has_its_own_time(first: int) -> None:
+    placed = place([(k + first) // 2 * 2 * T for k in range(20)], [7 + k * T for k in range(20)])
+    assert_times(placed[1:], [(0, (k + first) * T) for k in range(1, 20)])
+
+
 def test_a_clock_that_stands_still_is_replaced_by_arrival() -> None:
     times = [time for _, time in place([7.0] * 40, [k * T for k in range(40)])]
     assert times[-1] - times[9] == pytest.approx(30 * T)

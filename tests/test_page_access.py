@@ -37,6 +37,8 @@ def test_the_address_a_connection_came_in_by_is_served_and_no_other() -> None:
     everywhere = allow("0.0.0.0", None)
     assert everywhere.host_allowed("192.0.2.7:8765", "192.0.2.7")
     assert not everywhere.host_allowed("192.0.2.8:8765", "192.0.2.7")
+    assert allow("::", None).host_allowed("192.0.2.7:8765", "::ffff:192.0.2.7")  # a socket of both protocols
+    assert allow("::", None).host_allowed("[2001:db8::7]:8765", "2001:db8::7")
 
 
 def test_a_further_name_is_served_when_it_was_given() -> None:
@@ -67,6 +69,7 @@ def test_a_token_is_asked_and_not_printed() -> None:
     assert not access.token_allowed("secret-tokem")
     assert not access.token_allowed("")
     assert not access.token_allowed("sécret")
+    assert not access.token_allowed("\ud800")  # which JSON can hold, and UTF-8 cannot
     assert access.bearer_allowed("Bearer secret-token")
     assert not access.bearer_allowed("Basic secret-token")
     assert "secret" not in repr(access)

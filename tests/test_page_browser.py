@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
+    from deepmag.stream.frames import MagnifiedFrame
     from deepmag.stream.settings import Target
 
 pytestmark = needs_chromium
@@ -152,6 +153,25 @@ def test_the_waveform_is_drawn_with_every_sample(browser: Browser, server: PageR
         across, high = tab.evaluate(INK, "wave")
     assert across == pytest.approx(239 / 300, abs=0.03)
     assert 0.4 < high < 0.95
+
+
+def test_a_gap_of_a_whole_sweep_leaves_nothing_of_the_old_waveform(
+    browser: Browser, server: PageRenderer
+) -> None:
+    def faint(seq: int) -> MagnifiedFrame:  # so that the scale stays, for which all would be drawn again
+        frame = magnified(seq)
+        return replace(frame, pulse=replace(frame.pulse, wave=0.1 * frame.pulse.wave))
+
+    with opened(browser, server.url) as tab:
+        wait_connected(tab, server)
+        for seq in range(240):
+            server.render(faint(seq))
+        wait_drawn(tab, 238)
+        assert tab.evaluate(INK, "wave")[0] > 0.7
+        for seq in range(1050, 1081):  # 27 s later, a second in the middle
+            server.render(faint(seq))
+        wait_drawn(tab, 1079)
+        assert tab.evaluate(INK, "wave")[0] == pytest.approx(0.1, abs=0.03)
 
 
 def test_pulse_and_respiration_have_a_readout_and_a_sweep_each(browser: Browser) -> None:

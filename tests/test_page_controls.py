@@ -56,6 +56,25 @@ def test_the_keyboard_sets_gain_mode_lag_and_region(
         assert tab.locator("dialog").is_hidden()
 
 
+def test_a_key_that_is_held_goes_on_only_where_it_moves_something(
+    browser: Browser, server: PageRenderer, control: FakeControl
+) -> None:
+    with Camera(server), opened(browser, server.url) as tab:
+        wait_drawn(tab)
+        tab.evaluate(
+            "() => { window.asked = []; const send = WebSocket.prototype.send;"
+            " WebSocket.prototype.send = function (text) {"
+            " asked.push(JSON.parse(text).type); send.call(this, text); } }"
+        )
+        for key in ("r", "o", "+"):
+            for _ in range(3):
+                tab.keyboard.down(key)
+            tab.keyboard.up(key)
+        assert control.wait_until(lambda settings: settings.gain == 19.5)  # 12.5, 15.6
+        asked = tab.evaluate("asked")
+        assert (asked.count("record"), asked.count("original")) == (1, 1)
+
+
 def test_mode_and_lag_have_controls(browser: Browser, server: PageRenderer, control: FakeControl) -> None:
     with Camera(server), opened(browser, server.url) as tab:
         wait_drawn(tab)

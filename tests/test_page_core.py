@@ -195,6 +195,16 @@ def test_the_metrics_of_respiration_are_there_where_it_is_measured_and_its_rate_
     assert "deepmag_respiration" not in text({"pulse": GOOD})
 
 
+def test_an_old_picture_says_how_old_it_is_and_has_no_rate() -> None:
+    feed = Feed()
+    published = feed.publish(magnified(0), now=10.0)
+    data = picture_message(published, [], feed.samples(0, 1), shown=(1, 1), state="live", now=13.5)
+    header = json.loads(data[4:])
+    assert header["silence"] == 3.5
+    assert header["signals"]["pulse"]["rate"] is None
+    assert header["signals"]["pulse"]["reason"] == "no new picture for over a second"
+
+
 def test_a_value_that_is_no_number_becomes_null() -> None:
     feed = Feed()
     published = feed.publish(replace(magnified(0), pulse=Signal(math.nan, GOOD)), now=0.0)
@@ -230,6 +240,7 @@ def test_changes_are_read_as_settings_take_them() -> None:
         {"gain": True},
         {"lag": math.inf},
         {"gain": math.nan},
+        {"gain": 10**400},
         {"roi": 5},
         {"roi": [1, "x"]},
     ],
@@ -239,7 +250,7 @@ def test_a_change_that_makes_no_sense_is_refused_in_words(message: dict[str, obj
         parse_changes(message)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "3", '{"type": 1}', "not json"])
+@pytest.mark.parametrize("text", ["", "[]", "3", '{"type": 1}', "not json", "[" * 4000])
 def test_what_is_no_message_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="the page sent"):
         parse_message(text)

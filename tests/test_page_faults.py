@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chromium import needs_chromium, opened, wait_drawn, wait_for, wait_text
-from page_scene import Camera, FakeControl
+from page_scene import Camera, FakeControl, magnified
 
 from deepmag.stream.page import PageRenderer
 
@@ -14,6 +15,33 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 pytestmark = needs_chromium
+
+# A link over a connection in the test's hand: how long a silence it bears, ms, after what it has heard.
+SILENCES = """async () => {
+    const { Link } = await import("/static/link.js");
+    let now = 0;
+    performance.now = () => now;
+    window.WebSocket = class { send() {} close() {} };
+    const handlers = { picture() {}, state() {}, notice() {}, change() {} };
+    const link = new Link("", () => ({}), handlers);
+    const hear = (data) => link.socket.onmessage({ data });
+    const header = new TextEncoder().encode('{"jpeg":[]}');
+    const picture = new Uint8Array([header.length, 0, 0, 0, ...header]).buffer;
+    const silence = () => {
+        const from = now;
+        while (link.socket) link.check((now += 100));
+        clearTimeout(link.timer);
+        link.connect();
+        return now - from;
+    };
+    const seen = { unanswered: [silence(), silence()], open: [] };
+    for (let i = 0; i < 5; i += 1) { hear('{"type":"notice"}'); seen.open.push(silence()); }
+    hear('{"type":"notice"}'); now += 6000; hear(picture);
+    seen.slow = silence();
+    hear('{"type":"notice"}'); now += 2000; hear(picture);
+    seen.quick = silence();
+    return seen;
+}"""
 
 
 def test_when_frames_stop_the_numbers_are_withdrawn(browser: Browser, server: PageRenderer) -> None:
@@ -96,17 +124,79 @@ def test_a_server_that_hangs_is_noticed_and_found_again(
         wait_text(tab, "#rate", "72")
 
 
+def test_the_first_picture_over_a_slow_link_is_waited_for_in_the_end(
+    browser: Browser, server: PageRenderer
+) -> None:
+    tab = browser.new_page()
+    tab.goto(f"{server.url}static/link.js")  # not the page, whose own link has the real clock
+    seen = tab.evaluate(SILENCES)
+    tab.close()
+    assert seen["unanswered"] == [2600, 2600]
+    assert seen["open"] == [2600, 5100, 10100, 20100, 20100]
+    assert seen["slow"] == 20100
+    assert seen["quick"] == 2600
+
+
+def test_a_tab_that_is_opened_before_a_picture_that_stands_still_never_calls_it_live(
+    browser: Browser, control: FakeControl
+) -> None:
+    passed = 0.0
+    server = PageRenderer(control, port=0, clock=lambda: time.monotonic() + passed)
+    server.open()
+    server.render(magnified(0))
+    passed = 3.0
+    context = browser.new_context()
+    context.add_init_script(
+        "addEventListener('DOMContentLoaded', () => { const badge = document.getElementById('state');"
+        " window.seen = []; new MutationObserver(() => seen.push(badge.textContent)).observe("
+        "badge, { childList: true, characterData: true, subtree: true }); })"
+    )
+    tab = context.new_page()
+    tab.goto(server.url)
+    wait_drawn(tab)
+    wait_text(tab, "#state", "stale")
+    assert "live" not in tab.evaluate("seen")
+    assert tab.evaluate("document.getElementById('magnified').header.signals.pulse.rate") is None
+    context.close()
+    server.close()
+
+
+def test_without_storage_the_page_works_and_its_address_keeps_the_token(
+    browser: Browser, control: FakeControl
+) -> None:
+    server = PageRenderer(control, port=0, token="letmein")
+    server.open()
+    context = browser.new_context()
+    context.add_init_script(
+        "Object.defineProperty(window, 'sessionStorage', { get() { throw new DOMException('no') } })"
+    )
+    tab = context.new_page()
+    with Camera(server):
+        tab.goto(server.url)
+        wait_text(tab, "#rate", "72")
+        tab.reload()
+        wait_text(tab, "#rate", "72")
+    context.close()
+    server.close()
+
+
 def test_a_server_that_comes_back_is_found_again(browser: Browser, control: FakeControl) -> None:
+    control.start_recording()
     first = PageRenderer(control, port=0)
     first.open()
     port = int(first.url.rsplit(":", 1)[1].strip("/"))
     with opened(browser, first.url) as tab:
         with Camera(first):
             wait_text(tab, "#rate", "72")
+            assert tab.locator("#recording").is_visible()
+            wait_text(tab, "#record", "Stop")
         first.close()
         wait_text(tab, "#state", "connection lost")
+        wait_text(tab, "#record", "Record")  # nobody knows whether it goes on
+        assert tab.locator("#recording").is_hidden()
         second = PageRenderer(control, port=port)
         second.open()
         with Camera(second):
             wait_text(tab, "#rate", "72")
+            wait_text(tab, "#record", "Stop")
         second.close()

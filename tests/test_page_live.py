@@ -7,9 +7,11 @@ import json
 import time
 from typing import TYPE_CHECKING
 
+import pytest
 from page_scene import FakeControl
 from starlette.websockets import WebSocket
 
+from deepmag.stream.page import live as live_module
 from deepmag.stream.page.access import allow
 from deepmag.stream.page.encoder import SharedEncoder
 from deepmag.stream.page.feed import Feed
@@ -66,6 +68,38 @@ def test_a_browser_that_goes_while_it_is_spoken_to_leaves_no_error() -> None:
     asyncio.run(go())
     encoder.close()
     assert live.clients == 0
+
+
+def test_who_takes_no_message_or_answers_no_ping_is_gone_without_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live_module, "SEND_TIMEOUT", 0.05)
+    live, encoder = endpoint()
+
+    async def go(unpinged: bool) -> None:
+        script: Iterator[Message] = iter([{"type": "websocket.connect"}, text({"type": "hello"})])
+
+        async def receive() -> Message:
+            if (message := next(script, None)) is not None:
+                return message
+            return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+        async def send(message: Message) -> None:
+            if message["type"] == "websocket.send":
+                if unpinged:  # as uvicorn says it
+                    raise RuntimeError(
+                        "Unexpected ASGI message 'websocket.send', after sending 'websocket.close'."
+                    )
+                await asyncio.get_running_loop().create_future()
+
+        scope = {"type": "websocket", "path": "/live", "headers": [], "query_string": b""}
+        async with asyncio.timeout(10):
+            await live.serve(WebSocket(scope, receive, send))
+
+    for unpinged in (False, True):
+        asyncio.run(go(unpinged))
+        assert live.clients == 0
+    encoder.close()
 
 
 def test_a_server_that_stops_ends_both_sides_of_a_connection() -> None:

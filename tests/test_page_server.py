@@ -9,7 +9,9 @@ import socket
 import struct
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import cv2
 import httpx
@@ -21,12 +23,14 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
 from deepmag.stream.page import PageRenderer
+from deepmag.stream.page import live as live_module
 from deepmag.stream.page import server as server_module
 from deepmag.stream.page.live import CLOSE_FULL, CLOSE_NONSENSE, CLOSE_TOKEN, MAX_CLIENTS
+from deepmag.stream.page_client import PageClient
 from deepmag.stream.render.renderer import RendererError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 TIMEOUT = 10.0  # s
 
@@ -89,6 +93,13 @@ def next_picture(socket: ClientConnection) -> tuple[dict[str, Any], list[bytes]]
                 jpegs.append(data[offset : offset + size])
                 offset += size
             return header, jpegs
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end, pause = time.monotonic() + TIMEOUT, threading.Event()
+    while not condition():
+        assert time.monotonic() < end
+        pause.wait(0.01)
 
 
 def close_code(socket: ClientConnection) -> int:
@@ -162,6 +173,33 @@ def test_an_outside_address_asks_for_its_token(
     # The clients that these tests use log what they send; the server must not.
     served = [record for record in caplog.records if record.name.partition(".")[0] in ("uvicorn", "deepmag")]
     assert token not in "".join(record.getMessage() for record in served)
+
+
+@pytest.mark.parametrize("token", ["a+b/c=", "a%41b", "a&b#c", "ü n"])
+def test_any_token_stands_in_the_address_as_a_viewer_reads_it(control: FakeControl, token: str) -> None:
+    page = PageRenderer(control, port=0, token=token)
+    page.open()
+    assert parse_qs(urlsplit(page.url).fragment) == {"token": [token]}  # as the page's URLSearchParams does
+    client = PageClient(page.url)
+    client.start()
+    try:
+        assert client.wait(lambda: client.state is not None, TIMEOUT), client.error
+    finally:
+        client.stop()
+        page.close()
+
+
+def test_all_addresses_are_those_of_both_protocols(control: FakeControl) -> None:
+    page = PageRenderer(control, host="::", port=0, token="t")
+    try:
+        page.open()
+    except RendererError:
+        pytest.skip("this machine has no IPv6")
+    try:
+        for host in ("127.0.0.1", "[::1]", httpx.URL(page.url).host):
+            assert httpx.get(f"http://{host}:{port_of(page)}/").status_code == 200
+    finally:
+        page.close()
 
 
 def test_one_picture_at_a_time_and_always_the_newest(page: PageRenderer) -> None:
@@ -356,5 +394,46 @@ def test_who_connects_and_asks_for_nothing_is_let_go_and_a_viewer_stays(
             assert silent.recv(1) == b""
             assert slow.recv(1) == b""
             assert json.loads(viewer.recv(TIMEOUT))["type"] == "state"
+    finally:
+        page.close()
+
+
+def test_a_viewer_that_reads_nothing_loses_its_place_and_its_connection(
+    control: FakeControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_module, "SEND_TIMEOUT", 0.2)
+    monkeypatch.setattr(server_module, "LINGER", 0.1)
+    bind = server_module._bind
+
+    def bind_small(host: str, port: int) -> socket.socket:
+        listener = bind(host, port)
+        listener.setsockopt(
+            socket.SOL_SOCKET, socket.SO_SNDBUF, 4096
+        )  # so that a picture is more than a kernel takes
+        return listener
+
+    monkeypatch.setattr(server_module, "_bind", bind_small)
+    page = PageRenderer(control, port=0)
+    page.open()
+    noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8)
+    greeting = (
+        f"GET /live HTTP/1.1\r\nHost: 127.0.0.1:{port_of(page)}\r\nOrigin: {base(page)}\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    hello = b'{"type":"hello"}'
+    masked = bytes([0x81, 0x80 | len(hello), 0, 0, 0, 0]) + hello
+    connections = page._server._server.server_state.connections  # type: ignore[union-attr]
+    try:
+        with socket.socket() as viewer:
+            viewer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            viewer.connect(("127.0.0.1", port_of(page)))
+            viewer.sendall(greeting.encode())
+            assert viewer.recv(12) == b"HTTP/1.1 101"
+            viewer.sendall(masked)
+            until(lambda: page.clients == 1)
+            page.render(replace(magnified(0), image=noise))
+            until(lambda: page.clients == 0)
+            until(lambda: not connections)
     finally:
         page.close()

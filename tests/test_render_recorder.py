@@ -263,18 +263,16 @@ def test_the_source_itself_is_never_overwritten(tmp_path: Path) -> None:
     assert source.read_bytes() == before
 
 
-def test_nor_by_the_numbered_file_of_a_change_of_size(tmp_path: Path) -> None:
-    source = tmp_path / "a-2.mkv"
-    record(source, [magnified(0)])
-    before = source.read_bytes()
-    recorder = Recorder(tmp_path / "a.mkv", rate=30, source=source)
-    recorder.open()
-    recorder.render(magnified(0))
-    with pytest.raises(RendererError, match="it is the source itself"):
-        recorder.render(magnified(1, session=1, image=numbered(1, 90, 120)))
-    recorder.close()
-    assert source.read_bytes() == before
-    assert len(play(tmp_path / "a.mkv")[0]) == 1
+def test_nor_is_any_file_by_the_numbered_one_of_a_change_of_size(tmp_path: Path) -> None:
+    source, older = tmp_path / "a-2.mkv", tmp_path / "a-3.mkv"
+    for path in (source, older):
+        record(path, [magnified(0)])
+    before = source.read_bytes(), older.read_bytes()
+    frames = [magnified(0), magnified(1, session=1, image=numbered(1, 90, 120))]
+    record(tmp_path / "a.mkv", frames, source=source)
+    assert (source.read_bytes(), older.read_bytes()) == before
+    numbers = [[number_in(i) for i in play(tmp_path / name)[0]] for name in ("a.mkv", "a-4.mkv")]
+    assert numbers == [[0], [1]]
 
 
 def test_a_recording_without_a_frame_leaves_no_file_and_costs_no_older_one(tmp_path: Path) -> None:
@@ -310,6 +308,14 @@ def test_ticks_always_rise_and_keep_the_distances_within_a_session() -> None:
     assert timeline.place(1, -2.9, 0.04) == 641
     assert timeline.advance(0.25) == 891
     assert timeline.place(1, -2.6, 0.04) == 940
+
+
+def test_frames_that_go_on_behind_repeated_pictures_keep_their_distances() -> None:
+    timeline = Timeline(Fraction(1, 1000))
+    assert timeline.place(0, 1.0, 0.04) == 0
+    for _ in range(8):  # the lag was raised by 2 s, for which no frame comes, and none is missing
+        timeline.advance(0.25)
+    assert [timeline.place(0, 1.0 + t, 0.04) for t in (0.033, 0.066, 0.1)] == [2040, 2073, 2107]
 
 
 def test_after_a_failed_write_no_other_succeeds(tmp_path: Path) -> None:

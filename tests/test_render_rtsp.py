@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import logging
+import re
+import resource
 import shutil
 import socket
 import struct
@@ -36,7 +40,7 @@ from deepmag.stream.render.rtsp_push import LiveEncoder, RtspPush
 from deepmag.stream.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SINK = Path(__file__).parent / "rtsp_sink.py"
 SYSTEM_PYTHON = "/usr/bin/python3"  # GStreamer's bindings are the system's
@@ -100,6 +104,55 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+class Scripted:
+    """A server whose answers the test writes. answer: of a request, its status and headers. asked: the requests."""
+
+    def __init__(self, answer: Callable[[str], tuple[str, dict[str, str]]]) -> None:
+        self.asked: list[str] = []
+        self._answer = answer
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Scripted:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join(PATIENCE)
+        self._socket.close()
+
+    @property
+    def url(self) -> str:
+        return f"rtsp://u:hush@127.0.0.1:{self._socket.getsockname()[1]}/x"
+
+    @property
+    def methods(self) -> list[str]:
+        return [head.split()[0] for head in self.asked]
+
+    def _run(self) -> None:
+        """One connection, from its first request to its end."""
+        with (
+            self._socket.accept()[0] as peer,
+            peer.makefile("rb") as stream,
+            contextlib.suppress(ConnectionError),  # the last answer comes when nobody waits for it
+        ):
+            while first := stream.read(1):
+                if first == b"$":  # RTP
+                    _, length = struct.unpack(">BH", stream.read(3))
+                    stream.read(length)
+                    continue
+                head = first.decode()
+                while not head.endswith("\r\n\r\n"):
+                    head += stream.readline().decode()
+                length = re.search(r"Content-Length: (\d+)", head)
+                stream.read(int(length[1]) if length else 0)
+                self.asked.append(head)
+                status, headers = self._answer(head)
+                headers = {"CSeq": re.search(r"CSeq: (\d+)", head)[1], **headers}  # type: ignore[index]
+                lines = [f"RTSP/1.0 {status}", *(f"{name}: {value}" for name, value in headers.items())]
+                peer.sendall("\r\n".join([*lines, "", ""]).encode())
 
 
 @pytest.mark.parametrize(
@@ -219,6 +272,74 @@ def test_a_server_that_never_answers_holds_up_neither_the_push_nor_the_process()
     assert beats > 5
     assert push.lost == 1
     assert not push.connected
+
+
+def test_no_request_repeats_a_count_of_its_nonce_also_where_the_server_renews_that_unsaid() -> None:
+    used: list[tuple[str, str]] = []
+    nonce = 1
+
+    def answer(head: str) -> tuple[str, dict[str, str]]:
+        nonlocal nonce
+        given = re.search(r'nonce="(\w+)".* nc=(\w+)', head)
+        if len(used) == 2:
+            nonce = 2
+        if given and given[1] == str(nonce) and given.groups() not in used:
+            used.append((given[1], given[2]))
+            return "200 OK", {"Session": "1"}
+        challenge = f'Digest realm="r", qop="auth", nonce="{nonce}"'
+        return "401 Unauthorized", {"WWW-Authenticate": challenge}
+
+    with Scripted(answer) as server:
+        push = RtspPush(server.url, rate=30)
+        push.render(magnified(0))
+        assert push.connected
+        push.close()
+    assert used == [("1", "00000001"), ("1", "00000002")] + [("2", f"{n:08x}") for n in (1, 2, 3)]
+    assert server.methods == ["OPTIONS"] * 2 + ["ANNOUNCE"] + ["SETUP"] * 2 + ["RECORD", "TEARDOWN"]
+
+
+@pytest.mark.parametrize(("session", "period"), [("1", 25.0), ("1;timeout=60", 25.0), ("1; timeout=10", 5.0)])
+def test_a_session_is_kept_alive_in_half_of_the_time_that_the_server_gives(
+    session: str, period: float
+) -> None:
+    clock = Clock()
+    with Scripted(lambda _: ("200 OK", {"Session": session})) as server:
+        push = RtspPush(server.url, rate=30, clock=clock)
+        push.render(magnified(0))
+        for number in (1, 2):
+            clock.now += 0.99 * period if number == 1 else 0.02 * period
+            push.render(magnified(number))
+        push.close()
+    assert server.methods == ["OPTIONS", "ANNOUNCE", "SETUP", "RECORD", "OPTIONS", "TEARDOWN"]
+    assert all("Session: 1\r\n" in head for head in server.asked[3:])
+
+
+def test_a_process_with_more_than_a_thousand_files_pushes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = socket.create_connection
+
+    def high(*arguments: Any) -> socket.socket:
+        with connect(*arguments) as made:
+            return socket.socket(fileno=fcntl.fcntl(made.fileno(), fcntl.F_DUPFD, 1100))
+
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(limits[0], 1200), limits[1]))
+    try:
+        with Scripted(lambda _: ("200 OK", {"Session": "1"})) as server:
+            monkeypatch.setattr(socket, "create_connection", high)
+            push = RtspPush(server.url, rate=30)
+            for number in range(3):
+                push.render(magnified(number))
+            assert push.connected
+            push.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert push.lost == 0
+
+
+def test_a_name_that_no_host_can_have_ends_the_push_in_words() -> None:
+    push = RtspPush("rtsp://cam..local/x", rate=30)
+    with pytest.raises(RendererError, match=r"cam\.\.local is no name of a host"):
+        push.render(magnified(0))
 
 
 def test_a_peer_that_speaks_something_else_is_a_failed_try(caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import cv2
@@ -10,7 +11,7 @@ import pytest
 from render_frames import magnified
 
 from deepmag.stream.render.renderer import RendererError
-from deepmag.stream.render.snapshot import save_snapshot
+from deepmag.stream.render.snapshot import save_snapshot, snapshot_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +36,12 @@ def test_the_magnified_picture_alone(tmp_path: Path) -> None:
 def test_a_name_without_png_gets_it(tmp_path: Path) -> None:
     assert save_snapshot(magnified(0), tmp_path / "12.30").name == "12.30.png"
     assert (tmp_path / "12.30.png").exists()
+
+
+def test_a_snapshot_is_named_by_when_its_frame_arrived_not_by_now() -> None:
+    frame = magnified(60)  # arrived at 2 s
+    name = snapshot_name(frame, now=3602.5, wall=datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC))
+    assert name == "deepmag-20260301-105959-500.png"
 
 
 def test_a_folder_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:

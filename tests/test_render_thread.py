@@ -10,12 +10,22 @@ import pytest
 from render_frames import magnified
 
 from deepmag.stream.render.renderer import RendererError
-from deepmag.stream.render.thread import RenderThread
+from deepmag.stream.render.thread import STALLED, RenderThread
 
 if TYPE_CHECKING:
     from deepmag.stream.frames import MagnifiedFrame
 
 PATIENCE = 20.0  # s; no test waits as long unless it fails
+
+
+class Clock:
+    """Monotonic time in the test's hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 class Slow:
@@ -195,6 +205,34 @@ def test_a_stuck_renderer_does_not_hold_up_the_others_or_the_end() -> None:
     assert not threads[0].closed
     stuck.go.release(1)
     assert threads[0].close(PATIENCE)
+
+
+def test_a_renderer_that_hangs_at_a_picture_says_so_until_it_goes_on() -> None:
+    clock, renderer = Clock(), Slow()
+    thread = RenderThread(renderer, clock=clock)
+    thread.start()
+    thread.push(magnified(0))
+    assert renderer.started.acquire(timeout=PATIENCE)
+    clock.now += STALLED
+    assert thread.trouble is None
+    clock.now += 0.1
+    assert (
+        thread.trouble
+        == "slow has been writing one picture for over 5 s: its disk or network does not answer"
+    )
+    assert thread.reported is None
+    renderer.go.release(1)
+    assert thread.close(PATIENCE)
+    assert thread.trouble is None
+
+
+def test_what_a_renderer_says_of_itself_is_shown_without_a_password() -> None:
+    class Reporting(Slow):
+        trouble = "push to rtsp://host/x?user=u&pass=secret no connection"
+        lost = 0
+
+    thread = RenderThread(Reporting())
+    assert thread.trouble == "push to rtsp://host/x?user=u&pass=*** no connection"
 
 
 def test_idle_is_called_again_and_again_while_no_frame_comes() -> None:

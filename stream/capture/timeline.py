@@ -50,7 +50,7 @@ class Timeline:
             self._session += 1
             self._origin, self._time = stamp, 0.0
         else:
-            self._time = time if time > self._time else self._time + MIN_STEP
+            self._time = time if time > self._time else self._time + self._least_step(elapsed)
             if stamp is None:
                 self._origin = None
         self._size, self._arrived = size, arrived
@@ -61,6 +61,16 @@ class Timeline:
         self._repeats = self._repeats + 1 if stamp is not None and stamp == self._stamp else 0
         self._stamp = stamp
         return None if self._repeats > MOST_REPEATS else stamp
+
+    def _least_step(self, elapsed: float) -> float:
+        """How far time goes on where the timestamp does not.
+
+        Some cameras give one to two pictures: then they are as far apart as they arrive, or half of all periods would
+        be of the highest rate.
+        """
+        if self._live and self._repeats:
+            return min(max(MIN_STEP, elapsed), BACKWARD_JITTER)
+        return MIN_STEP
 
     def _jumps(self, step: float, elapsed: float) -> bool:
         leaps = self._live and step - elapsed > AHEAD_OF_ARRIVAL

@@ -54,6 +54,8 @@ class Access:
     def host_allowed(self, header: str, local_address: str) -> bool:
         """Whether a request meant this server. local_address: where its connection was accepted."""
         name = host_name(header)
+        if "." in local_address:  # IPv4, which a socket of both protocols writes as ::ffff:192.0.2.7
+            local_address = local_address.lower().removeprefix("::ffff:")
         return bool(name) and (
             name in LOCAL_NAMES or name in self.names or name == bracketed(local_address).lower()
         )
@@ -67,7 +69,10 @@ class Access:
 
     def token_allowed(self, given: str) -> bool:
         """Whether the token is right, compared in constant time; always so where none is asked."""
-        return self.token is None or hmac.compare_digest(given.encode(), self.token.encode())
+        # JSON can hold half a surrogate pair, which cannot be encoded otherwise
+        return self.token is None or hmac.compare_digest(
+            given.encode("utf-8", "surrogatepass"), self.token.encode("utf-8", "surrogatepass")
+        )
 
     def bearer_allowed(self, authorization: str) -> bool:
         """Check the token of an ``Authorization: Bearer`` header."""

@@ -17,9 +17,10 @@ from starlette.staticfiles import StaticFiles
 from deepmag.stream.page.guard import Guard
 from deepmag.stream.page.metrics import CONTENT_TYPE
 from deepmag.stream.page.picture import png
+from deepmag.stream.render.snapshot import snapshot_name
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from starlette.requests import Request
 
@@ -33,15 +34,15 @@ STATIC = Path(__file__).parent / "static"
 NO_STORE = {"Cache-Control": "no-store"}
 
 
-def snapshot_name(taken: datetime) -> str:
-    """Name a file by local time, which sorts by time and is legal everywhere."""
-    return f"deepmag-{taken:%Y%m%d-%H%M%S}-{taken.microsecond // 1000:03d}.png"
-
-
 def build_app(
-    control: Control, access: Access, feed: Feed, live: LiveEndpoint, metrics: PageMetrics
+    control: Control,
+    access: Access,
+    feed: Feed,
+    live: LiveEndpoint,
+    metrics: PageMetrics,
+    clock: Callable[[], float],
 ) -> Starlette:
-    """Build the application; everything in it stands behind the guard."""
+    """Build the application; everything in it stands behind the guard. clock: see `StreamPage`."""
     one_snapshot = asyncio.Lock()  # a full-resolution PNG costs tens of ms: impatient fingers wait their turn
 
     async def index(_: Request) -> Response:
@@ -58,7 +59,7 @@ def build_app(
             return JSONResponse({"error": "there is no picture yet"}, 409, headers=NO_STORE)
         async with one_snapshot:
             data = await asyncio.to_thread(png, newest.frame.image)
-        name = snapshot_name(datetime.now().astimezone())
+        name = snapshot_name(newest.frame, now=clock(), wall=datetime.now().astimezone())
         disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(data, media_type="image/png", headers=NO_STORE | disposition)
 

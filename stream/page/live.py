@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 STATE_PERIOD = 0.5  # s
 HELLO_TIMEOUT = 5.0  # s for a browser to say who it is
+SEND_TIMEOUT = (
+    30.0  # s for a message to go: who stops reading would hold a place for as long as its kernel answers
+)
 MAX_CLIENTS = 8
 MAX_GREETING = 16  # sockets that have not yet said hello
 
@@ -175,7 +178,8 @@ class LiveEndpoint:
                 await event.wait()
                 event.clear()
                 while text := viewer.next_text():
-                    await socket.send_text(text)
+                    async with asyncio.timeout(SEND_TIMEOUT):
+                        await socket.send_text(text)
                 newest = self._feed.newest
                 if newest is not None and viewer.due(newest.number):
                     await self._send_picture(socket, viewer)
@@ -192,7 +196,8 @@ class LiveEndpoint:
         message = picture_message(
             published, jpegs, samples, shown=encoded.shown, state=self._state, now=self._clock()
         )
-        await socket.send_bytes(message)
+        async with asyncio.timeout(SEND_TIMEOUT):
+            await socket.send_bytes(message)
         self.sent += 1
         now = self._clock()
         self._on_sent(now, now - published.frame.frame.arrived)
@@ -251,8 +256,11 @@ def _until_gone(socket: WebSocket) -> Iterator[None]:
     """Take a browser's going away for the end it is, whichever side of the socket notices it first."""
     try:
         yield
-    except WebSocketDisconnect:
+    except (WebSocketDisconnect, TimeoutError):
         return
-    except RuntimeError:  # starlette's answer to whoever comes second
-        if WebSocketState.DISCONNECTED not in (socket.application_state, socket.client_state):
+    except (
+        RuntimeError
+    ) as error:  # starlette's answer to whoever comes second, uvicorn's where no ping was answered
+        gone = WebSocketState.DISCONNECTED in (socket.application_state, socket.client_state)
+        if not gone and not str(error).startswith("Unexpected ASGI message 'websocket.send'"):
             raise

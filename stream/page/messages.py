@@ -58,7 +58,7 @@ def picture_message(
 
     A sample is [t, pulse, respiration], a wave null where it is not measured.
     """
-    frame = published.frame
+    frame, silence = published.frame, now - published.at
     height, width = frame.image.shape[:2]
     header = {
         "number": published.number,
@@ -67,7 +67,9 @@ def picture_message(
         "pts": round(frame.frame.pts, 6),
         "size": [width, height],
         "shown": list(shown),
-        "signals": {name: _reading(reading) for name, reading in frame.readings.items()},
+        # a browser that has just come is sent the newest picture, however old that is
+        "silence": round(silence, 6),
+        "signals": _shown_readings(frame.readings, state, silence),
         "roi": [int(side) for side in frame.roi],
         "latency": round(now - frame.frame.arrived, 6),
         "state": state,
@@ -110,10 +112,7 @@ def state_message(
             "clients": clients,
             "settings": asdict(settings),
             "ranges": {"gain": GAIN_RANGE, "lag": LAG_RANGE},
-            "signals": {
-                name: _reading(shown_reading(reading, status.state, silence))
-                for name, reading in readings.items()
-            },
+            "signals": _shown_readings(readings, status.state, silence),
         },
         separators=(",", ":"),
     )
@@ -128,7 +127,7 @@ def parse_message(text: str) -> dict[str, Any]:
     """Read a browser's message. ValueError where it is not a JSON object with a "type"."""
     try:
         message = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # RecursionError: of brackets in brackets
         raise ValueError("the page sent something that is not JSON") from error
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         raise ValueError("the page sent a message without a type")
@@ -156,13 +155,23 @@ def parse_changes(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parse_number(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    try:
+        number = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
+    except OverflowError:  # of an integer of hundreds of digits
+        number = math.inf
+    if not math.isfinite(number):
         raise ValueError(f"{name} must be a number")
-    return float(value)
+    return number
 
 
-def _reading(reading: Reading) -> dict[str, Any]:
-    return {"rate": _number(reading.rate), "quality": _number(reading.quality), "reason": reading.reason}
+def _shown_readings(
+    readings: Mapping[SignalName, Reading], state: SourceState, silence: float
+) -> dict[SignalName, dict[str, Any]]:
+    shown = {name: shown_reading(reading, state, silence) for name, reading in readings.items()}
+    return {
+        name: {"rate": _number(reading.rate), "quality": _number(reading.quality), "reason": reading.reason}
+        for name, reading in shown.items()
+    }
 
 
 def _number(value: float | None) -> float | None:

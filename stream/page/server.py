@@ -8,9 +8,11 @@ import logging
 import socket
 import threading
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from deepmag.stream.page.access import WILDCARDS, Access, allow, bracketed
 from deepmag.stream.render.renderer import RendererError
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 REQUEST_TIMEOUT = 10.0  # s for the first request of a connection
 START_TIMEOUT = 10.0  # s
 STOP_TIMEOUT = 5.0  # s
+LINGER = 10.0  # s for what was written to a viewer to leave, once the page is done with it
 GRACE = 2  # s that browsers get to say goodbye
 MAX_CONNECTIONS = 64
 MAX_PORT = 65535
@@ -58,7 +61,8 @@ class PageServer:
     def url(self) -> str:
         """The address to open, with the token behind # where there is one: browsers do not send that part."""
         host = _outward_address() if self._host in WILDCARDS else self._host
-        fragment = f"#token={self.access.token}" if self.access.token else ""
+        # the page reads it as a query, in which + & and % mean something else
+        fragment = f"#token={quote(self.access.token, safe='')}" if self.access.token else ""
         return f"http://{bracketed(host)}:{self._port}/{fragment}"
 
     @property
@@ -78,7 +82,7 @@ class PageServer:
             app,
             loop="asyncio",
             http=_Http,
-            ws="websockets-sansio",
+            ws=_WebSocket,
             ws_max_size=MAX_MESSAGE,
             ws_per_message_deflate=False,  # JPEG does not get smaller
             limit_concurrency=self._connections,
@@ -137,6 +141,16 @@ class _Http(H11Protocol):
             self.transport.close()
 
 
+class _WebSocket(WebSocketsSansIOProtocol):
+    """Lets go of a viewer that reads nothing: uvicorn waits for what it has written while a kernel answers."""
+
+    async def run_asgi(self) -> None:
+        try:
+            await super().run_asgi()
+        finally:
+            self.loop.call_later(LINGER, self.transport.abort)
+
+
 class _Server(uvicorn.Server):
     """Says when it listens."""
 
@@ -158,7 +172,9 @@ def _bind(host: str, port: int) -> socket.socket:
         family, _, _, _, where = socket.getaddrinfo(
             address or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        return socket.create_server(where[:2], family=family, backlog=64)
+        # of all addresses those of IPv4, too, whatever the system's default: one of them is printed
+        both = host == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server(where[:2], family=family, backlog=64, dualstack_ipv6=both)
     except (OSError, UnicodeError) as error:  # UnicodeError: a name that cannot be one
         number = getattr(error, "errno", None)
         if number == errno.EADDRINUSE:

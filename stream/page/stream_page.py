@@ -60,7 +60,9 @@ class StreamPage:
 
     def app(self) -> Starlette:
         """Its routes, behind the guard."""
-        return build_app(self._control, self._server.access, self._feed, self._live, self._metrics)
+        return build_app(
+            self._control, self._server.access, self._feed, self._live, self._metrics, self._clock
+        )
 
     async def report(self) -> None:
         """Tell its browsers the state, twice a second, for ever."""

@@ -45,7 +45,7 @@ class Recorder:
     original_beside: the original at the left of each picture. source: the file that is being read, if one is. gpu: see
     ``VideoFile``. keep: nothing is replaced: it writes to the first of name, name-2, name-3 ... that is not there.
     A new session continues after the last frame of the one before; a change of size continues in a file of
-    its own (``name-2.mkv``), since no container can change it.
+    its own, the first of name-2, name-3 ... that is not there, since no container can change it.
     trouble: what kept the end of the file from being written, known once it is closed.
     Raises RendererError where the suffix is not one of these.
     """
@@ -128,11 +128,9 @@ class Recorder:
         if self._file is not None:
             done, self._file = self._file, None
             self._finish(done)  # before a name is looked for: until then the file may be an empty one
-            numbered = self._named.with_stem(f"{self._named.stem}-{self._files + 1}")
-            path = self.path = claim_name(self._named) if self._keep else numbered
+            path = self.path = claim_name(self._named)
             height, width = image.shape[:2]
             log.warning("recording pictures of %d x %d on in %s", width, height, path)
-            self._check(path)
         self._file = VideoFile(
             path,
             image.shape,

@@ -92,9 +92,22 @@ def parse_response(data: bytes) -> tuple[Response, int] | None:
     return None if len(data) < total else (Response(int(code), reason, headers), total)
 
 
-def authorization(challenges: list[str], address: RtspAddress, method: str, url: str) -> str | None:
+def nonces(challenges: list[str]) -> list[str]:
+    """What the answers to a server's challenges are computed from, of those that are Digest."""
+    return [
+        quoted or token
+        for c in challenges
+        for name, quoted, token in PARAMETER.findall(c)
+        if name.lower() == "nonce"
+    ]
+
+
+def authorization(
+    challenges: list[str], address: RtspAddress, method: str, url: str, count: int = 1
+) -> str | None:
     """Make the Authorization header that answers a server's challenges; None where nothing here can.
 
+    count: of the requests with these nonces, from 1: a server may refuse one that does not rise (RFC 7616, 3.4).
     Digest (MD5 or SHA-256) is preferred to Basic, which shows the password to the network.
     """
     if address.user is None:
@@ -102,7 +115,7 @@ def authorization(challenges: list[str], address: RtspAddress, method: str, url:
     for challenge in challenges:
         scheme, _, rest = challenge.partition(" ")
         if scheme.lower() == "digest":
-            answer = _digest(rest, address.user, address.password, method, url)
+            answer = _digest(rest, address.user, address.password, method, url, count)
             if answer is not None:
                 return answer
     if any(challenge.lower().startswith("basic") for challenge in challenges):
@@ -111,7 +124,7 @@ def authorization(challenges: list[str], address: RtspAddress, method: str, url:
     return None
 
 
-def _digest(parameters: str, user: str, password: str, method: str, url: str) -> str | None:
+def _digest(parameters: str, user: str, password: str, method: str, url: str, number: int) -> str | None:
     given = {name.lower(): quoted or token for name, quoted, token in PARAMETER.findall(parameters)}
     name = given.get("algorithm", "MD5").upper()
     if name not in ("MD5", "SHA-256") or "nonce" not in given:
@@ -125,7 +138,7 @@ def _digest(parameters: str, user: str, password: str, method: str, url: str) ->
     secret = digest(f"{user}:{realm}:{password}")
     fields = {"username": user, "realm": realm, "nonce": nonce, "uri": url}
     if "auth" in given.get("qop", "").split(","):
-        count, client = "00000001", digest(f"{nonce}:{method}:{url}")[:16]
+        count, client = f"{number:08x}", digest(f"{nonce}:{method}:{url}")[:16]
         response = digest(f"{secret}:{nonce}:{count}:{client}:auth:{digest(f'{method}:{url}')}")
         extra = f', qop=auth, nc={count}, cnonce="{client}"'
     else:

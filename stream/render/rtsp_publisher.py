@@ -8,6 +8,7 @@ engine's and the page's too. Here every wait is on a Python socket with a timeou
 from __future__ import annotations
 
 import logging
+import re
 import select
 import socket
 import struct
@@ -19,6 +20,7 @@ from deepmag.stream.render.rtsp_messages import (
     HEADER_LIMIT,
     Response,
     authorization,
+    nonces,
     parse_response,
     request,
 )
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from deepmag.stream.render.rtsp_messages import RtspAddress
 
 TIMEOUT = 5.0  # s for each exchange, and for a frame to leave
-KEEP_ALIVE = 25.0  # s; servers end a session after 60 s without a request
+KEEP_ALIVE = 25.0  # s, or half of what the server says; most end a session after 60 s without a request
 REPORT_PERIOD = 5.0  # s between sender reports
 CONTROL = "streamid=0"
 INTERLEAVED = b"$"
@@ -65,7 +67,9 @@ class RtspPublisher:
         self._sequence = 0
         self._received = b""
         self._challenges: list[str] = []
+        self._answered = 0  # requests, with the challenges' nonces
         self._session = ""
+        self._keep_alive = KEEP_ALIVE
         self._rtp = Packetizer(sequence=randbits(16), ssrc=randbits(32), offset=randbits(32))
         self._reported = float("-inf")
         self._asked = now
@@ -73,6 +77,10 @@ class RtspPublisher:
             self._socket = socket.create_connection((address.host, address.port), timeout)
         except OSError as error:
             raise PublishError(f"no connection: {error.strerror or error}") from None
+        except UnicodeError:  # of a name with an empty part, or one of more than 63 letters
+            raise PublishError(f"{address.host} is no name of a host", refused=True) from None
+        self._readable = select.poll()  # not select.select, which knows no descriptor above 1023
+        self._readable.register(self._socket, select.POLLIN)
         try:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._publish(sps, pps)
@@ -86,7 +94,7 @@ class RtspPublisher:
         if now - self._reported >= REPORT_PERIOD:
             self._reported = now
             data += _framed(RTCP_CHANNEL, self._rtp.sender_report(ticks, wall))
-        if now - self._asked >= KEEP_ALIVE:
+        if now - self._asked >= self._keep_alive:
             self._asked = now
             data += self._request("OPTIONS", self._address.url, {})
         self._send(data)
@@ -108,7 +116,10 @@ class RtspPublisher:
         self._ask("ANNOUNCE", url, {"Content-Type": "application/sdp"}, description)
         transport = f"RTP/AVP/TCP;unicast;interleaved={RTP_CHANNEL}-{RTCP_CHANNEL};mode=record"
         answer = self._ask("SETUP", f"{url.rstrip('/')}/{CONTROL}", {"Transport": transport})
-        self._session = (answer.header("session") or "").partition(";")[0].strip()
+        session, _, parameters = (answer.header("session") or "").partition(";")
+        self._session = session.strip()
+        if limit := re.search(r"timeout\s*=\s*([1-9]\d{0,5})", parameters, re.IGNORECASE):
+            self._keep_alive = min(KEEP_ALIVE, int(limit[1]) / 2)
         self._ask("RECORD", url, {"Range": "npt=0.000-"})
 
     def _ask(self, method: str, url: str, headers: dict[str, str] | None = None, body: str = "") -> Response:
@@ -117,10 +128,15 @@ class RtspPublisher:
         self._send(self._request(method, url, headers or {}, body))
         answer = self._answer()
         if answer.status == 401:
-            self._challenges = answer.headers.get("www-authenticate", [])
+            before, self._challenges = self._challenges, answer.headers.get("www-authenticate", [])
             # Once more even with known challenges: a server may have renewed its nonce.
+            renewed = nonces(self._challenges) != nonces(before)
+            if renewed:
+                self._answered = 0
             stale = any("stale=true" in c.replace('"', "").lower() for c in self._challenges)
-            if (not known or stale) and authorization(self._challenges, self._address, method, url):
+            if (not known or renewed or stale) and authorization(
+                self._challenges, self._address, method, url
+            ):
                 self._send(self._request(method, url, headers or {}, body))
                 answer = self._answer()
         if answer.status != 200:
@@ -134,8 +150,9 @@ class RtspPublisher:
         headers = dict(headers)
         if self._session:
             headers["Session"] = self._session
-        credentials = authorization(self._challenges, self._address, method, url)
+        credentials = authorization(self._challenges, self._address, method, url, self._answered + 1)
         if credentials:
+            self._answered += 1
             headers["Authorization"] = credentials
         return request(method, url, self._sequence, headers, body)
 
@@ -162,7 +179,7 @@ class RtspPublisher:
 
     def _drain(self) -> None:
         """Read and forget what the server sends meanwhile (receiver reports, answers to keep-alives)."""
-        while select.select([self._socket], [], [], 0)[0]:
+        while self._readable.poll(0):
             self._receive()
             self._received = self._received[-HEADER_LIMIT:]
         self._drop_interleaved()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,18 @@ from deepmag.stream.render.renderer import RendererError
 
 if TYPE_CHECKING:
     import os
+    from datetime import datetime
 
     from deepmag.stream.frames import MagnifiedFrame
+
+
+def snapshot_name(frame: MagnifiedFrame, *, now: float, wall: datetime) -> str:
+    """Name a file by when its frame arrived, which sorts by time and is legal everywhere.
+
+    now: s (monotonic), of the same moment as wall. Of a source that is lost the newest frame is an old one.
+    """
+    arrived = wall - timedelta(seconds=now - frame.frame.arrived)
+    return f"deepmag-{arrived:%Y%m%d-%H%M%S}-{arrived.microsecond // 1000:03d}.png"
 
 
 def save_snapshot(

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Literal
 
+from deepmag.stream.capture.redact import redact
 from deepmag.stream.render.renderer import IdleRenderer, RendererError, ReportingRenderer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from deepmag.stream.frames import MagnifiedFrame
     from deepmag.stream.render.renderer import Renderer
 
@@ -23,6 +27,7 @@ Policy = Literal["latest", "every"]
 
 IDLE_PERIOD = 0.25  # s without a frame before the renderer's idle() is called, and between such calls
 DEFAULT_DEPTH = 60  # frames: 2 s at 30 fps, 55 MB at 640x480
+STALLED = 5.0  # s at one picture, after which a person is told: a network share that is away fails no write, it waits
 
 log = logging.getLogger("deepmag.render")
 
@@ -32,7 +37,7 @@ class RenderThread:
 
     policy: "latest" or "every" (see the module). depth: frames that may wait under "every".
     block: ``push`` waits for room instead of dropping; only with "every". idle_period: s, by default the
-    renderer's own ``idle_period`` where it has one.
+    renderer's own ``idle_period`` where it has one. clock: monotonic, s.
     Every frame pushed is rendered, dropped or still waiting; none is uncounted.
     """
 
@@ -44,6 +49,7 @@ class RenderThread:
         depth: int = DEFAULT_DEPTH,
         block: bool = False,
         idle_period: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if block and policy == "latest":
             raise ValueError('block=True needs policy="every": "latest" never has to wait')
@@ -56,6 +62,8 @@ class RenderThread:
         # A window asks for a shorter one: keys must act at once also while no frame comes.
         own = getattr(renderer, "idle_period", IDLE_PERIOD)
         self._idle_period: float = own if idle_period is None else idle_period
+        self._clock = clock
+        self._began: float | None = None  # when the renderer was given what it is at now
         self._changed = threading.Condition()
         self._waiting: deque[MagnifiedFrame] = deque()
         self._closing = False
@@ -88,9 +96,14 @@ class RenderThread:
 
     @property
     def trouble(self) -> str | None:
-        """Why the renderer cannot do its work now: its failure, or what it is trying to get over."""
+        """Why the renderer cannot do its work now: its failure, what it is trying to get over, or that it hangs."""
+        return self.reported or self._stall
+
+    @property
+    def reported(self) -> str | None:
+        """The same as far as the renderer itself knows it."""
         now = self.renderer.trouble if isinstance(self.renderer, ReportingRenderer) else ""
-        return self._error or now or None
+        return self._error or redact(now) or None
 
     @property
     def closed(self) -> bool:
@@ -124,7 +137,10 @@ class RenderThread:
             self._changed.notify_all()
 
     def close(self, timeout: float = 10.0) -> bool:
-        """Render what waits, close the renderer, end the thread. timeout: s. True where it ended in time."""
+        """Render what waits, close the renderer, end the thread. timeout: s. True where it ended in time.
+
+        0 only asks it to end.
+        """
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -132,13 +148,20 @@ class RenderThread:
             self._ended = True
             return True
         self._thread.join(timeout)
-        if not self._ended:
+        if timeout and not self._ended:
             log.warning("%s: still busy %g s after it was asked to end", self.name, timeout)
         return self._ended
 
     @property
     def _lost(self) -> int:
         return self.renderer.lost if isinstance(self.renderer, ReportingRenderer) else 0
+
+    @property
+    def _stall(self) -> str | None:
+        began = self._began  # read once: the renderer's thread clears it
+        if began is None or self._clock() - began <= STALLED:
+            return None
+        return f"{self.name} has been writing one picture for over {STALLED:g} s: its disk or network does not answer"
 
     @property
     def _gone(self) -> bool:
@@ -174,21 +197,26 @@ class RenderThread:
             if frame is None and self._closing:
                 return False
             self._changed.notify_all()
+        self._began = self._clock()
+        try:
+            self._work(frame)
+        finally:
+            self._began = None
+        return True
+
+    def _work(self, frame: MagnifiedFrame | None) -> None:
         if frame is None:
             if isinstance(self.renderer, IdleRenderer):
                 self.renderer.idle()
-            return True
+            return
         try:
             self.renderer.render(frame)
         except BaseException:
             self._dropped += 1
             raise
         self._rendered += 1
-        return True
 
     def _fail(self, message: str) -> None:
-        from deepmag.stream.capture.address import redact
-
         with self._changed:
             self._error = redact(message)
             self._changed.notify_all()

@@ -17,7 +17,7 @@ from deepmag.stream.render.compose import picture
 from deepmag.stream.render.display import display_problem
 from deepmag.stream.render.overlay import STALE_AFTER, draw_overlay
 from deepmag.stream.render.renderer import RendererError
-from deepmag.stream.render.snapshot import save_snapshot
+from deepmag.stream.render.snapshot import save_snapshot, snapshot_name
 from deepmag.stream.settings import GAIN_RANGE
 
 if TYPE_CHECKING:
@@ -172,10 +172,8 @@ class Window:
         if self._frame is None:
             self._tell("no picture yet")
             return
-        stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]
-        path = save_snapshot(
-            self._frame, self._folder / f"deepmag-{stamp}.png", original_beside=self.view.original_beside
-        )
+        name = snapshot_name(self._frame, now=self._clock(), wall=datetime.now().astimezone())
+        path = save_snapshot(self._frame, self._folder / name, original_beside=self.view.original_beside)
         self._tell(f"saved {path.name}")
 
     def _tell(self, notice: str) -> None:

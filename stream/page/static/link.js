@@ -2,7 +2,9 @@
 
 import { decodePicture } from "./protocol.js";
 
-const SILENCE = 2500; // ms without any message: the server speaks twice a second even when the camera does not
+// ms without any message, at first and at most: the server speaks twice a second even when the camera does not, but
+// behind a slow link not while a picture is on its way
+const SILENCE = [2500, 20000];
 const BACK_OFF = [500, 10000]; // ms, first and longest wait before it tries again
 
 const REFUSALS = {
@@ -21,6 +23,7 @@ export class Link {
     this.open = false;
     this.refusal = "";
     this.heard = performance.now();
+    this.patience = SILENCE[0];
     this.wait = BACK_OFF[0];
     this.timer = 0;
     this.connect();
@@ -40,7 +43,9 @@ export class Link {
   }
 
   receive(data) {
-    this.heard = performance.now();
+    const now = performance.now();
+    const silence = now - this.heard;
+    this.heard = now;
     if (!this.open) {
       this.open = true;
       this.refusal = "";
@@ -48,6 +53,7 @@ export class Link {
       this.handlers.change();
     }
     if (typeof data !== "string") {
+      if (silence < SILENCE[0]) this.patience = SILENCE[0];
       const { header, jpegs } = decodePicture(data);
       this.handlers.picture(header, jpegs);
       return;
@@ -59,7 +65,10 @@ export class Link {
 
   /** Call it a few times a second: a server that hangs closes nothing. */
   check(now) {
-    if (this.socket && now - this.heard > SILENCE) this.lose(0);
+    if (!this.socket || now - this.heard <= this.patience) return;
+    // Whoever gives up before the first picture is through, and asks for another, never sees one.
+    if (this.open) this.patience = Math.min(this.patience * 2, SILENCE[1]);
+    this.lose(0);
   }
 
   lose(code) {
@@ -83,9 +92,12 @@ export class Link {
 /** The token from the address, kept for this tab only and taken out of the address bar and the history. */
 export function takeToken() {
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (given) {
+  try {
+    if (!given) return sessionStorage.getItem("token") ?? "";
     sessionStorage.setItem("token", given);
     history.replaceState(null, "", location.pathname);
+  } catch {
+    // where the browser forbids storage the address alone keeps it, for a reload
   }
-  return given ?? sessionStorage.getItem("token") ?? "";
+  return given ?? "";
 }

@@ -63,8 +63,6 @@ const link = new Link(token, () => ({ original: beside, visible: !document.hidde
     for (const scan of scans) scan.spread(span);
     for (const caption of document.querySelectorAll(".scan-span")) caption.textContent = `${span} s`;
     controls.reflect(message.settings, message.ranges, performance.now());
-    $("record").ariaPressed = String(Boolean(message.recording));
-    $("record").lastElementChild.textContent = message.recording ? "Stop" : "Record";
   },
   notice,
   change: () => readout.update(performance.now(), link),
@@ -115,7 +113,7 @@ async function takeSnapshot() {
   }
 }
 
-const toggleRecord = () => link.send({ type: "record", on: $("record").ariaPressed !== "true" });
+const toggleRecord = () => link.send({ type: "record", on: !readout.state?.recording });
 const openHelp = () => $("help").showModal();
 
 function toggleFullscreen() {
@@ -131,16 +129,16 @@ document.addEventListener("visibilitychange", () => link.send({ type: "visible",
 bindKeys(
   {
     o: ["original beside it, the same frame", toggleOriginal],
-    "+ =": ["more gain", () => controls.step("gain", 1)],
-    "- _": ["less gain", () => controls.step("gain", -1)],
+    "+ =": ["more gain", () => controls.step("gain", 1), true],
+    "- _": ["less gain", () => controls.step("gain", -1), true],
     m: ["mode: steady or paper", () => controls.toggleMode()],
-    "[": ["less lag", () => controls.step("lag", -1)],
-    "]": ["more lag", () => controls.step("lag", 1)],
+    "[": ["less lag", () => controls.step("lag", -1), true],
+    "]": ["more lag", () => controls.step("lag", 1), true],
     a: ["region: find the face", () => controls.set("roi", "auto")],
     w: ["region: whole picture", () => controls.set("roi", "full")],
     b: ["region: draw a box with a finger", () => region.arm(!region.armed)],
-    ArrowLeft: ["scan line further left", () => chooseColumn(column - 0.01, true)],
-    ArrowRight: ["scan line further right", () => chooseColumn(column + 0.01, true)],
+    ArrowLeft: ["scan line further left", () => chooseColumn(column - 0.01, true), true],
+    ArrowRight: ["scan line further right", () => chooseColumn(column + 0.01, true), true],
     s: ["snapshot", takeSnapshot],
     r: ["record, stop recording", toggleRecord],
     f: ["full screen", toggleFullscreen],

@@ -100,7 +100,7 @@ export class Readout {
   }
 
   hearPicture(header, now) {
-    this.pictureAt = now;
+    this.pictureAt = now - header.silence * MS;
     this.signals = header.signals;
   }
 
@@ -140,6 +140,7 @@ export class Readout {
     const withdrawn = { rate: null, quality: null, reason: shown.reason };
     const rates = this.panels.map((panel) => panel.update(shown.signals?.[panel.name] ?? withdrawn, now));
     if (this.state) this.figures(this.state, live, now);
+    this.recording((link.open && this.state?.recording) || "");
     const title = [...rates.filter((rate) => rate), "deepmag"].join(" – ");
     write(document.querySelector("title"), title);
   }
@@ -168,7 +169,13 @@ export class Readout {
     write($("backend"), state.backend);
     $("troubles").hidden = !state.troubles.length;
     write($("troubles"), state.troubles.join("\n"));
-    $("recording").hidden = !state.recording;
-    write($("recording").lastElementChild, state.recording ? `REC ${state.recording}` : "");
+  }
+
+  /** name: of the file, "" where none is written, or nobody can tell. */
+  recording(name) {
+    $("recording").hidden = !name;
+    write($("recording").lastElementChild, name ? `REC ${name}` : "");
+    $("record").ariaPressed = String(Boolean(name));
+    write($("record").lastElementChild, name ? "Stop" : "Record");
   }
 }

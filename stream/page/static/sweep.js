@@ -115,6 +115,10 @@ export class Sweep {
   }
 
   draw(before, after) {
+    if (after.t - before.t >= this.span) {
+      this.redraw(); // meanwhile the pen would have been over all of it
+      return;
+    }
     const gap = GAP * this.canvas.width;
     const from = Math.floor(this.x(before.t) + gap);
     let to = Math.ceil(this.x(after.t) + gap);

@@ -43,7 +43,7 @@ class Tile {
 
   async draw(header, jpegs) {
     const came = performance.now();
-    this.pictureAt = came;
+    this.pictureAt = came - header.silence * 1000;
     this.signals = header.signals;
     try {
       const bitmap = await decode(jpegs[0]);
