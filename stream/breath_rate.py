@@ -39,7 +39,7 @@ STALE = 1.0  # s without a frame after which no rate is shown
 SHOW, KEEP = 0.6, 0.4  # quality from which a rate may appear, and below which it is withdrawn
 HOLD = 1.5  # s that the quality has to last before a rate appears
 LASTING = 0.3  # breaths that it has to last: somebody who talks sways like slow breathing for two seconds
-STEADY = 3.0  # breaths a minute that the rate may move in a second while it is to be trusted
+STEADY = 3.0  # breaths a minute that the rate may move from one tick to the next while it is to be trusted
 # Share of the region's motion that is breath: no quality, full quality. 0.97 to 0.99 for a baby and the demo, 0.8 and
 # more for people who turn their heads, but up to 0.63 where H.264 jumps at each key frame, or a picture is dark.
 CLEAN = (0.7, 0.85)
@@ -95,7 +95,7 @@ class BreathRate:
 
     def __init__(self) -> None:
         self._camera: deque[NDArray[np.float64]] = deque(maxlen=round(SLOW_WINDOW * ASCENT_RATE))
-        self._light: deque[NDArray[np.float64]] = deque(maxlen=round(SLOW_WINDOW * ASCENT_RATE))
+        self._light: deque[NDArray[np.floating]] = deque(maxlen=round(SLOW_WINDOW * ASCENT_RATE))
         self.reset()
 
     def reset(self) -> None:
@@ -120,7 +120,7 @@ class BreathRate:
         camera: NDArray[np.float64],
         ticks: int = 1,
         *,
-        light: NDArray[np.float64] | None = None,
+        light: NDArray[np.floating] | None = None,
     ) -> None:
         """Take a tick's estimate at t, s, and the camera's motion over it (4,), see `camera_motion`.
 

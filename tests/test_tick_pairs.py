@@ -1,0 +1,44 @@
+"""Pairs of pictures a fifth of a second apart: what is another scene, and how each part's brightness changed."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from deepmag.models.phase import REDUCED, reduce_luma
+from deepmag.stream.tick_pairs import BANDS, TickPairs
+
+
+def scene(seed: int) -> np.ndarray:
+    """A picture (480, 640) of large soft shapes, grey levels."""
+    shapes = np.random.default_rng(seed).uniform(0, 255, (6, 8)).astype(np.float32)
+    return cv2.resize(shapes, (640, 480), interpolation=cv2.INTER_CUBIC).clip(0, 255)
+
+
+@pytest.mark.parametrize(("grey", "noise"), [(3, 4), (3, 6), (120, 6)])
+def test_a_cameras_noise_in_the_dark_is_no_other_scene(grey, noise):
+    rng, pairs = np.random.default_rng(1), TickPairs()
+    dark = scene(0) * (grey / scene(0).mean())
+    for tick in range(5):
+        noisy = np.rint(dark + noise * rng.standard_normal(dark.shape)).clip(0, 255).astype(np.uint8)
+        assert pairs.take(tick / 5, reduce_luma(noisy))
+
+
+@pytest.mark.parametrize("brightness", [0.05, 1.0])
+def test_another_scene_is_not_compared(brightness):
+    pairs = TickPairs()
+    assert pairs.take(0.0, np.float32(brightness) * reduce_luma(scene(0)))
+    assert not pairs.take(0.2, np.float32(brightness) * reduce_luma(scene(1)))
+
+
+def test_light_is_told_of_each_part_of_the_picture():
+    pairs, luma = TickPairs(), np.full((REDUCED, REDUCED), 100, np.float32)
+    pairs.take(0.0, luma)
+    luma = luma.copy()
+    luma[: REDUCED // BANDS[0]] *= 1.1
+    pairs.take(0.2, luma)
+    assert pairs.pair is not None
+    light = pairs.pair.light.reshape(BANDS)
+    np.testing.assert_allclose(light[0], np.log(112 / 102), rtol=1e-4)
+    np.testing.assert_allclose(light[1:], 0.0, atol=1e-6)
