@@ -93,8 +93,9 @@ def time_stages(
     warm_up()
     portrait = Portrait(size)
     width, height = size
-    # a face fills about this much of the demo's picture
-    x, y, w, h = width // 3, height // 5, width // 3, height // 2
+    # a face fills about this much of the demo's picture; what is reduced may not be smaller than what it becomes
+    w, h = max(L, width // 3), max(L, height // 2)
+    x, y = min(width // 3, width - w), min(height // 5, height - h)
     window, direction = SlidingWindow((3, L, L), RATE), SmoothedDirection()
     window.push(np.zeros((3, L, L), np.float32), round(6 * RATE))
     before = reduce_frame(portrait.frame(0.0)[y : y + h, x : x + w])

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    import threading
 
 # Before numpy is imported. Its products are small and many; on several threads they wait for each other, awake, and
 # take the cores of capture, network and encoder: 25 frames a second in place of 30 with --target both on two cores.
@@ -43,6 +47,18 @@ def set_up_logging(level: str) -> None:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
 
 
+def stop_on_ctrl_c(stop: threading.Event) -> None:
+    """Set ``stop`` on Ctrl-C and SIGTERM; asked twice, what runs is left where it is, and its workers are ended."""
+
+    def on_signal(*_: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGTERM, on_signal)
+
+
 def _register() -> None:
     from deepmag.stream.commands import bench, doctor, evaluate, export, live, magnify, serve, train
 
@@ -64,9 +80,11 @@ def root(
 
 def main() -> None:
     """Run the command line."""
-    _register()
     try:
+        _register()
         app()
+    except KeyboardInterrupt:  # before a command has begun; later ones are its own
+        sys.exit(130)
     except ModuleNotFoundError as error:
         # large, and without a GPU not needed by what runs live: some machines do without
         if (error.name or "").partition(".")[0] != "torch":

@@ -181,7 +181,9 @@ class DelayedMagnifier(ABC):
         done: list[MagnifiedFrame] = []
         height, width = frame.image.shape[:2]
         if isinstance(settings.roi, tuple):
-            clamp_box(settings.roi, (width, height))  # refused before anything comes out that would then be lost
+            clamp_box(
+                settings.roi, (width, height)
+            )  # refused before anything comes out that would then be lost
         if self._last is not None and _other_source(self._last, frame):
             done += self.flush()
         if settings.roi != self._region:

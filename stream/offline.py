@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -29,7 +30,7 @@ from deepmag.stream.frames import MagnifiedFrame
 from deepmag.stream.magnifier import MAX_LOG_FACTOR
 from deepmag.stream.offline_breath import draw_breath, follow_file
 from deepmag.stream.offline_linear import Progress, analyse_file, draw_file, filter_file
-from deepmag.stream.render.recorder import Recorder
+from deepmag.stream.render.recorder import DISK_FULL, Recorder
 from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.roi import RoiTracker
 from deepmag.stream.settings import Settings, offline_mode
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 LOOK_EVERY = 0.2  # s between looks for the face at the start
 LOOK_FOR = 1.0  # s from the first face found, over which its box is the median
 FEW, SLOW = 60, 3.0  # pictures; Hz: where that is why nothing is magnified
+ZEROS = 2**20  # bytes written at a time
 GIVE_UP = 10.0  # s without a face, after which the full picture is used
 
 Drawing = Callable[["Iterable[Frame]"], "Iterator[MagnifiedFrame]"]  # a second pass
@@ -118,41 +120,33 @@ def magnify_file(
         chosen = choose_region(source, region, detector, stop)
         with contextlib.ExitStack() as files:
             first, added, logs, motions = (files.enter_context(tempfile.TemporaryFile()) for _ in range(4))
-            try:
-                if method == "deepmag":
-                    drawing: list[Drawing] = []
-                    if "pulse" in settings.signals:
-                        small = _reduce(source, chosen, clip, first, progress, stop)
-                        rate = clip_rate(clip.times, clip.nominal)
-                        factors = _factors(
-                            small, clip, rate, added, logs, ascender, mode, gain, progress, stop
-                        )
-                        drawing.append(partial(_draw, roi=chosen, small=small, factors=factors))
-                    if "respiration" in settings.signals:
-                        box = chosen.box if isinstance(roi, tuple) else None
-                        whole = clip if target == "respiration" else Timeline()
-                        if mode == "paper":
-                            pictures, length = read_frames(source, stop, whole), stated_length(source)
-                            phases = ascend_frames(
-                                pictures, length, box, respiration, gain, whole, motions, progress, stop
-                            )
-                            drawing.append(partial(draw_phase, path=phases))
-                        else:
-                            path = follow_file(source, box, respiration, whole, motions, progress, stop)
-                            drawing.append(partial(draw_breath, path=path, gain=gain))
-                        rate = clip_rate(whole.times, whole.nominal)
-                    drawn = _draw_all(drawing, read_frames(source, stop))
-                else:
-                    linear = METHODS[method]
-                    coefficients = analyse_file(source, linear, clip, first, progress, stop)
+            if method == "deepmag":
+                drawing: list[Drawing] = []
+                if "pulse" in settings.signals:
+                    small = _reduce(source, chosen, clip, first, progress, stop)
                     rate = clip_rate(clip.times, clip.nominal)
-                    filter_file(linear, coefficients, clip, rate, progress, stop)
-                    drawn = draw_file(source, linear, coefficients, gain, stop)
-            except OSError as error:
-                raise ValueError(
-                    f"cannot keep what lies between the passes in {tempfile.gettempdir()}: {error.strerror}; free "
-                    "some space there or set TMPDIR to a folder on another disk"
-                ) from None
+                    factors = _factors(small, clip, rate, added, logs, ascender, mode, gain, progress, stop)
+                    drawing.append(partial(_draw, roi=chosen, small=small, factors=factors))
+                if "respiration" in settings.signals:
+                    box = chosen.box if isinstance(roi, tuple) else None
+                    whole = clip if target == "respiration" else Timeline()
+                    if mode == "paper":
+                        pictures, length = read_frames(source, stop, whole), stated_length(source)
+                        phases = ascend_frames(
+                            pictures, length, box, respiration, gain, whole, motions, progress, stop
+                        )
+                        drawing.append(partial(draw_phase, path=phases))
+                    else:
+                        path = follow_file(source, box, respiration, whole, motions, progress, stop)
+                        drawing.append(partial(draw_breath, path=path, gain=gain))
+                    rate = clip_rate(whole.times, whole.nominal)
+                drawn = _draw_all(drawing, read_frames(source, stop))
+            else:
+                linear = METHODS[method]
+                coefficients = analyse_file(source, linear, clip, first, progress, stop)
+                rate = clip_rate(clip.times, clip.nominal)
+                filter_file(linear, coefficients, clip, rate, progress, stop)
+                drawn = draw_file(source, linear, coefficients, gain, stop)
             for magnified in drawn:
                 recorder.render(magnified)
                 written += 1
@@ -160,6 +154,13 @@ def magnify_file(
                 progress("writing", written / len(clip.times))
     except StoppedError:
         pass
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise ValueError(f"cannot magnify {source}: {error}") from None
+        raise ValueError(
+            f"cannot keep what lies between the passes in {tempfile.gettempdir()}: {error.strerror}; free some space "
+            "there or set TMPDIR to a folder on another disk"
+        ) from None
     finally:
         recorder.close()
     if recorder.trouble:
@@ -253,12 +254,22 @@ def _factors(
     total = len(clip.times)
     size = total * 3 * L * L * np.dtype(np.float32).itemsize
     for store in (added, logs):
-        store.truncate(size)
+        _allocate(store, size)
     factors = np.memmap(logs, np.float32, "r+", shape=(total, 3, L, L))
     for stretch in stretches(clip.times, rate, clip.cuts):
         _stretch(small, stretch, rate, added, factors, ascender, mode, gain, total, progress, stop)
     progress("magnifying", 1.0)
     return factors
+
+
+def _allocate(store: Any, size: int) -> None:
+    """Give a file a size in bytes, and the room for it: to write through memory without any is to be killed."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(store.fileno(), 0, size)
+        return
+    for _ in range(0, size, ZEROS):
+        store.write(bytes(ZEROS))
+    store.flush()
 
 
 def _stretch(

@@ -13,12 +13,28 @@ from typing import TYPE_CHECKING
 
 from deepmag.stream.render.endless_recorder import HOURS, EndlessRecorder
 from deepmag.stream.render.recorder import Recorder
+from deepmag.stream.render.renderer import RendererError
+from deepmag.stream.render.rtsp_messages import parse_address
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from deepmag.stream.pipeline import Pipeline
     from deepmag.stream.render.renderer import Renderer
+    from deepmag.stream.render.rtsp_messages import RtspAddress
+
+
+def check_record(path: Path) -> None:
+    """Raise RendererError where no recording can have that name, before anything is opened."""
+    Recorder(path, rate=1.0)
+
+
+def check_push(url: str) -> RtspAddress:
+    """Take the address of a push apart, before anything is opened. Raises RendererError where it is none."""
+    try:
+        return parse_address(url)
+    except ValueError as error:
+        raise RendererError(str(error)) from None
 
 
 def recorder(

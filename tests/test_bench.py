@@ -8,9 +8,10 @@ import sys
 
 import numpy as np
 import pytest
+from live_run import shipped
 
-from deepmag.stream.bench import Quantiles
-from deepmag.stream.commands.bench import parse_size
+from deepmag.stream.bench import Quantiles, time_stages
+from deepmag.stream.commands.bench import SIZE_RANGE, parse_size
 
 
 def test_quantiles_are_in_milliseconds_and_without_what_is_taken_off() -> None:
@@ -25,6 +26,11 @@ def test_a_size_is_read_or_refused_in_words() -> None:
         parse_size("large")
     with pytest.raises(ValueError, match="height must be between"):
         parse_size("640x1")
+
+
+def test_the_smallest_picture_that_is_taken_goes_through_all_stages() -> None:
+    (width, _), (height, _) = SIZE_RANGE
+    assert all(stage.p50 for stage in time_stages(shipped(), (width, height), "steady", rounds=1).values())
 
 
 def test_the_command_measures_the_real_pipeline_with_the_page_open_to_a_viewer() -> None:

@@ -17,6 +17,8 @@ import pytest
 from made_clip import make_clip, pictures_in
 from rtsp_server import available, rtsp_server
 
+from deepmag.stream import cli
+
 TIMEOUT = 90.0  # s: several start at once on a small machine
 MAIN = "from deepmag.stream.cli import main; main()"
 # As if the disk had so many bytes: Python ignores the signal, and writing fails.
@@ -142,6 +144,19 @@ def test_bad_input_gives_one_clear_line_and_fails(tmp_path: Path, clip: Path) ->
         window.says_one_line("--show page")
 
 
+def test_a_recording_never_replaces_its_source_however_that_is_named(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "a.mp4", 10)
+    before = source.read_bytes()
+    typed = [
+        Command("live", name, "--pace", "max", "--record", source)
+        for name in (f"file://{source}", f" {source} ")
+    ]
+    with commands(*typed):
+        for command in typed:
+            command.says_one_line("it is the source itself")
+    assert source.read_bytes() == before
+
+
 def test_without_torch_what_is_live_runs_and_the_rest_says_what_it_needs(tmp_path: Path, clip: Path) -> None:
     live = Command(
         "live", clip, "--target", "both", "--pace", "max", "--vitals", tmp_path / "vitals.csv", "--show", "none",
@@ -185,10 +200,51 @@ def test_bad_options_are_refused_before_anything_starts(tmp_path: Path) -> None:
         assert "auto, cpu, cuda or cuda:N" in error
 
 
+def test_what_no_output_or_source_can_be_is_a_wrong_option(tmp_path: Path) -> None:
+    out = tmp_path / "o.mkv"
+    wrong = {
+        "the name must end in": Command("live", "demo", "--record", "o.avi"),
+        "rtsp://": Command("live", "demo", "--push", "http://x/y"),
+        "the source is empty": Command("live", ""),
+        "in a file; demo is none": Command("magnify", "demo", out),
+        "65535": Command("live", "demo", "--port", "99999"),
+    }
+    with commands(*wrong.values()):
+        for words, command in wrong.items():
+            code, _, error = command.end()
+            assert code == 2, error
+            assert words in error
+
+
+def test_ctrl_c_before_a_command_has_begun_is_no_failure_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_register", interrupted)
+    with pytest.raises((SystemExit, KeyboardInterrupt)) as left:  # the latter would end all tests
+        cli.main()
+    assert isinstance(left.value, SystemExit)
+    assert left.value.code == 130
+
+
+def test_a_second_ctrl_c_does_not_wait_for_what_the_first_has_asked_to_end() -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    stop = threading.Event()
+    cli.stop_on_ctrl_c(stop)
+    try:
+        signal.raise_signal(signal.SIGINT)
+        assert stop.is_set()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def test_the_baselines_run_on_a_file_live_and_offline(tmp_path: Path, clip: Path) -> None:
     fast = ("--pace", "max", "--roi", "full", "--record")
     live = Command("live", clip, "--method", "evm", *fast, tmp_path / "evm.mkv")
-    offline = Command("magnify", clip, tmp_path / "vam.mkv", "--method", "vam")
+    offline = Command("magnify", f"file://{clip}", tmp_path / "vam.mkv", "--method", "vam")
     wrong = Command("live", clip, "--method", "magic", *fast, tmp_path / "none.mkv")
     with commands(live, offline, wrong):
         for command in (live, offline):
@@ -252,6 +308,45 @@ def test_ctrl_c_leaves_a_recording_that_plays(tmp_path: Path) -> None:
     assert len(rows.read_text().splitlines()) >= 4
 
 
+# A command whose terminal hangs up, which it is told twice, and which has more to write. ignored: as under nohup.
+HUNG_UP = """
+import fcntl, os, signal, sys, termios, threading
+from deepmag.stream.commands.live import stop_on_signals
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+if sys.argv[1] == "ignored":
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+stop = threading.Event()
+stop_on_signals(stop)
+os.write(1, b"ready")
+try:
+    os.read(0, 1)
+except OSError:
+    pass  # the terminal is gone
+if sys.argv[1] == "heard":
+    stop.wait({timeout})
+    signal.raise_signal(signal.SIGHUP)
+    print("the end", flush=True)
+os.write(int(sys.argv[2]), b"stopped" if stop.is_set() else b"went on")
+"""
+
+
+@pytest.mark.parametrize(("hangup", "outcome"), [("heard", b"stopped"), ("ignored", b"went on")])
+def test_a_terminal_that_is_closed_ends_the_command_in_order(hangup: str, outcome: bytes) -> None:
+    terminal, tty = os.openpty()
+    reading, writing = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-c", HUNG_UP.format(timeout=TIMEOUT), hangup, str(writing)],
+        stdin=tty, stdout=tty, stderr=tty, start_new_session=True, pass_fds=(writing,),
+    )  # fmt: skip
+    os.close(tty)
+    os.close(writing)
+    assert b"ready" in os.read(terminal, 100)
+    os.close(terminal)
+    with open(reading, "rb") as said:
+        assert said.read() == outcome
+    assert process.wait(TIMEOUT) == 0
+
+
 def test_a_full_disk_keeps_what_was_recorded_and_fails(tmp_path: Path, clip: Path) -> None:
     video, whole = tmp_path / "full.mkv", tmp_path / "whole.mkv"
     arguments = ("live", clip, "--pace", "max", "--lossless", "--roi", "full", "--record")
@@ -263,6 +358,30 @@ def test_a_full_disk_keeps_what_was_recorded_and_fails(tmp_path: Path, clip: Pat
     assert pictures_in(whole) == 90  # one output frame for each input frame
     assert whole.stat().st_size > 2_000_000
     assert 0 < pictures_in(video) < 90
+
+
+# A folder for temporary files on a disk of 4 MiB of its own.
+SMALL_TEMPORARY = (
+    'mount -t tmpfs -o size=4m none "$1" && TMPDIR="$1" exec "$2" -c "$3" magnify "$4" "$5" --roi full'
+)
+
+
+def test_a_full_temporary_folder_is_said_and_leaves_no_output(tmp_path: Path) -> None:
+    """What is written through memory to a disk without room would kill the process."""
+    own_mounts = ("unshare", "--user", "--map-root-user", "--mount", "bash", "-c")
+    small, out = tmp_path / "small", tmp_path / "out.mkv"
+    small.mkdir()
+    try:
+        subprocess.run([*own_mounts, 'mount -t tmpfs none "$1"', "", small], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no file system can be mounted here")
+    done = subprocess.run(
+        [*own_mounts, SMALL_TEMPORARY, "", small, sys.executable, MAIN, make_clip(tmp_path / "a.mkv", 150), out],
+        capture_output=True, text=True, timeout=TIMEOUT, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert f"in {small}: No space left on device; free some space there or set TMPDIR" in done.stderr
+    assert not out.exists()
 
 
 def test_the_page_s_token_may_stand_in_the_environment() -> None:

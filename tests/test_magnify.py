@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from fractions import Fraction
 
 import av
@@ -241,6 +243,30 @@ def test_a_change_of_size_is_refused_and_where_it_is_is_said(tmp_path):
     with pytest.raises(ValueError, match=r"changes from 120x120 to 160x120 at picture \d+"):
         run(tmp_path / "two.h264", tmp_path / "out.mkv", roi="full")
     assert not (tmp_path / "out.mkv").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(errno.ENOSPC, "set TMPDIR"), (errno.EIO, "cannot magnify .*in.mkv: .*Input/output")],
+)
+def test_what_fails_between_the_passes_is_said_and_leaves_nothing(number, words, clip, tmp_path, monkeypatch):
+    def fails(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "posix_fallocate", fails)
+    with pytest.raises(ValueError, match=words):
+        run(clip, tmp_path / "out.mkv")
+    assert not (tmp_path / "out.mkv").exists()
+
+
+def test_without_fallocate_the_room_is_taken_by_writing(clip, tmp_path, monkeypatch):
+    run(clip, tmp_path / "one.mkv")
+    monkeypatch.delattr(os, "posix_fallocate")
+    run(clip, tmp_path / "two.mkv")
+    assert all(
+        np.array_equal(a.image, b.image)
+        for a, b in zip(read(tmp_path / "one.mkv"), read(tmp_path / "two.mkv"), strict=True)
+    )
 
 
 def test_what_cannot_be_done_is_said_in_one_line(clip, tmp_path):

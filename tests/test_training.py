@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from deepmag.models.networks import PulseNet
 from deepmag.models.representation import L
 from deepmag.models.training import pulse
-from deepmag.models.training.loop import Recipe, sequence_loss
+from deepmag.models.training.loop import Pupil, Recipe, sequence_loss
 from deepmag.models.training.pulse import FLOOR, train_pulse
 from deepmag.models.training.sequences import FRAMES, network_input, random_take
 
@@ -83,3 +83,32 @@ def test_the_weights_file_is_what_the_package_loads(tmp_path):
     assert all(torch.isfinite(parameter).all() for parameter in net.parameters())
     assert (tmp_path / "pulse.safetensors").stat().st_size < 4_000_000
     assert not list(tmp_path.glob("*.tmp"))
+
+
+def tiny_pupil(folder, inputs=2, **more):
+    return Pupil(folder, "pulse", lambda: torch.nn.Linear(inputs, 1), replace(TINY, **more), "cpu")
+
+
+@pytest.mark.parametrize("damage", ["empty", "text", "cut off", "another dictionary", "another network"])
+def test_a_checkpoint_that_is_none_is_said_to_be(damage, tmp_path):
+    tiny_pupil(tmp_path, 3 if damage == "another network" else 2).save()
+    file = tmp_path / "checkpoint.pt"
+    whole = file.read_bytes()
+    if damage == "another dictionary":
+        torch.save({"weights": torch.zeros(3)}, file)
+    elif damage != "another network":
+        file.write_bytes({"empty": b"", "text": b"nothing", "cut off": whole[: len(whole) // 2]}[damage])
+    with pytest.raises(ValueError, match=r"checkpoint.pt cannot be read as a checkpoint of pulse; remove it"):
+        tiny_pupil(tmp_path)
+
+
+def test_weights_to_start_from_are_not_passed_over_for_a_checkpoint(tmp_path):
+    tiny_pupil(tmp_path).save()
+    with pytest.raises(ValueError, match=r"goes on from its checkpoint: .* train in another folder"):
+        tiny_pupil(tmp_path, start=tmp_path / "none.safetensors")
+
+
+def test_weights_of_another_network_are_no_start(tmp_path):
+    weights = tiny_pupil(tmp_path / "other", 3).save()
+    with pytest.raises(ValueError, match=r"pulse.safetensors cannot be read as weights of pulse"):
+        tiny_pupil(tmp_path / "new", start=weights)

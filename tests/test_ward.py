@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 from made_clip import make_clip
 from rtsp_server import available, rtsp_server
+from typer.testing import CliRunner
 from ward_feeds import feed, specs, until
 
 from deepmag.stream.capture.open import open_source
+from deepmag.stream.cli import _register, app
+from deepmag.stream.commands import live, serve
 from deepmag.stream.face import FaceDetector, load_face_detector
 from deepmag.stream.frames import MagnifiedFrame
 from deepmag.stream.pipeline import Pipeline
@@ -234,3 +237,17 @@ def test_files_that_are_over_end_the_ward(tmp_path: Path) -> None:
     ward.watch()
     assert ward.feeds["file"].restarts == 0
     ward.stop()
+
+
+def test_a_ward_that_ends_without_what_it_was_to_write_says_so_and_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _register()
+    monkeypatch.setattr(live, "stop_on_signals", lambda _stop: None)
+    monkeypatch.setattr(serve, "PERIOD", 0.1)
+    clip = make_clip(tmp_path / "a.mp4", frames=20)
+    file = tmp_path / "FEEDS.toml"
+    file.write_text(feed("bed", str(clip), f'method = "evm"\nrecord = "{tmp_path / "none" / "a.mkv"}"'))
+    done = CliRunner().invoke(app, ["serve", str(file), "--no-page"])
+    assert done.exit_code == 1
+    assert "deepmag: bed: cannot record to" in done.stderr

@@ -75,17 +75,56 @@ def test_a_password_is_in_no_repr(tmp_path: Path) -> None:
         ('[[feed]]\nname = "c"\nsource = "demo"\ntransport = "pigeon"\n', "line 15: feed 'c': transport must be tcp"),
         ('[[feed]]\nname = "c"\nsource = "demo"\ncodecs = "nvdec"\n', "line 15: feed 'c': codecs must be cpu or gpu"),
         ("[ward]\nx = 1\n", "line 12: unknown key ward outside a [[feed]]"),
+        ('[[feed]]\nname = "c"\nsource = "demo"\n[feed.x]\ny = 1\n', "line 15: feed 'c': unknown key x"),
+        ('[[feed]]\nname = "c"\nsource = "demo"\nsplit = 0.001\n', "line 15: feed 'c': split must be 0.01 hours or"),
+        ('[[feed]]\nname = "c"\nsource = "demo"\nrecord = "x.avi"\n', "line 15: feed 'c': record: cannot record to x"),
+        ('[[feed]]\nname = "c"\nsource = "demo"\nrecord = ""\n', "line 15: feed 'c': record: . is a folder"),
+        ('[[feed]]\nname = "c"\nsource = "demo"\nvitals = "/"\n', "line 15: feed 'c': vitals: / is a folder"),
+        ('[[feed]]\nname = "c"\nsource = "demo"\npush = "http://x/y"\n', "line 15: feed 'c': push: the address to"),
+        ('[[feed]]\nname = "c"\nsource = "demo"\npush = ""\n', "line 15: feed 'c': push: the address to push to"),
+        ('[[feed]]\nname = "c"\nsource = "demo"\npush = "rtsp:///x"\n', "line 15: feed 'c': push: the address to"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_with_its_line_and_key(text: str, words: str, tmp_path: Path) -> None:
     assert problem(tmp_path, text).startswith(words)
 
 
-def test_two_feeds_do_not_write_to_one_file(tmp_path: Path) -> None:
-    both = "".join(f'[[feed]]\nname = "{name}"\nsource = "demo"\nrecord = "a.mkv"\n' for name in "ab")
-    feeds = read(tmp_path, both)
-    assert len(feeds.good) == 1
-    assert feeds.problems[0].endswith("line 8: feed 'b': record: an earlier feed writes to a.mkv")
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        ('record = "a.mkv"', 'record = "a.mkv"', "record: an earlier feed writes to a.mkv"),
+        ('vitals = "v.csv"', 'vitals = "sub/../v.csv"', "vitals: an earlier feed writes to sub/../v.csv"),
+        ('push = "rtsp://u:p1@h/x"', 'push = "rtsp://h:554/x"', "push: an earlier feed writes to rtsp://h:554/x"),
+        ("", 'record = "a.mkv"\nvitals = "./a.mkv"', "vitals: record writes to a.mkv"),
+    ],
+)  # fmt: skip
+def test_nothing_is_written_or_sent_to_by_two(one: str, other: str, words: str, tmp_path: Path) -> None:
+    text = "".join(
+        f'[[feed]]\nname = "{name}"\nsource = "demo"\n{more}\n' for name, more in (("a", one), ("b", other))
+    )
+    feeds = read(tmp_path, text)
+    assert [spec.name for spec in feeds.good] == ["a"]
+    assert feeds.problems[0].endswith(f"feed 'b': {words}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'feed = [{name = "a", source = "demo"}, {name = "b", source = "demo", gian = 3}]\n',
+        '[["feed"]]\nname = "a"\nsource = "demo"\n[[feed]]\nname = "b"\nsource = "demo"\ngian = 3\n',
+        '[[feed]]\nname = "a"\nsource = """demo\n[[feed]]"""\n[[feed]]\nname = "b"\nsource = "demo"\ngian = 3\n',
+    ],
+)
+def test_a_feed_that_begins_in_another_way_is_read_and_named_without_its_line(
+    text: str, tmp_path: Path
+) -> None:
+    feeds = read(tmp_path, text)
+    assert [spec.name for spec in feeds.good] == ["a"]
+    assert ".toml, feed 2: feed 'b': unknown key gian" in feeds.problems[0]
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    assert len(read(tmp_path, f"\ufeff{GOOD}").good) == 2
 
 
 def test_a_password_may_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,6 +159,8 @@ def test_the_command_checks_a_file_and_starts_nothing(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "unknown key gian" in result.stderr
     assert "2 of 3 feeds are fine" in result.stdout
+    file.write_text(f"unknown = 1\n{GOOD}")
+    assert "2 of 2 feeds are fine" in CliRunner().invoke(app, ["serve", str(file), "--check"]).stdout
     file.write_text(GOOD)
     assert CliRunner().invoke(app, ["serve", str(file), "--check"]).exit_code == 0
 

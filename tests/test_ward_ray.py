@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from chromium import needs_chromium, opened, wait_for
-from made_clip import pictures_in
+from made_clip import make_clip, pictures_in
 from ward_feeds import feed
 
 pytest.importorskip("ray")
@@ -160,3 +160,22 @@ def test_without_a_cluster_at_the_address_it_says_so(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "no Ray cluster answers at 127.0.0.1:9" in done.stderr
+
+
+def test_it_ends_with_its_files_and_fails_for_a_group_that_cannot_start(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "a.mp4", frames=20)
+    video = tmp_path / "one.mkv"
+    file = tmp_path / "FEEDS.toml"
+    # only the network of the second has to do with a GPU
+    file.write_text(feed("one", str(clip), f'method = "evm"\nrecord = "{video}"') + feed("two", "demo"))
+    command = [sys.executable, "-c", "from deepmag.stream.cli import main; main()", "serve", str(file)]
+    done = subprocess.run(
+        [*command, "--ray", "local", "--no-page", "--device", "cuda:99"],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "deepmag: the group of two cannot start: " in done.stderr
+    assert pictures_in(video) == 20

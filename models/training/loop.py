@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from deepmag.models.synthetic.assets import Assets, load_assets
@@ -95,7 +97,8 @@ def correlation_of(
 class Pupil:
     """A network that learns: its weights, their average over the last steps, its optimiser, and where it saves them.
 
-    Goes on from ``folder``/checkpoint.pt where there is one.
+    Goes on from ``folder``/checkpoint.pt where there is one. Raises ValueError, in words for a person, where that is
+    none of this network and recipe, and where there are weights to start from besides.
     """
 
     def __init__(
@@ -112,21 +115,21 @@ class Pupil:
         self.step = 0
         checkpoint = folder / "checkpoint.pt"
         if checkpoint.exists():
-            state: dict[str, Any] = torch.load(checkpoint, map_location=device, weights_only=True)
-            self.net.load_state_dict(state["net"])
-            self.average.load_state_dict(state["average"])
-            self._optimiser.load_state_dict(state["optimiser"])
-            self._schedule.load_state_dict(state["schedule"])
+            if recipe.start is not None:
+                raise ValueError(
+                    f"the training in {folder} goes on from its checkpoint: to go on, name no weights to start from; "
+                    f"to start from {recipe.start}, train in another folder"
+                )
+            self._go_on(checkpoint, device)
             planned = self._schedule.total_steps - 1
             if planned != recipe.steps:
                 raise ValueError(
                     f"the training in {folder} is planned to end at step {planned}: go on with that number, or "
                     f"train {recipe.steps} steps in another folder"
                 )
-            self.step = int(state["step"])
         else:
             if recipe.start is not None:
-                self.net.load_state_dict(load_file(str(recipe.start), device=device))
+                self._start_from(recipe.start, device)
             self.average.load_state_dict(self.net.state_dict())
 
     def learn(self, loss: torch.Tensor) -> None:
@@ -145,21 +148,44 @@ class Pupil:
     def save(self) -> Path:
         """Write the checkpoint, and the averaged weights, whose path is returned."""
         checkpoint = self._folder / "checkpoint.pt"
-        torch.save(
-            {
-                "net": self.net.state_dict(),
-                "average": self.average.state_dict(),
-                "optimiser": self._optimiser.state_dict(),
-                "schedule": self._schedule.state_dict(),
-                "step": self.step,
-            },
-            checkpoint.with_suffix(".tmp"),
-        )
-        checkpoint.with_suffix(".tmp").replace(checkpoint)
+        state = {
+            "net": self.net.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "step": self.step,
+        }
+        part = checkpoint.with_suffix(".tmp")
+        with part.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())  # before it takes the place of the older one: the power may fail
+        part.replace(checkpoint)
         weights = self._folder / f"{self._name}.safetensors"
-        state = {k: v.detach().cpu().contiguous() for k, v in self.average.state_dict().items()}
-        save_file(state, str(weights))
+        average = {k: v.detach().cpu().contiguous() for k, v in self.average.state_dict().items()}
+        save_file(average, str(weights))
         return weights
+
+    def _go_on(self, checkpoint: Path, device: str) -> None:
+        try:
+            state: dict[str, Any] = torch.load(checkpoint, map_location=device, weights_only=True)
+            self.net.load_state_dict(state["net"])
+            self.average.load_state_dict(state["average"])
+            self._optimiser.load_state_dict(state["optimiser"])
+            self._schedule.load_state_dict(state["schedule"])
+            self.step = int(state["step"])
+        except (PermissionError, torch.OutOfMemoryError):
+            raise  # there is nothing wrong with the file
+        except Exception as error:  # torch raises a dozen of them, EOFError and KeyError among them
+            raise ValueError(
+                f"{checkpoint} cannot be read as a checkpoint of {self._name}; remove it to begin again"
+            ) from error
+
+    def _start_from(self, weights: Path, device: str) -> None:
+        try:
+            self.net.load_state_dict(load_file(str(weights), device=device))
+        except (SafetensorError, RuntimeError) as error:
+            raise ValueError(f"{weights} cannot be read as weights of {self._name}") from error
 
 
 def train(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from deepmag.stream.cli import fail, set_up_logging
+from deepmag.stream.cli import fail, set_up_logging, stop_on_ctrl_c
 
 
 class Signals(StrEnum):
@@ -79,8 +78,7 @@ def evaluate(
     from deepmag.stream.evaluation.setup import default_jobs
 
     stop = threading.Event()
-    signal.signal(signal.SIGINT, lambda *_: stop.set())
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    stop_on_ctrl_c(stop)
     plan = breath = None
     if target in (Signals.pulse, Signals.both):
         plan = pulse_plans.quick_plan(seed) if quick else pulse_plans.full_plan(seed)

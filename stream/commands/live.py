@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from deepmag.export.runtime import Runtime
+    from deepmag.stream.capture.address import Address
     from deepmag.stream.pipeline import Pipeline
 
 
@@ -158,7 +160,9 @@ def live(
     host: Annotated[
         str, typer.Option(help="Address of the page; any but 127.0.0.1 asks for a token.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port of the page; 0 takes a free one.")] = 8765,
+    port: Annotated[
+        int, typer.Option(help="Port of the page; 0 takes a free one.", min=0, max=65_535)
+    ] = 8765,
     token: Annotated[
         str | None,
         typer.Option(
@@ -174,6 +178,8 @@ def live(
 ) -> None:
     """Magnify while it plays. Ctrl-C ends it; recordings are complete."""
     set_up_logging(log_level)
+    from deepmag.stream.capture.address import default_address, parse_address
+
     try:
         settings = Settings(
             gain=gain,
@@ -183,6 +189,7 @@ def live(
             method=method,
             target=target,
         )
+        address = parse_address(source) if source is not None else default_address()
     except ValueError as error:
         fail(str(error), 2)
     check_duration(duration)
@@ -205,12 +212,21 @@ def live(
     if pace == "max" and record is None and vitals is None and push is None and not outputs.show:
         fail("--pace max without --record, --vitals, --push or --show would do work that nobody sees", 2)
     from deepmag.stream.gpu_codecs import codec_gpu
+    from deepmag.stream.outputs import check_push, check_record
+    from deepmag.stream.render.renderer import RendererError
 
+    try:
+        if record is not None:
+            check_record(record)
+        if push is not None:
+            check_push(push)
+    except RendererError as error:
+        fail(str(error), 2)
     gpu = codec_gpu(codecs, device)
     stop = threading.Event()
     stop_on_signals(stop)
     pipeline = _build(
-        source,
+        address,
         settings,
         pace=pace,
         loop=loop,
@@ -220,10 +236,8 @@ def live(
         threads=threads,
         gpu=gpu,
     )
-    from deepmag.stream.render.renderer import RendererError
-
     try:
-        _add_outputs(pipeline, outputs, source, stop, gpu)
+        _add_outputs(pipeline, outputs, address.text, stop, gpu)
         pipeline.start()
         _watch(pipeline, stop, duration)
         # of a source that was lost before, the last rate says nothing any more
@@ -242,20 +256,30 @@ def check_duration(duration: float | None) -> None:
 
 
 def stop_on_signals(stop: threading.Event) -> None:
-    """Set ``stop`` on Ctrl-C and SIGTERM; asked twice, the process ends at once."""
+    """Set ``stop`` on Ctrl-C, SIGTERM and a terminal that is closed; asked twice, the process ends at once."""
+    on_terminal = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]  # a closed one says no
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():  # asked twice: the person does not want to wait
+        if number == signal.SIGHUP:
+            # It comes twice, from the kernel and from the shell. To write to a terminal that is gone is an error,
+            # which must not be what ends a recording.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            for descriptor in on_terminal:
+                os.dup2(nowhere, descriptor)
+            os.close(nowhere)
+        elif stop.is_set():  # asked twice: the person does not want to wait
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         stop.set()
 
     signal.signal(signal.SIGINT, on_signal)
     signal.signal(signal.SIGTERM, on_signal)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, on_signal)
 
 
 def _build(
-    source: str | None,
+    address: Address,
     settings: Settings,
     *,
     pace: Literal["file", "max"],
@@ -268,15 +292,13 @@ def _build(
 ) -> Pipeline:
     from deepmag.export.runtime import AscenderUnavailableError
     from deepmag.models.reconstruction import warm_up
-    from deepmag.stream.capture.address import default_address, parse_address
     from deepmag.stream.capture.open import open_source
     from deepmag.stream.face import load_face_detector
     from deepmag.stream.networks import open_networks
     from deepmag.stream.pipeline import Pipeline
 
+    opened = open_source(address, transport=transport, pace=pace, loop=loop, gpu=gpu)
     try:
-        address = parse_address(source) if source is not None else default_address()
-        opened = open_source(address, transport=transport, pace=pace, loop=loop, gpu=gpu)
         networks = open_networks(settings, runtime, device, threads, at_once=pace == "file")
     except (ValueError, AscenderUnavailableError) as error:
         fail(str(error))
@@ -296,9 +318,9 @@ def _build(
 
 
 def _add_outputs(
-    pipeline: Pipeline, outputs: Outputs, source: str | None, stop: threading.Event, gpu: int | None
+    pipeline: Pipeline, outputs: Outputs, source: str, stop: threading.Event, gpu: int | None
 ) -> None:
-    """Add what is to be seen, written and sent. gpu: number of the GPU that encodes."""
+    """Add what is to be seen, written and sent. source: what is opened. gpu: number of the GPU that encodes."""
     from deepmag.stream.outputs import push, recorder, vitals
 
     if outputs.record is not None:
@@ -335,7 +357,6 @@ def _add_outputs(
 
 def _open_browser(url: str) -> None:
     """Open the page where there is a screen; on a server this does nothing."""
-    import os
     import sys
     import webbrowser
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from deepmag.stream.cli import fail, set_up_logging
+from deepmag.stream.cli import fail, set_up_logging, stop_on_ctrl_c
 from deepmag.stream.settings import Method, Settings, Target, offline_mode
 
 
@@ -19,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def magnify(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A video file.")],
+    source: Annotated[str, typer.Argument(metavar="IN", help="A video file.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A .mkv, .mp4 or .mov file.")],
     target: Annotated[
         Target,
@@ -63,6 +62,7 @@ def magnify(
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     from deepmag.export.runtime import AscenderUnavailableError
+    from deepmag.stream.capture.address import parse_address
     from deepmag.stream.capture.source import SourceError
     from deepmag.stream.offline import magnify_file
     from deepmag.stream.render.renderer import RendererError
@@ -70,8 +70,7 @@ def magnify(
 
     set_up_logging("warning")
     stop = threading.Event()
-    signal.signal(signal.SIGINT, lambda *_: stop.set())
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    stop_on_ctrl_c(stop)
     try:
         settings = Settings(
             gain=gain,
@@ -81,8 +80,11 @@ def magnify(
             target=target,
             whole_clip=True,
         )
+        address = parse_address(source)
     except ValueError as error:
         fail(str(error), 2)
+    if address.kind != "file":
+        fail(f"magnify needs a whole clip, in a file; {address.name} is none", 2)
     with Progress(
         TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     ) as progress:
@@ -93,7 +95,7 @@ def magnify(
 
         try:
             done = magnify_file(
-                source,
+                Path(address.text),
                 out,
                 mode=settings.mode,
                 method=settings.method,

@@ -46,7 +46,9 @@ def serve(
     host: Annotated[
         str, typer.Option(help="Address of the page; any but 127.0.0.1 asks for a token.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port of the page; 0 takes a free one.")] = 8765,
+    port: Annotated[
+        int, typer.Option(help="Port of the page; 0 takes a free one.", min=0, max=65_535)
+    ] = 8765,
     token: Annotated[
         str | None,
         typer.Option(
@@ -98,7 +100,7 @@ def serve(
     if not listed.good:
         fail(f"no feed of {feeds} can run", 2)
     if check:
-        typer.echo(f"{len(listed.good)} of {len(listed.good) + len(listed.problems)} feeds are fine")
+        typer.echo(f"{len(listed.good)} of {listed.listed} feeds are fine")
         raise typer.Exit(2 if listed.problems else 0)
 
     stop = threading.Event()
@@ -132,6 +134,8 @@ def serve(
         ward.stop()
         if shown is not None:
             shown.close()
+    if ward.troubles:
+        fail("; ".join(ward.troubles))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +158,7 @@ def _serve_on_ray(
     stop: threading.Event,
     duration: float | None,
 ) -> None:
-    """Run the feeds elsewhere until a signal, or the end of the time. served: where the page is, None for no page."""
+    """Run the feeds elsewhere; ends as `_watch` does. served: where the page is, None for no page."""
     from deepmag.stream.render.renderer import RendererError
     from deepmag.stream.ward.gateway import Gateway
     from deepmag.stream.ward.remote import RayUnavailableError, RayWard
@@ -178,8 +182,8 @@ def _serve_on_ray(
             while not stop.wait(PERIOD):
                 now = time.monotonic()
                 watchdog.beat(works=True)  # a group that hangs ends by itself
-                if duration is not None and now - began >= duration:
-                    return
+                if ward.over or (duration is not None and now - began >= duration):
+                    break
                 if now - said >= LOG_PERIOD:
                     said = now
                     for group in ward.groups():
@@ -190,6 +194,8 @@ def _serve_on_ray(
         ward.stop()
         if gateway is not None:
             gateway.close()
+    if ward.troubles:
+        fail("; ".join(ward.troubles))
 
 
 def _watch(ward: Ward, stop: threading.Event, duration: float | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from deepmag.stream.cli import fail
+from deepmag.stream.cli import fail, stop_on_ctrl_c
 
 
 def register(app: typer.Typer) -> None:
@@ -65,7 +64,10 @@ def train(
     ] = 0,
     store: Annotated[int, typer.Option(help="Sequences that are kept to be seen again.", min=1)] = 1500,
 ) -> None:
-    """Train on synthetic people, or pictures that move. Ctrl-C keeps a checkpoint; the same command goes on from it."""
+    """Train on synthetic people, or pictures that move.
+
+    Ctrl-C keeps a checkpoint; the same command, without --from, goes on from it.
+    """
     import torch
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
     from safetensors import SafetensorError
@@ -89,8 +91,7 @@ def train(
     # Weights and moments shrink towards zero; numbers too small for a normal float cost a CPU up to tenfold.
     torch.set_flush_denormal(True)
     stop = threading.Event()
-    signal.signal(signal.SIGINT, lambda *_: stop.set())
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    stop_on_ctrl_c(stop)
     columns = (
         TextColumn("training {task.fields[net]}"),
         BarColumn(),

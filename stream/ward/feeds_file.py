@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from deepmag.stream.capture.address import Address, parse_address
+from deepmag.stream.capture.address import Address, parse_address, redact
+from deepmag.stream.outputs import check_push, check_record
 from deepmag.stream.render.endless_recorder import HOURS
+from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.settings import Settings, default_lag, parse_region
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 Transport = Literal["tcp", "udp"]
 CHOICES = {"transport": get_args(Transport), "codecs": ("cpu", "gpu")}
+LEAST_HOURS = 0.01  # of split, as of that of `deepmag live`
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}")
 HEADER = re.compile(r"\s*\[\[\s*feed\s*\]\]")
@@ -69,10 +72,15 @@ class FeedSpec:
 
 @dataclass(frozen=True, slots=True)
 class Feeds:
-    """A feeds file. good: what can run. problems: one line for each that cannot, with the file's line and the key."""
+    """A feeds file.
+
+    good: what can run. problems: one line for each that cannot, with the file's line and the key. listed: feeds in the
+    file, good or not.
+    """
 
     good: tuple[FeedSpec, ...]
     problems: tuple[str, ...]
+    listed: int
 
 
 def read_feeds(file: Path) -> Feeds:
@@ -82,7 +90,7 @@ def read_feeds(file: Path) -> Feeds:
     ValueError, in words, for a file that cannot be read, is no TOML or lists no feed.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ValueError(f"cannot read {file}: {reason}") from None
@@ -101,27 +109,29 @@ def read_feeds(file: Path) -> Feeds:
     ]
     starts = [number for number, line in enumerate(lines) if HEADER.match(line)]
     good: dict[str, FeedSpec] = {}
-    for entry, start in zip(listed, starts, strict=True):
+    taken: set[Path | str] = set()
+    for number, entry in enumerate(listed):
         try:
             spec = _spec(entry)
             if spec.slug in good:
                 raise _FeedError("name", f"the name {spec.name!r} is taken by an earlier feed")
-            for key in ("record", "vitals"):
-                written = getattr(spec, key)
-                if written is not None and any(
-                    written in (other.record, other.vitals) for other in good.values()
-                ):
-                    raise _FeedError(key, f"{key}: an earlier feed writes to {written}")
-            if spec.record is not None and spec.record == spec.vitals:
+            written = _written(spec)
+            for key, target in written.items():
+                if target in taken:
+                    raise _FeedError(key, f"{key}: an earlier feed writes to {redact(entry[key])}")
+            if "record" in written and written["record"] == written.get("vitals"):
                 raise _FeedError("vitals", f"vitals: record writes to {spec.record}")
         except _FeedError as problem:
-            line = _line_of(lines, problem.key, start)
+            # a feed may begin in other ways, of which the line is not known
+            known = len(starts) == len(listed)
+            where = f"line {_line_of(lines, problem.key, starts[number])}" if known else f"feed {number + 1}"
             label = entry.get("name")
             whose = f"feed {label!r}: " if isinstance(label, str) and problem.key != "name" else ""
-            problems.append(f"{file}, line {line}: {whose}{problem.text}")
+            problems.append(f"{file}, {where}: {whose}{problem.text}")
         else:
             good[spec.slug] = spec
-    return Feeds(tuple(good.values()), tuple(problems))
+            taken |= set(written.values())
+    return Feeds(tuple(good.values()), tuple(problems), len(listed))
 
 
 class _FeedError(Exception):
@@ -151,9 +161,8 @@ def _spec(entry: dict[str, Any]) -> FeedSpec:
     for key, choices in CHOICES.items():
         if entry.get(key, choices[0]) not in choices:
             raise _FeedError(key, f"{key} must be {' or '.join(choices)}, not {entry[key]}")
-    if not entry.get("split", HOURS) > 0:
-        raise _FeedError("split", f"split must be a number of hours above 0, not {entry['split']}")
-    push = entry.get("push")
+    if not entry.get("split", HOURS) >= LEAST_HOURS:
+        raise _FeedError("split", f"split must be {LEAST_HOURS:g} hours or more, not {entry['split']}")
     return FeedSpec(
         name,
         re.sub(r"[^a-z0-9._-]+", "-", name.lower()),
@@ -161,9 +170,9 @@ def _spec(entry: dict[str, Any]) -> FeedSpec:
         _settings(entry),
         entry.get("transport", "tcp"),
         entry.get("loop", False),
-        Path(entry["record"]) if "record" in entry else None,
-        Path(entry["vitals"]) if "vitals" in entry else None,
-        None if push is None else _filled("push", push),
+        _file(entry, "record"),
+        _file(entry, "vitals"),
+        _push(entry),
         entry.get("codecs", "cpu"),
         float(entry.get("split", HOURS)),
     )
@@ -174,6 +183,39 @@ def _address(source: str) -> Address:
         return parse_address(_filled("source", source))
     except ValueError as error:
         raise _FeedError("source", str(error)) from None
+
+
+def _file(entry: dict[str, Any], key: str) -> Path | None:
+    """A file to write to. Its folder need not be there yet: a share may be mounted later, and is waited for."""
+    if key not in entry:
+        return None
+    path = Path(entry[key])
+    if os.path.isdir(path):  # unlike Path.is_dir also where one may not look
+        raise _FeedError(key, f"{key}: {path} is a folder; name a file in it")
+    if key == "record":
+        try:
+            check_record(path)
+        except RendererError as error:
+            raise _FeedError(key, f"{key}: {error}") from None
+    return path
+
+
+def _push(entry: dict[str, Any]) -> str | None:
+    if "push" not in entry:
+        return None
+    url = _filled("push", entry["push"])
+    try:
+        check_push(url)
+    except RendererError as error:
+        raise _FeedError("push", f"push: {error}") from None
+    return url
+
+
+def _written(spec: FeedSpec) -> dict[str, Path | str]:
+    """What a feed writes and sends to, by key, each in the one spelling that it has in common with others."""
+    files = {"record": spec.record, "vitals": spec.vitals}
+    written: dict[str, Path | str] = {key: path.resolve() for key, path in files.items() if path is not None}
+    return written if spec.push is None else written | {"push": check_push(spec.push).url}
 
 
 def _filled(key: str, text: str) -> str:
@@ -205,7 +247,8 @@ def _line_of(lines: list[str], key: str, start: int | None) -> int:
 
     start: None for a key of no feed.
     """
-    pattern = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]|\s*\[+\s*{re.escape(key)}\b")
+    quoted = rf"[\"']?{re.escape(key)}[\"']?"
+    pattern = re.compile(rf"\s*{quoted}\s*[=.]|\s*\[+\s*(feed\s*\.\s*)?{quoted}\s*[\].]")
     for number in range(start or 0, len(lines)):
         if start is not None and number > start and HEADER.match(lines[number]):
             break

@@ -57,12 +57,13 @@ class FeedGroup:
         """The state of each feed, by slug."""
         return {slug: feed.status().state for slug, feed in self._ward.feeds.items()}
 
-    def stop(self) -> None:
-        """End all; recordings are finished."""
+    def stop(self) -> list[str]:
+        """End all; recordings are finished. Returns `Ward.troubles`."""
         self._stop.set()
         self._thread.join()
         self._ward.stop()
         self._page.close()
+        return self._ward.troubles
 
     def _watch(self) -> None:
         hung = 0.0

@@ -9,6 +9,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from deepmag.stream.capture.redact import redact
 from deepmag.stream.page.access import new_token
 
 if TYPE_CHECKING:
@@ -46,6 +47,12 @@ def _reach(address: str) -> None:
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
+
+
+def _cause(error: Exception) -> str:
+    """What a group's constructor raised, of the error in which Ray wraps it: the last line of a traceback."""
+    name, _, message = str(error).rstrip().rpartition("\n")[2].partition(": ")
+    return redact(message or name)
 
 
 class RayWard:
@@ -91,6 +98,9 @@ class RayWard:
         self._of = {spec.slug: i for i, members in enumerate(self._members) for spec in members}
         self._places = [LOST] * count
         self._answered = [False] * count
+        # why a group cannot start: Ray begins again whose process ends, not whose constructor raises
+        self._failed = [""] * count
+        self._troubles: list[str] = []
         self._stop = threading.Event()
         from deepmag.stream.ward.group import FeedGroup
 
@@ -116,19 +126,37 @@ class RayWard:
         return None if url is None else f"{url}feeds/{slug}/"
 
     def groups(self) -> list[dict[str, Any]]:
-        """Each group: its process, and the state of its feeds; "lost" while it is started again."""
+        """Each group: its process, and the state of its feeds; "lost" while it is started again, or cannot be."""
         told = []
-        for place, members, answered in zip(self._places, self._members, self._answered, strict=True):
-            otherwise = "lost" if answered else "connecting"
+        for i, (place, members) in enumerate(zip(self._places, self._members, strict=True)):
+            otherwise = "lost" if self._answered[i] or self._failed[i] else "connecting"
             states = {spec.slug: place.states.get(spec.slug, otherwise) for spec in members}
             told.append({"pid": place.pid, "feeds": states})
         return told
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to run: every feed was a file, and has ended, or is of a group that cannot start."""
+        return all(
+            failed or set(group["feeds"].values()) == {"ended"}
+            for failed, group in zip(self._failed, self.groups(), strict=True)
+        )
+
+    @property
+    def troubles(self) -> list[str]:
+        """Why groups could not start and, after `stop`, what could not be written or sent; see `Ward.troubles`."""
+        return [why for why in self._failed if why] + self._troubles
+
     def stop(self) -> None:
         """End all; recordings are finished."""
         self._stop.set()
+        started = [group for group, failed in zip(self._groups, self._failed, strict=True) if not failed]
         try:
-            self._ray.get([group.stop.remote() for group in self._groups], timeout=CLOSE)
+            ends = [group.stop.remote() for group in started]
+            if ends:  # to get them would raise at the first that fails, and not wait for the others
+                self._ray.wait(ends, num_returns=len(ends), timeout=CLOSE)
+            for troubles in self._ray.get(ends, timeout=0):
+                self._troubles += troubles
         except Exception as error:  # see _watch
             log.warning("a group did not end in order: %s", type(error).__name__)
         for thread in self._threads:
@@ -148,8 +176,13 @@ class RayWard:
             except Exception as error:
                 if self._stop.is_set():
                     return
+                names = ", ".join(spec.name for spec in self._members[number])
+                if getattr(error, "actor_init_failed", False):
+                    self._places[number] = LOST
+                    self._failed[number] = f"the group of {names} cannot start: {_cause(error)}"
+                    log.error("%s", self._failed[number])
+                    return
                 if self._places[number] is not LOST:
-                    names = ", ".join(spec.name for spec in self._members[number])
                     log.error(
                         "the group of %s does not answer (%s); it is started again",
                         names,

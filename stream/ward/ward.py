@@ -81,6 +81,11 @@ class Ward:
         return all(feed.status().state == "ended" for feed in self.feeds.values())
 
     @property
+    def troubles(self) -> list[str]:
+        """What could not be written or sent, and is not made up for, each with its feed; after `stop` for good."""
+        return [f"{feed.spec.name}: {why}" for feed in self.feeds.values() for why in feed.pipeline.errors]
+
+    @property
     def hangs(self) -> bool:
         """Whether what magnifies a feed hangs; since feeds share it, it soon will those of all."""
         return any(feed.pipeline.hangs for feed in self.feeds.values())
