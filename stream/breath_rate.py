@@ -239,9 +239,10 @@ def _is_lit(levels: NDArray[np.float64], wave: NDArray[np.float64]) -> bool:
         return True
     analytic = hilbert(wave)
     waves, _ = np.linalg.qr(np.stack([analytic.real, analytic.imag], axis=1))
-    in_step = ((waves.T @ levels) ** 2).sum(axis=0)
+    apart = levels - mean[:, None]  # an exposure that follows the chest swings the whole picture alike
+    in_step = ((waves.T @ apart) ** 2).sum(axis=0)
     size = np.percentile(np.sqrt(in_step / len(wave)), EVERYWHERE)
-    share = np.percentile(in_step / np.maximum((levels**2).sum(axis=0), 1e-18), EVERYWHERE)
+    share = np.percentile(in_step / np.maximum((apart**2).sum(axis=0), 1e-18), EVERYWHERE)
     return bool(size > FLICKER[0] and share > FLICKER[1])
 
 

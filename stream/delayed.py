@@ -187,9 +187,7 @@ class DelayedMagnifier(ABC):
         if self._last is not None and _other_source(self._last, frame):
             done += self.flush()
         if settings.roi != self._region:
-            # what was measured elsewhere in the picture is nothing to be shown here
-            done += self._drain()
-            self._forget()
+            done += self._leave_region()
             self._region = settings.roi
         self._take_settings(settings)
         new_rate = self._estimate_rate(frame)
@@ -220,6 +218,12 @@ class DelayedMagnifier(ABC):
         self._waiting.append(Waiting(frame, small, roi.box, self._tick))
         self._last, self._last_small, self._roi = frame, small, roi
         return done + self._ripe()
+
+    def _leave_region(self) -> list[MagnifiedFrame]:
+        """What was measured elsewhere in the picture is nothing to be shown here: it comes out, and is forgotten."""
+        done = self._drain()
+        self._forget()
+        return done
 
     def flush(self) -> list[MagnifiedFrame]:
         """The end of a session: what is still inside comes out, as if nothing moved from now on; all is forgotten."""

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 FACE_PERIOD = 1.0  # s between two looks for a face
 POLL = 0.1  # s that the engine waits for a frame before it looks whether it must stop
-LATE = 2.0  # s beyond the lag: a picture that comes out so late waited for the next one, and is of before an outage
+# s beyond the lag: a picture that comes out so late waited for the next one, and is of before an outage. When the lag
+# is made shorter two seconds of pictures come out at once, which may take as long again.
+LATE = 4.0
 
 log = logging.getLogger("deepmag.stream.engine")
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from deepmag.models.baselines.linear import LinearMethod
     from deepmag.stream.delayed import Pair, RateMeter, RegionTracker, Waiting
-    from deepmag.stream.frames import Frame
+    from deepmag.stream.frames import Frame, MagnifiedFrame
     from deepmag.stream.settings import Settings
 
 PERIODS = WINDOW * PULSE_BAND[0]  # of the band's lower corner that the window holds, as for the pulse
@@ -69,6 +69,9 @@ class LinearMagnifier(DelayedMagnifier):
     def _take_settings(self, settings: Settings) -> None:
         super()._take_settings(settings)
         self._gain = settings.gain
+
+    def _leave_region(self) -> list[MagnifiedFrame]:
+        return []  # it is only where the rate is looked for
 
     def _begin(self, frame: Frame) -> None:
         self._analysed = self._method.analyse(frame.image)

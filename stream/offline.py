@@ -8,6 +8,7 @@ first pass of its own, see ``offline_breath`` and, in paper mode, ``offline_phas
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import logging
 import os
@@ -265,8 +266,13 @@ def _factors(
 def _allocate(store: Any, size: int) -> None:
     """Give a file a size in bytes, and the room for it: to write through memory without any is to be killed."""
     if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(store.fileno(), 0, size)
-        return
+        try:
+            os.posix_fallocate(store.fileno(), 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # this file system cannot
+                raise
+        else:
+            return
     for _ in range(0, size, ZEROS):
         store.write(bytes(ZEROS))
     store.flush()

@@ -111,6 +111,8 @@ def test_light_that_swings_as_the_breath_does_is_what_seems_to_breathe() -> None
     assert objection(0.1 * sine(15)[:, None]) == "the light changes"
     assert objection(0.1 * sine(23)[:, None]) == ""
     assert objection(0.005 * sine(15)[:, None]) == ""
+    # an exposure that follows the chest: the whole picture alike
+    assert objection(0.01 * np.tile(sine(15)[:, None], BLOCKS)) == ""
 
 
 def test_mains_light_that_is_seen_as_bands_is_what_seems_to_breathe() -> None:

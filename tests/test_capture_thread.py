@@ -158,7 +158,7 @@ def test_a_camera_that_repeats_its_last_picture_is_stale(changes: bool, state: s
         name, live = "cam", True
 
         def frames(self, stop: threading.Event) -> Iterator[Frame]:
-            for number in range(10):
+            for number in range(30):
                 image = np.full((40, 40, 3), 7, np.uint8)
                 if changes:
                     image[16, number] = number  # what a camera's noise does to a picture
@@ -167,9 +167,9 @@ def test_a_camera_that_repeats_its_last_picture_is_stale(changes: bool, state: s
 
     thread = CaptureThread(Camera(), ring := FrameRing(100))
     thread.start()
-    for _ in range(10):
+    for _ in range(30):
         assert ring.get(timeout=TIMEOUT) is not None
-    assert thread.state(9.5)[0] == state
+    assert thread.state(29.5)[0] == state
     thread.stop()
     assert thread.join(TIMEOUT)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 
+from deepmag.stream.capture.arrival_clock import ArrivalClock
 from deepmag.stream.capture.pacing import Pacer
 from deepmag.stream.capture.timeline import MIN_STEP, RateLimit, Timeline
 
@@ -90,6 +92,17 @@ def test_of_two_pictures_with_one_timestamp_each_has_its_own_time(first: int) ->
 def test_a_clock_that_stands_still_is_replaced_by_arrival() -> None:
     times = [time for _, time in place([7.0] * 40, [k * T for k in range(40)])]
     assert times[-1] - times[9] == pytest.approx(30 * T)
+
+
+@pytest.mark.parametrize("clump", [1, 2, 4])
+def test_pictures_that_arrive_in_clumps_and_without_timestamps_are_evened_out(clump: int) -> None:
+    clock = ArrivalClock()
+    arrivals = [5.0 + (k // clump * clump) / 25 + 0.001 * (k % clump) for k in range(500)]
+    stamps = [clock.stamp(arrived) for arrived in arrivals]
+    steps = [after - before for before, after in pairwise(stamps[60:])]
+    assert max(abs(step - 1 / 25) for step in steps) < 0.01
+    assert stamps[-1] - stamps[60] == pytest.approx(439 / 25, rel=0.01)
+    assert clock.stamp(arrivals[-1] + 3.0) == arrivals[-1] + 3.0
 
 
 def test_the_rate_limit_thins_a_thousand_frames_a_second_out() -> None:

@@ -323,7 +323,9 @@ try:
 except OSError:
     pass  # the terminal is gone
 if sys.argv[1] == "heard":
-    stop.wait({timeout})
+    for _ in range({timeout} * 10):  # a signal that comes just before a wait does not end it
+        if stop.wait(0.1):
+            break
     signal.raise_signal(signal.SIGHUP)
     print("the end", flush=True)
 os.write(int(sys.argv[2]), b"stopped" if stop.is_set() else b"went on")
@@ -335,7 +337,7 @@ def test_a_terminal_that_is_closed_ends_the_command_in_order(hangup: str, outcom
     terminal, tty = os.openpty()
     reading, writing = os.pipe()
     process = subprocess.Popen(
-        [sys.executable, "-c", HUNG_UP.format(timeout=TIMEOUT), hangup, str(writing)],
+        [sys.executable, "-c", HUNG_UP.format(timeout=round(TIMEOUT)), hangup, str(writing)],
         stdin=tty, stdout=tty, stderr=tty, start_new_session=True, pass_fds=(writing,),
     )  # fmt: skip
     os.close(tty)

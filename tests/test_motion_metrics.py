@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from waves import natural, wavy
@@ -65,6 +66,20 @@ def test_what_was_added_is_told_from_what_moved_anyway():
     before = [wavy(SHAPE, moved) for moved in turning]
     after = [wavy(SHAPE, tuple(np.add(moved, more))) for moved, more in zip(turning, added, strict=True)]
     assert added_displacement(before, after, BOX) == pytest.approx(added, abs=0.02)
+
+
+def test_a_large_motion_to_and_fro_is_found_where_it_is():
+    rng = np.random.default_rng(2)
+    texture = cv2.GaussianBlur(rng.uniform(0, 255, (200, 200)).astype(np.float32), None, 4.0)
+    still = texture[40:160, 40:160]
+    told = np.array([0.0, -6.0, -9.5, -10.5, 9.0, 11.0, -3.0])
+    after = [
+        cv2.warpAffine(texture, np.array([[1, 0, 0], [0, 1, down]], np.float32), (200, 200))[40:160, 40:160]
+        for down in told
+    ]
+    path = added_displacement([still] * len(told), after, (10, 10, 100, 100))
+    assert path[:, 0] == pytest.approx(told, abs=0.05)
+    assert path[:, 1] == pytest.approx(0, abs=0.05)
 
 
 # --- scores ---

@@ -319,7 +319,9 @@ def test_a_process_with_more_than_a_thousand_files_pushes_too(monkeypatch: pytes
 
     def high(*arguments: Any) -> socket.socket:
         with connect(*arguments) as made:
-            return socket.socket(fileno=fcntl.fcntl(made.fileno(), fcntl.F_DUPFD, 1100))
+            same = socket.socket(fileno=fcntl.fcntl(made.fileno(), fcntl.F_DUPFD, 1100))
+            same.settimeout(made.gettimeout())
+            return same
 
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(limits[0], 1200), limits[1]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -134,6 +135,22 @@ def until(condition: Callable[[], bool]) -> bool:
             return True
         pause.wait(0.05)
     return False
+
+
+def test_the_command_opens_a_window_and_closes_it(screen: Screen, tmp_path: Path) -> None:
+    """In a process that decodes and encodes video: PyAV has X libraries of its own."""
+    command = [sys.executable, "-c", "from deepmag.stream.cli import main; main()", "live", "demo"]
+    command += ["--show", "window", "--device", "cpu", "--record", str(tmp_path / "x.mkv")]
+    env = {**os.environ, "DISPLAY": screen.display}
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            live = until(lambda: screen.state() == "live")
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+    assert live, errors
+    assert process.returncode == 0, errors
 
 
 def test_the_window_shows_the_frames_then_that_they_stopped_and_obeys_keys(

@@ -16,6 +16,9 @@ Box = tuple[int, int, int, int]  # x, y, w, h, px
 BLUR = 1.5  # px, before two pictures are aligned: noise must not be
 MARGIN = 12  # px inside the box that is compared, so that it may move
 ITERATIONS, SMALL = 50, 1e-4
+# px down, from which what was added is looked for: from far away the alignment settles on a wrong place. The best is
+# the one whose pictures are most alike.
+STARTS = (0.0, -4.0, 4.0, -8.0, 8.0, -12.0, 12.0)
 EDGE = 0.5  # s at either end that filters make up
 
 
@@ -62,7 +65,11 @@ def added_displacement(
 
     That of a head that turns, too, which no shift maps onto its first picture.
     """
-    path = [_align(_part(a, box), _part(b, box), (0.0, 0.0)) for a, b in zip(before, after, strict=True)]
+    path = []
+    for one, other in zip(before, after, strict=True):
+        reference, part = _part(one, box), _part(other, box)
+        found = (_aligned(reference, part, (start, 0.0)) for start in STARTS)
+        path.append(max(found, key=lambda aligned: aligned[1])[0])
     return np.array(path)
 
 
@@ -75,16 +82,25 @@ def _align(
     reference: NDArray[np.float32], part: NDArray[np.float32], start: tuple[float, float]
 ) -> tuple[float, float]:
     """The shift of the reference's middle in a part, px down and right; the start where there is none to be found."""
+    return _aligned(reference, part, start)[0]
+
+
+def _aligned(
+    reference: NDArray[np.float32], part: NDArray[np.float32], start: tuple[float, float]
+) -> tuple[tuple[float, float], float]:
+    """The same, with the correlation coefficient there, below any other where there is none."""
     middle = np.ascontiguousarray(reference[MARGIN:-MARGIN, MARGIN:-MARGIN])
     warp = np.array([[1, 0, MARGIN + start[1]], [0, 1, MARGIN + start[0]]], np.float32)
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, ITERATIONS, SMALL)
     try:
         # 1: no further blur. That of the middle would end at its edge, that of the part would not: it feigns 0.04 px
         all_of_it = np.ones(part.shape, np.uint8)
-        _, moved = cv2.findTransformECC(middle, part, warp, cv2.MOTION_TRANSLATION, criteria, all_of_it, 1)
+        alike, moved = cv2.findTransformECC(
+            middle, part, warp, cv2.MOTION_TRANSLATION, criteria, all_of_it, 1
+        )
     except cv2.error:
-        return start
-    return float(moved[1, 2]) - MARGIN, float(moved[0, 2]) - MARGIN
+        return start, -2.0
+    return (float(moved[1, 2]) - MARGIN, float(moved[0, 2]) - MARGIN), float(alike)
 
 
 def motion_scores(

@@ -18,9 +18,10 @@ _LOGIN = re.compile(
     r"([a-z][a-z0-9+.\-]*://(?!(?:localhost|[^\s:/?#@]*\.[^\s:/?#@]*):\d{1,5}(?:[/?#]|$))[^\s:/?#@]*:)[^\s]*@",
     re.IGNORECASE,
 )
-# Whatever comes before it: SessionToken, X-Amz-Signature, loginpas.
+# Whatever comes before it: SessionToken, X-Amz-Signature, loginpas. Not of any length: that would take the square of a
+# word's length, of seconds for what a server may send.
 _QUERY = re.compile(
-    r"([?&;/_][\w.\-]*(?:passw(?:or)?d|passphrase|pwd|pass?|psw|token|auth|key|secret|sig|signature)=)[^&\s'\"]*",
+    r"([?&;/_][a-z0-9.\-]{0,40}(?:passw(?:or)?d|passphrase|pwd|pass?|psw|token|auth|key|secret|sig|signature)=)[^&\s'\"]*",
     re.IGNORECASE,
 )
 _HEADER = re.compile(r"(authorization:\s*)[^\r\n]*", re.IGNORECASE)

@@ -20,6 +20,7 @@ from av.format import Flags
 from av.stream import Disposition
 from av.video.reformatter import ColorTrc
 
+from deepmag.stream.capture.arrival_clock import ArrivalClock
 from deepmag.stream.capture.failures import open_failure, read_failure
 from deepmag.stream.capture.limits import Limits
 from deepmag.stream.capture.options import openings
@@ -88,13 +89,13 @@ class VideoSource:
     def frames(self, stop: threading.Event) -> Iterator[Frame]:
         """Open, deliver until the end or ``stop``, close. Raises SourceError."""
         timeline: Timeline | None = None
-        rate_limit, pacer, seq = RateLimit(), Pacer(), 0
+        rate_limit, pacer, by_arrival, seq = RateLimit(), Pacer(), ArrivalClock(), 0
         while not stop.is_set():
             before = seq
             for picture in self._pictures(stop):
                 timeline = timeline or Timeline(live=self.live, nominal_rate=self.nominal_rate)
                 arrived = self._clock()
-                stamp = picture.time if self._stamped else None
+                stamp = picture.time if self._stamped else by_arrival.stamp(arrived)
                 session, pts = timeline.place(stamp, arrived, (picture.width, picture.height))
                 if not rate_limit.admits(session, pts):
                     self._skip("too fast")
@@ -211,7 +212,7 @@ class VideoSource:
             _say_hdr(self.name)
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         # Of a format without timestamps, as cameras send JPEGs over HTTP, FFmpeg has them go by at 25 a second. That is
-        # the best guess for a file; whose pictures come live are as far apart as they come.
+        # the best guess for a file; pictures that come live are as far apart as they come.
         without = container.format.flags & cast("int", Flags.no_timestamps.value)
         self._stamped = not (self.live and without)
         self.nominal_rate = rate if self._stamped and 0 < rate <= 10_000 else None

@@ -71,7 +71,7 @@ def evaluate(
     try:
         import matplotlib  # noqa: F401 - only to know whether the figures can be drawn
     except ImportError:
-        fail("the figures need matplotlib: pip install 'deepmag[evaluate]'")
+        fail("the figures need matplotlib: pip install matplotlib")
     from deepmag.stream.capture.source import SourceError
     from deepmag.stream.evaluation.real import read_clips
     from deepmag.stream.evaluation.run import evaluate as run

@@ -178,6 +178,9 @@ def live(
 ) -> None:
     """Magnify while it plays. Ctrl-C ends it; recordings are complete."""
     set_up_logging(log_level)
+    if show and Show.WINDOW in show:
+        # before PyAV, which brings X libraries of its own: with those OpenCV waits for ever for its window
+        import cv2  # noqa: F401
     from deepmag.stream.capture.address import default_address, parse_address
 
     try:
@@ -257,10 +260,11 @@ def check_duration(duration: float | None) -> None:
 
 def stop_on_signals(stop: threading.Event) -> None:
     """Set ``stop`` on Ctrl-C, SIGTERM and a terminal that is closed; asked twice, the process ends at once."""
+    hangup = getattr(signal, "SIGHUP", None)  # which Windows has not
     on_terminal = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]  # a closed one says no
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGHUP:
+        if number == hangup:
             # It comes twice, from the kernel and from the shell. To write to a terminal that is gone is an error,
             # which must not be what ends a recording.
             nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -274,8 +278,8 @@ def stop_on_signals(stop: threading.Event) -> None:
 
     signal.signal(signal.SIGINT, on_signal)
     signal.signal(signal.SIGTERM, on_signal)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
-        signal.signal(signal.SIGHUP, on_signal)
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:  # as under nohup
+        signal.signal(hangup, on_signal)
 
 
 def _build(

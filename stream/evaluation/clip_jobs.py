@@ -14,7 +14,7 @@ import numpy as np
 from deepmag.models.synthetic.clip import SyntheticClip, make_clip
 from deepmag.models.synthetic.motion import Task
 from deepmag.stream.evaluation import exhibits, store
-from deepmag.stream.evaluation.measurement import Measured, measure, reduce_clip
+from deepmag.stream.evaluation.measurement import Measured, measure, reduce_clip, true_rate
 from deepmag.stream.evaluation.methods import LINEAR, OFFLINE, PAPER_STRENGTH, MultipliedStep, magnify_clip
 from deepmag.stream.evaluation.plan import (
     FAIR_METHOD,
@@ -90,7 +90,7 @@ class ReferenceJob:
         result = bench.result("reference")
         with bench.timed("measure"):
             small = reduce_clip(bench.clip.video, bench.clip.region)
-            result.measurement = measure(bench.ascender, small, bench.truth.colour, RATE, bench.clip.bpm)
+            result.measurement = measure(bench.ascender, small, bench.truth.colour, RATE, bench.bpm)
         for method in self.methods:
             magnified = bench.magnify(method, REFERENCE_STRENGTH)
             with bench.timed("score"):
@@ -145,7 +145,7 @@ class JudgeJob:
         if self.task != "A":  # a still person's is measured with the reference
             with bench.timed("measure"):
                 small = reduce_clip(bench.clip.video, bench.clip.region)
-                result.measurement = measure(bench.ascender, small, bench.truth.colour, RATE, bench.clip.bpm)
+                result.measurement = measure(bench.ascender, small, bench.truth.colour, RATE, bench.bpm)
         if self._fair:
             magnified = bench.magnify(FAIR_METHOD, REFERENCE_STRENGTH)
             scores = score_pulse(bench.clip, bench.truth, magnified, REFERENCE_STRENGTH)
@@ -222,6 +222,11 @@ class _Bench:
         began = time.process_time()
         yield
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.process_time() - began
+
+    @property
+    def bpm(self) -> float:
+        """What the pulse's rate should be read as."""
+        return true_rate(self.clip.blood, RATE)
 
     def result(self, phase: str) -> ClipResult:
         """A result of this clip without scores; its seconds go on counting."""

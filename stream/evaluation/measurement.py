@@ -41,6 +41,15 @@ def network_pulse(ascent: SteadyAscent, small: NDArray[np.float32], rate: float)
     return zero_phase(np.cumsum(change - change.mean()), PULSE_BAND, rate)
 
 
+def true_rate(blood: NDArray[np.floating], rate: float) -> float:
+    """Beats per minute of the true wave (T,), read as those that are measured are.
+
+    Not the mean of its beats: with a heart's own variability they differ by 1 a minute in 15 s, which would be counted
+    as everybody's error.
+    """
+    return pulse_rate(zero_phase(blood, PULSE_BAND, rate), rate)
+
+
 def measure(
     ascent: SteadyAscent,
     small: NDArray[np.float32],

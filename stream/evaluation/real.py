@@ -16,7 +16,7 @@ import numpy as np
 
 from deepmag.models.metrics import pulse
 from deepmag.models.metrics.picture import luma, psnr, ssim
-from deepmag.models.metrics.traces import SkinBlocks, block_means, box_blocks
+from deepmag.models.metrics.traces import SkinBlocks, block_means, box_blocks, within
 from deepmag.models.step_size import GAMMA
 from deepmag.stream.capture.source import SourceError
 from deepmag.stream.evaluation.measurement import measure, reduce_clip
@@ -123,7 +123,9 @@ class RealJob:
         }
         if not self.clip.face:
             return result
-        where = box_blocks(size, self.clip.box)
+        # off the skin only inside the square, too: some methods touch nothing else
+        skin = box_blocks(size, self.clip.box)
+        where = SkinBlocks(skin.inside, skin.outside & within(size, region))
         green = block_means(video[..., GREEN])
         reference = green[:, where.inside].mean(axis=1) if wave is None else wave
         remembered = RememberingAscender(ascender)
@@ -179,7 +181,7 @@ def score(
         "gain": shown / original if original > 0 else float("nan"),
         "coherence": pulse.coherence(skin[inner], truth),
         "blocks": pulse.blocks(added[inner], truth, where),
-        "leak": pulse.leak(added, where),
+        "leak": pulse.leak(added[inner], where),
         "lag": lag / rate,
     }
 

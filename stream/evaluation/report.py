@@ -200,12 +200,16 @@ def _fairness(table: Table) -> Iterable[str]:
             elif ratio["within"]:
                 yield line + "within 1.5."
             else:
-                best, worst = (classes[ratio[which]] for which in ("best", "worst"))
+                best, worst = (classes[ratio[which]]["amplitude"] for which in ("best", "worst"))
+                darker = worst["mean"] < best["mean"]
                 yield (
-                    f"{line}**beyond 1.5**. The pulse of {ratio['worst']} is "
-                    f"{cell_text(worst['amplitude'], 'amplitude')} grey levels, that of {ratio['best']} "
-                    f"{cell_text(best['amplitude'], 'amplitude')}: melanin absorbs the light before blood can, "
-                    "and the sensor's noise stays."
+                    f"{line}**beyond 1.5**. The pulse of {ratio['worst']} is {cell_text(worst, 'amplitude')} grey "
+                    f"levels, that of {ratio['best']} {cell_text(best, 'amplitude')}"
+                    + (
+                        ": melanin absorbs the light before blood can, and the sensor's noise stays."
+                        if darker
+                        else "."
+                    )
                 )
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 
-PROBE = 'import cv2; cv2.namedWindow("probe"); cv2.destroyAllWindows()'
+PROBE = 'import cv2, av; cv2.namedWindow("probe"); cv2.destroyAllWindows()'
 PROBE_TIMEOUT = 20.0  # s; importing OpenCV on a slow machine takes some of them
 
 

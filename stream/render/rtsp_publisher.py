@@ -79,8 +79,6 @@ class RtspPublisher:
             raise PublishError(f"no connection: {error.strerror or error}") from None
         except UnicodeError:  # of a name with an empty part, or one of more than 63 letters
             raise PublishError(f"{address.host} is no name of a host", refused=True) from None
-        self._readable = select.poll()  # not select.select, which knows no descriptor above 1023
-        self._readable.register(self._socket, select.POLLIN)
         try:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._publish(sps, pps)
@@ -141,7 +139,7 @@ class RtspPublisher:
                 answer = self._answer()
         if answer.status != 200:
             why = REFUSALS.get(answer.status)
-            said = f"{answer.status} {answer.reason}".strip()
+            said = f"{answer.status} {answer.reason[:200]}".strip()
             raise PublishError(why or f"the server answered {said} to {method}", refused=why is not None)
         return answer
 
@@ -177,9 +175,16 @@ class RtspPublisher:
                 return answer
             self._receive()
 
+    def _readable(self) -> bool:
+        if not hasattr(select, "poll"):  # Windows
+            return bool(select.select([self._socket], [], [], 0)[0])
+        poll = select.poll()  # not select.select, which knows no descriptor above 1023
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(0))
+
     def _drain(self) -> None:
         """Read and forget what the server sends meanwhile (receiver reports, answers to keep-alives)."""
-        while self._readable.poll(0):
+        while self._readable():
             self._receive()
             self._received = self._received[-HEADER_LIMIT:]
         self._drop_interleaved()

@@ -114,7 +114,9 @@ def read_feeds(file: Path) -> Feeds:
         try:
             spec = _spec(entry)
             if spec.slug in good:
-                raise _FeedError("name", f"the name {spec.name!r} is taken by an earlier feed")
+                raise _FeedError(
+                    "name", f"the name {spec.name!r} is taken by an earlier feed, {good[spec.slug].name!r}"
+                )
             written = _written(spec)
             for key, target in written.items():
                 if target in taken:

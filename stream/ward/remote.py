@@ -78,7 +78,7 @@ class RayWard:
         try:
             import ray
         except ImportError:
-            raise RayUnavailableError("--ray needs Ray: pip install 'deepmag[ray]'") from None
+            raise RayUnavailableError("--ray needs Ray: pip install ray") from None
         self._ray = ray
         try:
             _reach(address)

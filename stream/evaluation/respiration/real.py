@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
-from deepmag.models.metrics.motion import added_displacement, displacement, motion_scores
+from deepmag.models.metrics.motion import MARGIN, added_displacement, displacement, motion_scores
 from deepmag.models.metrics.picture import luma, psnr, ssim
 from deepmag.stream.capture.source import SourceError
 from deepmag.stream.evaluation.recording import decode
@@ -32,6 +33,7 @@ STRENGTH = 10.0  # gain of the live methods
 PAPER_STEP = 1e-2 / 3.6e-3  # times its own: the step that the paper took for its Fig. 12
 SSIM_EVERY = 10  # frames
 BAND: Band = (0.16, 0.8)  # Hz: an infant's breath is faster than the network's people
+SMALLEST = 2 * MARGIN + 8  # px of a box: what is left of it inside the margin must show how it moves
 RUN = 8.0  # units of work of one method
 PAPER_RUN = 40.0
 
@@ -55,7 +57,7 @@ class RealBreathJob:
         """Numbers by name, and what Fig. 12 shows under "exhibits"; or breaths, and not_measured: why."""
         try:
             return self._judged()
-        except (SourceError, OSError, ValueError, IndexError, MemoryError) as error:
+        except (SourceError, OSError, ValueError, IndexError, MemoryError, cv2.error) as error:
             # a report travels: where the clip lies on this machine is nobody's business
             reason = str(error).replace(str(self.clip.file), self.clip.file.name) or type(error).__name__
             log.warning("the clip %s is not measured: %s", self.clip.name, reason)
@@ -64,8 +66,15 @@ class RealBreathJob:
     def _judged(self) -> dict[str, Any]:
         clip = self.clip
         video, rate = decode(clip.file)
+        height, width = video.shape[1:3]
+        for name, (x, y, w, h) in (("still", clip.still), ("chest", clip.chest)):
+            if x + w > width or y + h > height:
+                raise ValueError(
+                    f"its box {name} {[x, y, w, h]} reaches out of its picture of {width}x{height}"
+                )
+            if min(w, h) < SMALLEST:
+                raise ValueError(f"its box {name} {[x, y, w, h]} is less than {SMALLEST} pixels wide or high")
         ascender = opened(self.weights, 20)
-        x, y, w, h = clip.chest
         scan = np.s_[:, max(0, y - h // 2) : y + h + h // 2, x + w // 2]
         result: dict[str, Any] = {
             "breaths": clip.breaths,
