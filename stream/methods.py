@@ -20,6 +20,15 @@ if TYPE_CHECKING:
     from deepmag.stream.settings import Method, Target
 
 
+NEED_TORCH = ("phase", "phase-vam", "learned")
+
+
+def require(method: Method) -> None:
+    """Raise ModuleNotFoundError where what a method is computed with is not installed: better now than at a frame."""
+    if method in NEED_TORCH:
+        import torch  # noqa: F401
+
+
 def open_magnifier(
     method: Method,
     ascender: Ascender | None,

@@ -167,12 +167,13 @@ def test_without_torch_what_is_live_runs_and_the_rest_says_what_it_needs(tmp_pat
         "magnify", clip, tmp_path / "paper.mkv", "--target", "respiration", "--mode", "paper", before=NO_TORCH
     )
     training = Command("train", "pulse", "--out", tmp_path / "weights", before=NO_TORCH)
+    phase = Command("live", "demo", "--method", "phase", before=NO_TORCH)
     device = Command("live", "demo", "--runtime", "torch", before=NO_TORCH)
-    with commands(live, offline, paper, training, device):
+    with commands(live, offline, paper, training, phase, device):
         for command in (live, offline):
             code, _, error = command.end()
             assert code == 0, error
-        for command in (paper, training):
+        for command in (paper, training, phase):
             command.says_one_line("needs torch", "pip install torch")
         device.says_one_line("torch cannot be imported")
     assert not (tmp_path / "paper.mkv").exists()
@@ -313,8 +314,8 @@ HUNG_UP = """
 import fcntl, os, signal, sys, termios, threading
 from deepmag.stream.commands.live import stop_on_signals
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-if sys.argv[1] == "ignored":
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+# whatever the tests run under
+signal.signal(signal.SIGHUP, signal.SIG_IGN if sys.argv[1] == "ignored" else signal.SIG_DFL)
 stop = threading.Event()
 stop_on_signals(stop)
 os.write(1, b"ready")
@@ -345,8 +346,9 @@ def test_a_terminal_that_is_closed_ends_the_command_in_order(hangup: str, outcom
     assert b"ready" in os.read(terminal, 100)
     os.close(terminal)
     with open(reading, "rb") as said:
-        assert said.read() == outcome
+        answer = said.read()
     assert process.wait(TIMEOUT) == 0
+    assert answer == outcome
 
 
 def test_a_full_disk_keeps_what_was_recorded_and_fails(tmp_path: Path, clip: Path) -> None:

@@ -298,9 +298,11 @@ def _build(
     from deepmag.models.reconstruction import warm_up
     from deepmag.stream.capture.open import open_source
     from deepmag.stream.face import load_face_detector
+    from deepmag.stream.methods import require
     from deepmag.stream.networks import open_networks
     from deepmag.stream.pipeline import Pipeline
 
+    require(settings.method)
     opened = open_source(address, transport=transport, pace=pace, loop=loop, gpu=gpu)
     try:
         networks = open_networks(settings, runtime, device, threads, at_once=pace == "file")
