@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
-
-if TYPE_CHECKING:
-    import threading
 
 # Before numpy is imported. Its products are small and many; on several threads they wait for each other, awake, and
 # take the cores of capture, network and encoder: 25 frames a second in place of 30 with --target both on two cores.
@@ -45,18 +41,6 @@ def set_up_logging(level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for noisy in ("numba", "libav", "uvicorn", "websockets", "asyncio"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
-
-
-def stop_on_ctrl_c(stop: threading.Event) -> None:
-    """Set ``stop`` on Ctrl-C and SIGTERM; asked twice, what runs is left where it is, and its workers are ended."""
-
-    def on_signal(*_: object) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    signal.signal(signal.SIGINT, on_signal)
-    signal.signal(signal.SIGTERM, on_signal)
 
 
 def _register() -> None:

@@ -18,6 +18,7 @@ from made_clip import make_clip, pictures_in
 from rtsp_server import available, rtsp_server
 
 from deepmag.stream import cli
+from deepmag.stream.stop_signals import stop_on_ctrl_c
 
 TIMEOUT = 90.0  # s: several start at once on a small machine
 MAIN = "from deepmag.stream.cli import main; main()"
@@ -231,7 +232,7 @@ def test_ctrl_c_before_a_command_has_begun_is_no_failure_of_it(monkeypatch: pyte
 def test_a_second_ctrl_c_does_not_wait_for_what_the_first_has_asked_to_end() -> None:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     stop = threading.Event()
-    cli.stop_on_ctrl_c(stop)
+    stop_on_ctrl_c(stop)
     try:
         signal.raise_signal(signal.SIGINT)
         assert stop.is_set()
@@ -312,7 +313,7 @@ def test_ctrl_c_leaves_a_recording_that_plays(tmp_path: Path) -> None:
 # A command whose terminal hangs up, which it is told twice, and which has more to write. ignored: as under nohup.
 HUNG_UP = """
 import fcntl, os, signal, sys, termios, threading
-from deepmag.stream.commands.live import stop_on_signals
+from deepmag.stream.stop_signals import stop_on_signals
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 # whatever the tests run under
 signal.signal(signal.SIGHUP, signal.SIG_IGN if sys.argv[1] == "ignored" else signal.SIG_DFL)

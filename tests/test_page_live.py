@@ -18,7 +18,7 @@ from deepmag.stream.page.feed import Feed
 from deepmag.stream.page.live import LiveEndpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from starlette.types import Message
 
@@ -70,6 +70,18 @@ def test_a_browser_that_goes_while_it_is_spoken_to_leaves_no_error() -> None:
     assert live.clients == 0
 
 
+def silent_after_hello() -> Callable[[], Awaitable[Message]]:
+    """What a browser sends that connects, says hello, and then nothing."""
+    script: Iterator[Message] = iter([{"type": "websocket.connect"}, text({"type": "hello"})])
+
+    async def receive() -> Message:
+        if (message := next(script, None)) is not None:
+            return message
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    return receive
+
+
 def test_who_takes_no_message_or_answers_no_ping_is_gone_without_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -77,13 +89,6 @@ def test_who_takes_no_message_or_answers_no_ping_is_gone_without_an_error(
     live, encoder = endpoint()
 
     async def go(unpinged: bool) -> None:
-        script: Iterator[Message] = iter([{"type": "websocket.connect"}, text({"type": "hello"})])
-
-        async def receive() -> Message:
-            if (message := next(script, None)) is not None:
-                return message
-            return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
-
         async def send(message: Message) -> None:
             if message["type"] == "websocket.send":
                 if unpinged:  # as uvicorn says it
@@ -94,7 +99,7 @@ def test_who_takes_no_message_or_answers_no_ping_is_gone_without_an_error(
 
         scope = {"type": "websocket", "path": "/live", "headers": [], "query_string": b""}
         async with asyncio.timeout(10):
-            await live.serve(WebSocket(scope, receive, send))
+            await live.serve(WebSocket(scope, silent_after_hello(), send))
 
     for unpinged in (False, True):
         asyncio.run(go(unpinged))
@@ -107,19 +112,13 @@ def test_a_server_that_stops_ends_both_sides_of_a_connection() -> None:
 
     async def go() -> set[asyncio.Task[None]]:
         told = asyncio.Event()
-        script: Iterator[Message] = iter([{"type": "websocket.connect"}, text({"type": "hello"})])
-
-        async def receive() -> Message:
-            if (message := next(script, None)) is not None:
-                return message
-            return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
 
         async def send(message: Message) -> None:
             if message["type"] == "websocket.send":
                 told.set()
 
         scope = {"type": "websocket", "path": "/live", "headers": [], "query_string": b""}
-        serving = asyncio.create_task(live.serve(WebSocket(scope, receive, send)))
+        serving = asyncio.create_task(live.serve(WebSocket(scope, silent_after_hello(), send)))
         async with asyncio.timeout(10):
             await told.wait()
         serving.cancel()

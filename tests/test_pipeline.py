@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 from made_clip import make_clip, pictures_in
-from numpy.typing import NDArray
 from render_frames import number_in
 from rtsp_server import available, rtsp_server
 from ward_feeds import until
@@ -321,114 +318,6 @@ def test_an_engine_that_hangs_behind_a_live_source_is_stale(ascender: Ascender) 
     finally:
         go_on.set()
         pipeline.stop()
-
-
-class Told:
-    """A source that delivers what it is told: lists of (pts, picture), one connection each; None ends a connection."""
-
-    name, live, nominal_rate = "told", True, 30.0
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._parts: queue.Queue[list[tuple[float, NDArray[np.uint8]]] | None] = queue.Queue()
-
-    def tell(self, part: list[tuple[float, NDArray[np.uint8]]] | None) -> None:
-        self._parts.put(part)
-
-    def frames(self, stop: threading.Event) -> Iterator[Frame]:
-        session, size, seq = 0, None, 0
-        while not stop.is_set():
-            with contextlib.suppress(queue.Empty):
-                part = self._parts.get(timeout=0.02)
-                if part is None:
-                    return
-                for pts, image in part:
-                    session += size not in (None, image.shape)
-                    size, seq = image.shape, seq + 1
-                    yield Frame(session, seq, pts, self._clock(), image)
-
-
-class Clock:
-    """Real time, and what the test adds to it."""
-
-    def __init__(self) -> None:
-        self.passed = 0.0
-
-    def __call__(self) -> float:
-        return time.monotonic() + self.passed
-
-
-@contextmanager
-def told_running(
-    ascender: Ascender, settings: Settings, clock: Clock
-) -> Iterator[tuple[Told, Pipeline, Collector]]:
-    source, collector = Told(clock), Collector()
-    pipeline = Pipeline(source, ascender, None, settings, clock=clock)
-    try:
-        pipeline.add(collector, "every")
-        pipeline.start()
-        yield source, pipeline, collector
-    finally:
-        pipeline.stop()
-
-
-def shots(
-    count: int, start: float = 0.0, size: tuple[int, int] = (160, 120)
-) -> list[tuple[float, NDArray[np.uint8]]]:
-    portrait = Portrait(size)
-    return [(start + i / 30, portrait.frame(start + i / 30)) for i in range(count)]
-
-
-def out_of(pipeline: Pipeline, collector: Collector) -> int:
-    """Frames that came out, or were dropped: told all at once, some wait for longer than they may."""
-    return len(collector.frames) + pipeline.ring.dropped
-
-
-def test_when_a_camera_is_lost_what_is_inside_the_lag_comes_out_and_does_not_wait_for_it(
-    ascender: Ascender,
-) -> None:
-    with told_running(ascender, Settings(roi="full", lag=1.0), Clock()) as (source, pipeline, collector):
-        source.tell(shots(8))
-        source.tell(None)
-        until(lambda: out_of(pipeline, collector) == 8, "all frames")
-        assert collector.frames
-        assert pipeline.status().state == "lost"
-
-
-def test_pictures_of_before_an_outage_have_no_rate_and_are_not_called_live(ascender: Ascender) -> None:
-    def reasons(frames: list[MagnifiedFrame]) -> set[str]:
-        return {frame.pulse.reading.reason for frame in frames if frame.pulse is not None}
-
-    clock = Clock()
-    with told_running(ascender, Settings(roi="full", lag=1.0), clock) as (source, pipeline, collector):
-        source.tell(shots(8))
-        until(lambda: pipeline.magnifier.waiting + pipeline.ring.dropped == 8, "the frames to be inside")
-        before = pipeline.magnifier.waiting
-        clock.passed = 60.0
-        source.tell(shots(8, start=60.0))
-        assert collector.wait(lambda: len(collector.frames) == before)
-        assert reasons(collector.frames) == {"no new picture"}
-        assert pipeline.status().state == "stale"
-        assert pipeline.status().latency_p95 is None
-        clock.passed = 61.0
-        source.tell(shots(8, start=61.0))
-        assert collector.wait(lambda: len(collector.frames) > before)
-        assert pipeline.status().state == "live"
-        assert reasons(collector.frames[before:]) == {"no face"}
-
-
-def test_a_region_comes_back_with_the_pictures_that_it_fits(ascender: Ascender) -> None:
-    region = (100, 40, 60, 80)
-    with told_running(ascender, Settings(roi=region, lag=0.1), Clock()) as (source, pipeline, collector):
-        for session, size in enumerate([(160, 120), (80, 60), (160, 120)]):
-            source.tell(shots(8, size=size))
-            told = 8 * (session + 1)
-            until(lambda told=told: out_of(pipeline, collector) + pipeline.magnifier.waiting == told, "them")
-        source.tell(None)
-        until(lambda: out_of(pipeline, collector) == 24, "all frames")
-        looked_at = {(frame.frame.session, frame.roi) for frame in collector.frames}
-        assert looked_at == {(0, region), (1, (0, 0, 80, 60)), (2, region)}
-        assert pipeline.settings.roi == region
 
 
 def test_settings_act_while_it_runs_and_bad_ones_change_nothing(ascender: Ascender) -> None:

@@ -15,7 +15,7 @@ from ward_feeds import feed, specs, until
 
 from deepmag.stream.capture.open import open_source
 from deepmag.stream.cli import _register, app
-from deepmag.stream.commands import live, serve
+from deepmag.stream.commands import serve
 from deepmag.stream.face import FaceDetector, load_face_detector
 from deepmag.stream.frames import MagnifiedFrame
 from deepmag.stream.pipeline import Pipeline
@@ -243,7 +243,7 @@ def test_a_ward_that_ends_without_what_it_was_to_write_says_so_and_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _register()
-    monkeypatch.setattr(live, "stop_on_signals", lambda _stop: None)
+    monkeypatch.setattr(serve, "stop_on_signals", lambda _stop: None)
     monkeypatch.setattr(serve, "PERIOD", 0.1)
     clip = make_clip(tmp_path / "a.mp4", frames=20)
     file = tmp_path / "FEEDS.toml"

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from deepmag.stream.cli import fail, set_up_logging, stop_on_ctrl_c
+from deepmag.stream.cli import fail, set_up_logging
+from deepmag.stream.stop_signals import stop_on_ctrl_c
 
 
 class Signals(StrEnum):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import threading
 import time
 from dataclasses import dataclass
@@ -19,11 +18,10 @@ from deepmag.stream.commands.network_options import CodecsOption, DeviceOption, 
 from deepmag.stream.describe import describe
 from deepmag.stream.render.endless_recorder import HOURS
 from deepmag.stream.settings import DEFAULT_LAG, Method, Settings, Target, default_lag, parse_region
+from deepmag.stream.stop_signals import stop_on_signals
 from deepmag.stream.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from deepmag.export.runtime import Runtime
     from deepmag.stream.capture.address import Address
     from deepmag.stream.pipeline import Pipeline
@@ -256,30 +254,6 @@ def check_duration(duration: float | None) -> None:
     """Refuse what is no length of time."""
     if duration is not None and not duration > 0:
         fail(f"--duration must be a number of seconds above 0, not {duration:g}", 2)
-
-
-def stop_on_signals(stop: threading.Event) -> None:
-    """Set ``stop`` on Ctrl-C, SIGTERM and a terminal that is closed; asked twice, the process ends at once."""
-    hangup = getattr(signal, "SIGHUP", None)  # which Windows has not
-    on_terminal = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]  # a closed one says no
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        if number == hangup:
-            # It comes twice, from the kernel and from the shell. To write to a terminal that is gone is an error,
-            # which must not be what ends a recording.
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            for descriptor in on_terminal:
-                os.dup2(nowhere, descriptor)
-            os.close(nowhere)
-        elif stop.is_set():  # asked twice: the person does not want to wait
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        stop.set()
-
-    signal.signal(signal.SIGINT, on_signal)
-    signal.signal(signal.SIGTERM, on_signal)
-    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:  # as under nohup
-        signal.signal(hangup, on_signal)
 
 
 def _build(

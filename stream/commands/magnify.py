@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from deepmag.stream.cli import fail, set_up_logging, stop_on_ctrl_c
+from deepmag.stream.cli import fail, set_up_logging
 from deepmag.stream.settings import Method, Settings, Target, offline_mode
+from deepmag.stream.stop_signals import stop_on_ctrl_c
 
 
 def register(app: typer.Typer) -> None:

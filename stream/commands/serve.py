@@ -13,6 +13,7 @@ import typer
 
 from deepmag.stream.cli import fail, set_up_logging
 from deepmag.stream.commands.network_options import DeviceOption, RuntimeOption, ThreadsOption
+from deepmag.stream.stop_signals import stop_on_signals
 from deepmag.stream.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def serve(
     go on. Ctrl-C ends it; recordings are complete.
     """
     set_up_logging(log_level)
-    from deepmag.stream.commands.live import check_duration, stop_on_signals
+    from deepmag.stream.commands.live import check_duration
     from deepmag.stream.ward.feeds_file import read_feeds
 
     check_duration(duration)

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from deepmag.stream.cli import fail, stop_on_ctrl_c
+from deepmag.stream.cli import fail
+from deepmag.stream.stop_signals import stop_on_ctrl_c
 
 
 def register(app: typer.Typer) -> None:
