@@ -171,6 +171,7 @@ class SlidingWindow:
         self._seconds = seconds
         self._lag = lag
         self._pending = np.zeros(int(np.prod(shape)), np.float32)
+        self._emptied = 0
         self.set_rate(rate)
 
     @property
@@ -193,6 +194,26 @@ class SlidingWindow:
         """Ticks by which the frame that `log_factor` is for lies behind the newest."""
         return round(self._lag * self._rate)
 
+    @property
+    def kernel(self) -> NDArray[np.float32]:
+        """(T,), oldest step first; another array once rate or lag are others."""
+        return self._kernel
+
+    @property
+    def steps(self) -> NDArray[np.float32]:
+        """(T, prod(shape)), where they lie: the newest at (``written`` - 1) % T."""
+        return self._steps
+
+    @property
+    def written(self) -> int:
+        """Steps that came since it was emptied."""
+        return self._written
+
+    @property
+    def emptied(self) -> int:
+        """How often it was."""
+        return self._emptied
+
     def set_rate(self, rate: float) -> None:
         """Change the ticks per second. Empties the window: its steps were spaced otherwise."""
         kernel = self._design(rate, self._seconds, self._lag).astype(np.float32)
@@ -210,7 +231,8 @@ class SlidingWindow:
         """Forget all steps."""
         self._steps.fill(0.0)
         self._pending.fill(0.0)
-        self._next = 0
+        self._written = 0
+        self._emptied += 1
 
     def push(self, step: NDArray[Any], ticks: int = 1) -> None:
         """Add what the ascent added to one frame pair.
@@ -228,8 +250,8 @@ class SlidingWindow:
             return
         self._pending /= ticks
         for _ in range(min(ticks, self._kernel.size)):
-            self._steps[self._next] = self._pending
-            self._next = (self._next + 1) % self._kernel.size
+            self._steps[self._written % self._kernel.size] = self._pending
+            self._written += 1
         self._pending.fill(0.0)
 
     def log_factor(self) -> NDArray[np.float32]:
@@ -238,7 +260,7 @@ class SlidingWindow:
 
     def filtered(self) -> NDArray[np.float32]:
         """The filter's output for the frame `delay_ticks` behind the newest. Returns ``shape``, float32."""
-        oldest = self._next
+        oldest = self._written % self._kernel.size
         split = self._kernel.size - oldest
         # Not `@`: BLAS spreads even this over threads, and while another process or the network keeps the
         # cores busy each product waits a scheduler's slice for them, 8 ms instead of 0.1 ms.

@@ -68,7 +68,8 @@ class Plans:
         if move is not None:
             self._moves[key] = move
         if colouring is not None:
-            self._colourings[key] = colouring
+            # It waits for respiration's part, for seconds: with the host, where a GPU that fails cannot take it along.
+            self._colourings[key] = colouring.settled()
         return frame.image
 
     def carry_out(self, frame: Frame) -> NDArray[np.uint8]:

@@ -4,9 +4,10 @@ They go up from pinned memory on a CUDA stream of their own: the next one while 
 at once take no longer than one. To send it earlier gains nothing, since the small arrays that the one at hand needs
 would wait behind it.
 
-The pulse's wait there as long as the frames wait in the magnifier, so that the one that was reduced need not go up
-again to be magnified. The reduced pictures and what the filter makes of them, 36 x 36, stay with the host; so do
-respiration's, which come five times a second.
+The pulse's wait there as long as the frames wait in the magnifier, so that neither a frame nor what it was reduced to
+need go up again to be magnified; the window's filter works there, too. The host has the same steps and the same small
+pictures, 36 x 36: it looks for cuts and for the rate in them, and goes on from them should the GPU fail. Respiration's
+small pictures, five times a second, are the host's alone.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from deepmag.models.phase import REDUCED
 from deepmag.models.representation import L
 from deepmag.models.torch_displacement import displace_region, reduce_luma
 from deepmag.models.torch_pictures import add_difference, reduce_region
+from deepmag.models.torch_window import DeviceWindow
+from deepmag.models.window import SlidingWindow
 from deepmag.stream.breath_ticks import magnified
 from deepmag.stream.frames import Frame
 from deepmag.stream.pictures import Colouring, HostPictures, Move
@@ -47,16 +50,19 @@ RESULTS = 8  # arrays for pictures that came down, kept for use
 log = logging.getLogger("deepmag.stream.device_pictures")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Sent:
     """A picture on the device, or on its way there until ``done``.
 
-    source: kept, since its memory must not be used again before. done: None where the picture is there.
+    source: kept, since its memory must not be used again before. done: None where the picture is there. small: what
+    the region ``box`` of it was reduced to.
     """
 
     pixels: torch.Tensor
     source: NDArray[np.uint8]
     done: torch.cuda.Event | None = None
+    box: IntBox | None = None
+    small: torch.Tensor | None = None
 
 
 class DevicePictures:
@@ -71,6 +77,7 @@ class DevicePictures:
         self._most = held
         self._held: OrderedDict[tuple[int, int], _Sent] = OrderedDict()
         self._expected: OrderedDict[tuple[int, int], Frame] = OrderedDict()
+        self._window = DeviceWindow(device)
         self._copies: torch.cuda.Stream | None = None
         self._pins = device.type == "cuda"
         self._results = SlotPool(RESULTS, self.memory)
@@ -105,7 +112,10 @@ class DevicePictures:
         """See ``Pictures``."""
 
         def on_device() -> NDArray[np.float32]:
-            result: NDArray[np.float32] = reduce_region(self._pixels(self._hold(frame)), box).cpu().numpy()
+            sent = self._hold(frame)
+            small = reduce_region(self._pixels(sent), box)
+            sent.box, sent.small = box, small
+            result: NDArray[np.float32] = small.cpu().numpy()
             return result
 
         return self._either(on_device, lambda host: host.reduce(frame, box))
@@ -127,18 +137,28 @@ class DevicePictures:
         """See ``Pictures``."""
 
         def on_device() -> NDArray[np.uint8]:
-            captured = picture = self._pixels(self._glance(frame))
+            sent = self._glance(frame)
+            captured = picture = self._pixels(sent)
             if move is not None:
                 picture = displace_region(picture, magnified(move.motion, move.gain), move.box)
             if colouring is not None:
-                factor = torch.from_numpy(colouring.log_factor).to(self._device)
-                change = torch.from_numpy(colouring.small).to(self._device) * torch.expm1(factor)
+                small = sent.small if sent.box == colouring.box else None
+                if small is None:
+                    small = torch.from_numpy(colouring.small).to(self._device)
+                change = small * torch.expm1(self._log_factor(colouring))
                 picture = add_difference(picture, change, colouring.box)
             result = frame.image if picture is captured else self._down(picture)
             self._release(frame)
             return result
 
         return self._either(on_device, lambda host: host.change(frame, move=move, colouring=colouring))
+
+    def _log_factor(self, colouring: Colouring) -> torch.Tensor:
+        """See ``Colouring.log_factor``."""
+        if isinstance(colouring.factor, np.ndarray):
+            return torch.from_numpy(colouring.log_factor()).to(self._device)
+        factor = self._window.filtered(colouring.factor)
+        return factor.mul_(colouring.scale).clamp_(-colouring.limit, colouring.limit)
 
     def _either(self, on_device: Callable[[], Result], on_host: Callable[[HostPictures], Result]) -> Result:
         if self._host is None:
@@ -228,7 +248,9 @@ def warm_up(device: torch.device) -> None:
     pictures.reduce(frame, box)
     pictures.luma(frame, box)
     small, motion = np.ones((3, L, L), np.float32), np.full((2, GRID, GRID), 0.1, np.float32)
-    pictures.change(frame, move=Move(box, motion, 2.0), colouring=Colouring(box, small, 0.01 * small))
+    window = SlidingWindow((3, L, L), 30.0)
+    window.push(small)
+    pictures.change(frame, move=Move(box, motion, 2.0), colouring=Colouring(box, small, window))
 
 
 def _as_tensor(image: NDArray[np.uint8]) -> torch.Tensor:

@@ -149,6 +149,6 @@ class PulseMagnifier(DelayedMagnifier):
         self._level = self._seen = 0.0
 
     def _magnify(self, waiting: Waiting) -> NDArray[np.uint8]:
-        scale = np.float32((self._gain - 1.0) / (REFERENCE_GAIN - 1.0))
-        factor = np.clip(self._window.log_factor() * scale, -MAX_LOG_FACTOR, MAX_LOG_FACTOR)
-        return self._pictures.change(waiting.frame, colouring=Colouring(waiting.box, waiting.small, factor))
+        scale = (self._gain - 1.0) / (REFERENCE_GAIN - 1.0)
+        colouring = Colouring(waiting.box, waiting.small, self._window, scale, MAX_LOG_FACTOR)
+        return self._pictures.change(waiting.frame, colouring=colouring)

@@ -13,6 +13,7 @@ from deepmag.models.representation import reduce_frame
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from deepmag.models.window import SlidingWindow
     from deepmag.stream.frames import Frame
     from deepmag.stream.roi import IntBox
 
@@ -28,11 +29,27 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Colouring:
-    """What Eq. 17 takes. small: (3, L, L), the box area-averaged, grey levels. log_factor: like it, S of Eq. 16."""
+    """What Eq. 17 takes. small: (3, L, L), the box area-averaged, grey levels.
+
+    factor: like it, S of Eq. 16; or the window whose filter makes it, as it is now. It is multiplied by ``scale``, and
+    held within ``limit``.
+    """
 
     box: IntBox
     small: NDArray[np.float32]
-    log_factor: NDArray[np.float32]
+    factor: NDArray[np.float32] | SlidingWindow
+    scale: float = 1.0
+    limit: float = np.inf
+
+    def log_factor(self) -> NDArray[np.float32]:
+        """Like ``small``: S, scaled and limited."""
+        factor = self.factor if isinstance(self.factor, np.ndarray) else self.factor.log_factor()
+        scaled: NDArray[np.float32] = np.clip(factor * np.float32(self.scale), -self.limit, self.limit)
+        return scaled
+
+    def settled(self) -> Colouring:
+        """The same for as long as one likes, whatever the window takes in meanwhile."""
+        return Colouring(self.box, self.small, self.log_factor())
 
 
 class Pictures(Protocol):
@@ -97,5 +114,5 @@ class HostPictures:
 
             image = displace_box(image, move.box, move.motion, move.gain)
         if colouring is not None:
-            image = magnify_frame(image, colouring.small, colouring.log_factor, colouring.box)
+            image = magnify_frame(image, colouring.small, colouring.log_factor(), colouring.box)
         return image

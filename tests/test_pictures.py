@@ -11,7 +11,9 @@ from picture_frames import BOXES, bulge, frame, smooth
 
 from deepmag.models.local_motion import GRID
 from deepmag.models.representation import L
+from deepmag.models.window import SlidingWindow
 from deepmag.stream import device_pictures
+from deepmag.stream.both import Plans
 from deepmag.stream.combine import combine
 from deepmag.stream.device_pictures import DevicePictures
 from deepmag.stream.frames import Frame
@@ -39,6 +41,48 @@ def test_a_frame_is_magnified_as_on_the_cpu(device: torch.device, box: IntBox) -
     assert apart.max() <= 1
     assert (apart > 0).mean() < 1e-3
     assert (found != frame().image).mean() > 0.05
+
+
+def test_a_windows_filter_is_scaled_and_limited_as_on_the_cpu(device: torch.device) -> None:
+    box, window = BOXES[1], SlidingWindow((3, L, L), 30.0)
+    window.push(np.random.default_rng(2).normal(0.0, 0.3, (3, L, L)))
+    for _ in range(window.delay_ticks):
+        window.push(np.zeros((3, L, L)))
+    coloured = [
+        pictures.change(
+            frame(), colouring=Colouring(box, pictures.reduce(frame(), box), window, scale=2.0, limit=0.1)
+        )
+        for pictures in (DevicePictures(device), HostPictures())
+    ]
+    assert np.abs(window.log_factor() * 2.0).max() > 0.2
+    apart = np.abs(coloured[0].astype(int) - coloured[1])
+    assert apart.max() <= 1
+    assert (apart > 0).mean() < 1e-3
+    assert (coloured[0] != frame().image).mean() > 0.05
+
+
+def test_what_the_pulse_wants_is_settled_while_it_waits_for_respiration(device: torch.device) -> None:
+    box, window = BOXES[1], SlidingWindow((3, L, L), 30.0, lag=0.0)
+    window.push(np.full((3, L, L), 0.1))
+    for pictures in (DevicePictures(device), HostPictures()):
+        colouring = Colouring(box, pictures.reduce(frame(), box), window)
+        wanted, plans = pictures.change(frame(), colouring=colouring), Plans(pictures)
+        plans.change(frame(), colouring=colouring)
+        window.push(np.full((3, L, L), -0.4))
+        assert np.abs(pictures.change(frame(), colouring=colouring).astype(int) - wanted).max() > 3
+        apart = np.abs(plans.carry_out(frame()).astype(int) - wanted)
+        assert apart.max() <= 1
+        assert (apart > 0).mean() < 1e-3
+
+
+def test_what_was_reduced_in_another_region_is_not_what_is_coloured(device: torch.device) -> None:
+    """The region may have gone on while the frame waited."""
+    pictures, box = DevicePictures(device), BOXES[1]
+    small = HostPictures().reduce(frame(), box)
+    colouring = Colouring(box, small, np.full_like(small, 0.05))
+    wanted = pictures.change(frame(), colouring=colouring)
+    pictures.reduce(frame(), BOXES[2])
+    np.testing.assert_array_equal(pictures.change(frame(), colouring=colouring), wanted)
 
 
 def test_nothing_added_is_the_very_frame(device: torch.device) -> None:
