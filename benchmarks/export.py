@@ -157,7 +157,7 @@ def main() -> None:
     print(f"\n  {'rounded':12} {'share':>7} {'paper dx':>9} {'y':>9} {'grad':>9} {'worst dx':>9}")
     rounding(pulse, ["conv1", "conv2", "conv3", "conv4", "dense1", "dense2"], of_pulse)
     print("  respiration")
-    rounding(breath, [f"convs.{i}" for i in range(6)], of_breath)
+    rounding(breath, [*(f"convs.{i}" for i in range(6)), "dense1", "dense2"], of_breath)
 
 
 if __name__ == "__main__":

@@ -39,13 +39,12 @@ def with_sides(model: onnx.ModelProto) -> onnx.ModelProto:
     loop = next(node for node in result.graph.node if node.op_type == "Loop")
     body = next(attribute.g for attribute in loop.attribute if attribute.name == "body")
     layers = sorted(name for node in body.node for name in node.output if name.removeprefix(LAYER).isdigit())
-    half = {array.name for array in body.initializer if array.data_type == TensorProto.FLOAT16}
+    nothing = "layers_nothing"
+    body.initializer.append(numpy_helper.from_array(np.zeros((), np.float32), nothing))
     for name in layers:
-        # the last is a dense layer's, the only one that can be half
-        kind = np.float16 if half and name == layers[-1] else np.float32
-        nothing = f"{name}_nothing"
-        body.initializer.append(numpy_helper.from_array(np.zeros((), kind), nothing))
-        body.node.append(helper.make_node("Greater", [name, nothing], [f"{name}{SUFFIX}"]))
+        wide = f"{name}_wide"  # a dense layer's may be half
+        body.node.append(helper.make_node("Cast", [name], [wide], to=TensorProto.FLOAT))
+        body.node.append(helper.make_node("Greater", [wide, nothing], [f"{name}{SUFFIX}"]))
         body.output.append(helper.make_tensor_value_info(f"{name}{SUFFIX}", TensorProto.BOOL, None))
         loop.output.append(f"{name}{SUFFIX}_all")
         result.graph.output.append(

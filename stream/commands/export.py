@@ -38,7 +38,7 @@ def export(
     precision: Annotated[
         Precision,
         typer.Option(
-            help="fp16 keeps and computes the dense layers in half precision; inputs and outputs are fp32."
+            help="fp16 keeps and computes dense layers in half precision; inputs and outputs are fp32."
         ),
     ] = "fp32",
     weights: Annotated[
