@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from deepmag.models.representation import L, normalized_difference
 from deepmag.models.steady import REFERENCE_GAIN, ascend_symmetric
 from deepmag.models.step_size import gamma_for_rate
 from deepmag.models.temporal import PULSE_BAND, Band, band_at, log_factor
-from deepmag.models.ticks import RateEstimator, TickClock
+from deepmag.models.ticks import MAX_GAP, RateEstimator, TickClock
 
 Mode = Literal["paper", "steady"]
 Floats = NDArray[np.float32]
@@ -87,6 +87,26 @@ def stretches(times: Sequence[float], rate: float, cuts: Sequence[int] = ()) -> 
     if times:
         found.append(Stretch(start, len(times), np.array(ticks, np.int64)))
     return found
+
+
+def merge_repeats(small: Floats, ticks: NDArray[np.int64], rate: float) -> NDArray[np.int64]:
+    """Give the time of pairs whose two frames are the same to the next pair of others; (T-1,) ticks again.
+
+    small: (T, 3, L, L) reduced frames. ticks: (T-1,) as in `Stretch`. rate: ticks per second. So where pictures repeat,
+    as of a camera that is slower than its file says, a pair has several ticks, as where pictures were lost; and a frame
+    that repeats another has its place. What stands still for more than 0.5 s did so, and keeps its ticks.
+    """
+    merged = ticks.copy()
+    waiting = first = 0
+    for i in range(len(ticks)):
+        if np.array_equal(small[i], small[i + 1]):
+            waiting += int(ticks[i])
+            continue
+        if 0 < waiting <= MAX_GAP * rate:
+            merged[first:i] = 0
+            merged[i] += waiting
+        waiting, first = 0, i + 1
+    return merged
 
 
 def iter_steps(
@@ -192,8 +212,7 @@ def _pulse_level(ascent: Ascent, small: Floats, ticks: NDArray[np.int64], rate: 
     # a picture that is there twice tells nothing of how strong a pulse is, and of a file they may be the most
     told = y > 0.0
     held = np.minimum(y, OUTLIER * np.median(y[told])) if told.any() else y
-    share = _centred_mean(told.astype(np.float32), LEVEL_REACH, rate)
-    return np.asarray(_centred_mean(held, LEVEL_REACH, rate) / np.maximum(share, np.finfo(np.float32).tiny))
+    return _centred_mean(held, LEVEL_REACH, rate, told=told)
 
 
 def _steady_block(
@@ -203,7 +222,9 @@ def _steady_block(
     reach = round(DIRECTION_REACH * rate)
     around = slice(max(0, block.start - reach), min(len(ticks), block.stop + reach))
     x = _differences(small, ticks, around)
-    gradient = _centred_mean(ascend_symmetric(ascent, x, np.zeros_like(x))[2], DIRECTION_REACH, rate)
+    gradient = ascend_symmetric(ascent, x, np.zeros_like(x))[2]
+    # where a picture repeats, the gradient is of nothing, and no part of a direction
+    gradient = _centred_mean(gradient, DIRECTION_REACH, rate, told=np.asarray(x.any(axis=(1, 2, 3))))
     inner = slice(block.start - around.start, block.stop - around.start)
     x = np.ascontiguousarray(x[inner])
     direction = np.stack([_direction(mean) for mean in gradient[inner]])
@@ -220,6 +241,16 @@ def _direction(mean: Floats) -> Floats:
     return smoothed.direction()
 
 
-def _centred_mean(values: NDArray[Any], reach: float, rate: float) -> NDArray[Any]:
-    """Mean over ``reach`` s to either side along the first axis; the ends are continued with their last value."""
-    return np.asarray(uniform_filter1d(values, 2 * round(reach * rate) + 1, axis=0, mode="nearest"))
+def _centred_mean(values: Floats, reach: float, rate: float, *, told: NDArray[np.bool_]) -> Floats:
+    """Mean over ``reach`` s to either side along the first axis, of those that are ``told`` (T,); 0 where none is.
+
+    The ends are continued with their last value.
+    """
+
+    def mean(of: Floats) -> Floats:
+        return np.asarray(uniform_filter1d(of, 2 * round(reach * rate) + 1, axis=0, mode="nearest"))
+
+    counts = told.astype(np.float32).reshape(-1, *(1,) * (values.ndim - 1))
+    # running sums leave a rounding error where no count is
+    share = np.maximum(mean(counts), np.float32(0.5 / (2 * round(reach * rate) + 1)))
+    return np.asarray(mean(values * counts) / share)

@@ -15,6 +15,7 @@ from deepmag.models.direction import SmoothedDirection
 from deepmag.models.representation import INPUT_SCALE, L, normalized_difference
 from deepmag.models.steady import REFERENCE_GAIN, ascend_symmetric
 from deepmag.models.step_size import gamma_for_rate
+from deepmag.models.ticks import MAX_GAP
 from deepmag.models.window import SlidingWindow
 from deepmag.stream.delayed import ASSUMED_RATE, DelayedMagnifier, clock_rate
 from deepmag.stream.pictures import Colouring
@@ -94,6 +95,7 @@ class PulseMagnifier(DelayedMagnifier):
         self._direction = SmoothedDirection()
         self._level = 0.0
         self._seen = 0.0  # s of pairs in that mean
+        self._repeated = 0  # ticks for which the picture has been the same
         self._unit = INPUT_SCALE
         self._gain = REFERENCE_GAIN
 
@@ -112,6 +114,14 @@ class PulseMagnifier(DelayedMagnifier):
         self, before: NDArray[np.float32], after: NDArray[np.float32], ticks: int, settings: Settings
     ) -> tuple[NDArray[np.float32], float]:
         """The ascent's change of X over one pair (3, L, L), and the network's output; both summed over its ticks."""
+        if np.array_equal(before, after):
+            # The same picture again, as from a camera that is slower than it says. It has no direction, and what the
+            # gradient is where nothing changes is no part of one: its time goes to the next that is another.
+            self._repeated += ticks
+            return np.zeros_like(after), 0.0
+        if self._repeated <= MAX_GAP * self.rate:  # else it stood still, and did not come late
+            ticks += self._repeated
+        self._repeated = 0
         # A pair that spans k ticks holds k steps; the network knows the size of one.
         x = (normalized_difference(before, after) / np.float32(ticks))[None]
         if settings.mode == "paper":
@@ -133,8 +143,6 @@ class PulseMagnifier(DelayedMagnifier):
 
     def _hold(self, y: float, seconds: float) -> float:
         """Limit y to what a pulse can be, by the running mean of |y|; larger is motion."""
-        if y == 0.0:  # the same picture again, which tells nothing of how strong a pulse is
-            return y
         self._seen += seconds
         limit = OUTLIER * max(self._level, LEVEL_LEAST)
         held = float(np.clip(y, -limit, limit)) if self._seen > LEVEL_SETTLED else y
@@ -147,6 +155,7 @@ class PulseMagnifier(DelayedMagnifier):
         super()._forget()
         self._direction.reset()
         self._level = self._seen = 0.0
+        self._repeated = 0
 
     def _magnify(self, waiting: Waiting) -> NDArray[np.uint8]:
         scale = (self._gain - 1.0) / (REFERENCE_GAIN - 1.0)

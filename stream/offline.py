@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepmag.models.baselines.methods import METHODS
-from deepmag.models.magnify import Mode, Stretch, clip_rate, iter_steps, log_factors, stretches
+from deepmag.models.magnify import Mode, Stretch, clip_rate, iter_steps, log_factors, merge_repeats, stretches
 from deepmag.models.reconstruction import magnify_frame
 from deepmag.models.representation import L, reduce_frame
 from deepmag.stream.clip_file import Timeline, read_frames, stated_length
@@ -296,12 +296,13 @@ def _stretch(
         return  # one picture by itself stays as it is
     steps = np.memmap(added, np.float32, "r+", shape=(pairs, 3, L, L))
     frames = small[stretch.start : stretch.stop]
-    for block, step in iter_steps(ascender, frames, stretch.ticks, rate, mode=mode, gain=gain):
+    ticks = merge_repeats(frames, stretch.ticks, rate)
+    for block, step in iter_steps(ascender, frames, ticks, rate, mode=mode, gain=gain):
         steps[block] = step
         progress("magnifying", (stretch.start + block.stop) / total)
         if stop():
             raise StoppedError
-    log_factors(steps, rate, stretch.ticks, out=factors[stretch.start : stretch.stop])
+    log_factors(steps, rate, ticks, out=factors[stretch.start : stretch.stop])
 
 
 def _draw(

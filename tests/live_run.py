@@ -10,7 +10,7 @@ import numpy as np
 from scipy.signal import butter, sosfiltfilt
 
 from deepmag.export.runtime import open_ascender
-from deepmag.models.magnify import log_factors, magnify_steps
+from deepmag.models.magnify import log_factors, magnify_steps, merge_repeats
 from deepmag.models.reconstruction import magnify_frame
 from deepmag.models.representation import reduce_frame
 from deepmag.models.synthetic.layers import LayeredPerson
@@ -49,6 +49,14 @@ def pictures(
 def shipped() -> Remembering:
     """The network that ships with the package."""
     return Remembering(open_ascender(PULSE, device="cpu", threads=1))
+
+
+REPEATS: dict[str, Callable[[NDArray[np.int64]], NDArray[np.int64]]] = {
+    "twice": lambda i: i // 2 * 2,
+    "three times": lambda i: i // 3 * 3,
+    "one of five": lambda i: i - (i % 5 == 4),  # 24 pictures a second in a file of 30
+}
+"""Which picture stands at each place where pictures repeat."""
 
 
 class NoMeter:
@@ -120,7 +128,8 @@ def live(
 def offline(ascender, images, region, rate: float, *, mode="steady", gain=10.0) -> list[NDArray[np.uint8]]:
     x, y, w, h = region
     small = np.stack([reduce_frame(image[y : y + h, x : x + w]) for image in images])
-    factors = log_factors(magnify_steps(ascender, small, rate, mode, gain), rate)
+    ticks = merge_repeats(small, np.ones(len(small) - 1, np.int64), rate)
+    factors = log_factors(magnify_steps(ascender, small, rate, mode, gain, ticks), rate, ticks)
     return [magnify_frame(image, s, f, region) for image, s, f in zip(images, small, factors, strict=True)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from live_run import (
+    REPEATS,
     added,
     as_frames,
     in_band,
@@ -221,6 +222,20 @@ def test_a_still_picture_at_first_does_not_hold_down_the_pulse_after_it(take, co
     late = shown_by(as_frames([images[0]] * copies + list(images), t))[copies:]
     whole, found = (in_band(skin_added(images, what), RATE)[SETTLED, 1].std() for what in (shown, late))
     assert found == pytest.approx(whole, rel=0.05)
+
+
+@pytest.mark.parametrize("repeat", REPEATS.values(), ids=REPEATS)
+def test_pictures_that_repeat_are_magnified_as_single_ones_are(take, repeat):
+    """A camera that gets slower in the dark may give its last picture again."""
+    images, shown = take
+    repeated = [images[i] for i in repeat(np.arange(len(images)))]
+    again = shown_by(as_frames(repeated, np.arange(len(images)) / RATE))
+    whole = in_band(skin_added(images, shown), RATE)[SETTLED, 1]
+    found = in_band(skin_added(repeated, again), RATE)[SETTLED, 1]
+    assert found.std() == pytest.approx(whole.std(), rel=0.2)
+    lag, r = lag_of(found, whole, RATE)
+    assert 0.0 <= lag <= 0.07  # a picture that repeats is late itself
+    assert r > 0.9
 
 
 def test_a_region_that_is_refused_costs_no_picture():

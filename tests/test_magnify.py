@@ -9,7 +9,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from live_run import added, in_band, lag_of, offline, person, pictures, rhythm, shipped
+from live_run import REPEATS, added, in_band, lag_of, offline, person, pictures, rhythm, shipped
 from made_clip import make_clip
 from test_live_against_offline import read, write_lossless
 
@@ -19,6 +19,7 @@ from deepmag.models.magnify import (
     iter_steps,
     log_factors,
     magnify_steps,
+    merge_repeats,
     stretches,
 )
 from deepmag.models.representation import L, is_scene_cut, reduce_frame
@@ -125,19 +126,31 @@ def run(source, out, **options):
     )
 
 
-@pytest.mark.parametrize("copies", [2, 3])
-def test_a_picture_that_is_there_several_times_does_not_silence_the_pulse(copies):
-    """A file may say twice the rate of what is in it, and begin with a still."""
+@pytest.mark.parametrize("repeat", REPEATS.values(), ids=REPEATS)
+def test_a_picture_that_is_there_several_times_is_magnified_as_single_ones_are(repeat):
+    """A file may say a higher rate than that of what is in it, and begin with a still."""
     images = pictures()
-    repeated = [images[0]] * 200 + [images[copies * (i // copies)] for i in range(len(images))]
+    repeated = [images[0]] * 200 + [images[i] for i in repeat(np.arange(len(images)))]
     skin = (person().skin > 0.9).astype(np.float32)
 
     def size(images):
         green = added(images, offline(shipped(), images, person().region, 30.0), skin)[:, 1]
         return in_band(green, 30.0)[-270:-30].std()
 
-    # less than of single pictures: the network sees twice or three times the change at once
-    assert size(repeated) > 0.25 * size(list(images))
+    assert size(repeated) == pytest.approx(size(list(images)), rel=0.2)
+
+
+def test_the_time_of_a_picture_that_repeats_goes_to_the_next_pair_of_others():
+    rng = np.random.default_rng(0)
+    kinds = rng.uniform(1.0, 2.0, (30, 3, L, L)).astype(np.float32)
+    ticks = np.array([1, 2, 1, 1, 0, 1, 3, 1])
+    small = kinds[[0, 1, 1, 1, 2, 2, 2, 3, 3]]
+    #             pairs: 1  2  1  1  0  1  3  1 ticks
+    assert merge_repeats(small, ticks, RATE).tolist() == [1, 0, 0, 4, 0, 0, 4, 1]
+    still = kinds[[0] + [1] * 17 + [2, 3]]  # for more than half a second
+    assert merge_repeats(still, np.ones(19, np.int64), RATE).tolist() == [1] * 19
+    short = kinds[[0] + [1] * 16 + [2, 3]]
+    assert merge_repeats(short, np.ones(18, np.int64), RATE).tolist() == [1] + [0] * 15 + [16, 1]
 
 
 def test_a_file_comes_out_as_the_arrays_do_one_picture_for_each(clip, tmp_path):
