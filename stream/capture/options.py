@@ -49,7 +49,7 @@ def openings(address: Address, transport: Transport = "tcp", stall: float | None
     stall: s, instead of the default. Raises SourceError for a file that cannot be one.
     """
     if address.kind == "file":
-        _check_file(Path(address.text), address.name)
+        check_file(address)
         yield Opening(f"file:{address.text}")  # with its protocol: no name of a file can pass for a URL
     elif address.kind == "camera":
         # Compressed, because USB 2 carries 640x480 raw at 30 fps for one camera at most, and many cameras
@@ -76,7 +76,9 @@ def openings(address: Address, transport: Transport = "tcp", stall: float | None
         yield Opening(address.text, read_timeout=SEGMENT_STALL)
 
 
-def _check_file(path: Path, name: str) -> None:
+def check_file(address: Address) -> None:
+    """Raise SourceError for an address of a file that cannot be one."""
+    path, name = Path(address.text), address.name
     try:
         if path.is_dir():
             raise SourceError(f"{name} is a folder; name a video file", retry=False)

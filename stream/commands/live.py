@@ -193,6 +193,8 @@ def live(
         address = parse_address(source) if source is not None else default_address()
     except ValueError as error:
         fail(str(error), 2)
+    if address.kind == "file":
+        _refuse_what_is_no_file(address)  # before anything is loaded, or a page opened
     check_duration(duration)
     if record is not None and record == vitals:
         fail(f"--record and --vitals would both write to {record}", 2)
@@ -248,6 +250,16 @@ def live(
         fail(str(error))
     pipeline.stop()
     _say_how_it_ended(pipeline, fresh=fresh)
+
+
+def _refuse_what_is_no_file(address: Address) -> None:
+    from deepmag.stream.capture.options import check_file
+    from deepmag.stream.capture.source import SourceError
+
+    try:
+        check_file(address)
+    except SourceError as error:
+        fail(str(error))
 
 
 def check_duration(duration: float | None) -> None:
