@@ -18,7 +18,7 @@ from deepmag.models.phase import SIDE
 from deepmag.models.pyramid_filters import ORIENTATIONS
 from deepmag.models.respiration import ASCENT_RATE, REACH, TARGET_SCALE
 from deepmag.stream.breath_rate import BreathRate
-from deepmag.stream.roi import RegionError
+from deepmag.stream.roi import clamp_box
 from deepmag.stream.tick_pairs import TICK, TickPairs
 
 if TYPE_CHECKING:
@@ -128,14 +128,11 @@ def between(first: Moved, then: Moved, pts: float) -> Moved:
 
 
 def breath_box(region: Region, shape: tuple[int, ...]) -> IntBox:
-    """The part of the picture that is looked at. Raises RegionError where an explicit one lies outside."""
+    """The part of the picture that is looked at. Raises RegionError where too little of an explicit one lies inside."""
     height, width = shape[:2]
     if not isinstance(region, tuple):
         return (0, 0, width, height)
-    x, y, w, h = region
-    if x + w > width or y + h > height:
-        raise RegionError(f"the region {x},{y},{w},{h} is not inside the picture of {width}x{height}")
-    return region
+    return clamp_box(region, (width, height))
 
 
 def magnified(motion: Floats, gain: float) -> Floats:

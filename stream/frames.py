@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SourceState = Literal["connecting", "live", "stale", "lost", "ended"]
-"""connecting: not yet a picture. live. stale: no frame for 1 s. lost: waiting to reconnect. ended: for good."""
+"""connecting: not yet a picture. live. stale: no frame for 1 s, the same picture for 20 s, or none that is magnified.
+
+lost: waiting to reconnect. ended: for good.
+"""
 
 SignalName = Literal["pulse", "respiration"]
 UNITS: dict[SignalName, str] = {"pulse": "bpm", "respiration": "breaths/min"}

@@ -2,8 +2,7 @@
 
 What the live path knows of a breath at a frame is what came before it and a little after. Here the window is centred on
 it: ten seconds to either side, and at the file's ends as much as there is. So the motion is right from the first
-picture on, and without the lag's compromise: on evm_baby, 9.5 s long, gain 15 makes the chest move 14.0 times as far
-with a coherence of 0.98, and live with a lag of 2 s 11.0 times with 0.91, for want of a beginning.
+picture on, and without the lag's compromise (benchmarks/motion_scores.py --offline).
 What lies between the passes is 31 kB for each fifth of a second, in a temporary file.
 """
 

@@ -1,6 +1,6 @@
 """The linear methods on a whole file, in two passes over it: coefficients, filtered in a temporary file, then pictures.
 
-Colour needs 14 kB a picture of 640x480 there, motion 102 kB.
+Colour needs 14 kB a picture of 640x480 there, motion 101 kB.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from deepmag.models.phase import SIDE
 from deepmag.models.respiration import ASCENT_RATE
 from deepmag.models.ticks import MAX_GAP
@@ -20,13 +22,15 @@ from deepmag.stream.pictures import HostPictures, Move
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
+
     from deepmag.export.respiration import GradientAscender
     from deepmag.models.breath import Breath
     from deepmag.stream.face import Face
     from deepmag.stream.frames import Frame
     from deepmag.stream.pictures import Pictures
     from deepmag.stream.roi import IntBox
-    from deepmag.stream.settings import Region, Settings
+    from deepmag.stream.settings import Settings
 
 
 class RespirationMagnifier:
@@ -52,9 +56,11 @@ class RespirationMagnifier:
         self._waiting: deque[Frame] = deque()
         self._last: Frame | None = None
         self._gaps = 0  # pairs in a row that were too far apart
+        self._slow = 0  # the same of pictures that differ: between them one may have been repeated
+        self._luma: NDArray[np.float32] | None = None  # of the last one that differed, and when that was, s
+        self._changed = 0.0
         self._period = 1.0 / 30.0
         self._gain = 1.0
-        self._region: Region = "auto"
         self._box: IntBox = (0, 0, 0, 0)
         self._path: deque[Moved] = deque()
 
@@ -89,11 +95,11 @@ class RespirationMagnifier:
             last = None
         gap = last is not None and not 0.0 < frame.pts - last.pts <= MAX_GAP
         self._gaps = self._gaps + 1 if gap else 0
-        if gap or settings.roi != self._region:
+        if gap or (last is not None and box != self._box):
             done += self._drain()
             self._forget()
             last = None
-        self._region, self._gain, self._lag = settings.roi, settings.gain, settings.lag
+        self._gain, self._lag = settings.gain, settings.lag
         if last is not None:
             self._period += 0.1 * (frame.pts - last.pts - self._period)
         self._box = box
@@ -118,11 +124,19 @@ class RespirationMagnifier:
             done = self._drain()
             self._forget()
             self._ticks.take(frame.pts, luma)
+        self._look_for_change(frame.pts, luma)
         # the first estimate is of all ticks that still wait to be shown
         oldest = self._held_back if self._path else round(self._lag * ASCENT_RATE)
         for age in range(oldest, self._held_back - 1, -1):
             self._settle(age)
         return done
+
+    def _look_for_change(self, pts: float, luma: NDArray[np.float32]) -> None:
+        if self._luma is not None and np.array_equal(luma, self._luma):
+            return
+        slow = self._luma is not None and pts - self._changed > MAX_GAP
+        self._slow = self._slow + 1 if slow else 0
+        self._luma, self._changed = luma, pts
 
     @property
     def _held_back(self) -> int:
@@ -154,6 +168,7 @@ class RespirationMagnifier:
     def _forget(self) -> None:
         self._ticks.reset()
         self._path.clear()
+        self._luma, self._slow = None, 0
 
     def _moved_at(self, pts: float) -> Moved | None:
         """The breath at a frame's time, between two ticks."""
@@ -170,11 +185,12 @@ class RespirationMagnifier:
         if moved is not None:
             wave = moved.wave * self._box[3] / SIDE
             image = self._pictures.change(frame, move=Move(self._box, moved.motion, self._gain))
+        slow = max(self._gaps, self._slow) > 1
         return MagnifiedFrame(
             frame=frame,
             image=image,
             pulse=None,
-            respiration=Signal(wave, TOO_SLOW if self._gaps > 1 else self._ticks.reading(frame.pts)),
+            respiration=Signal(wave, TOO_SLOW if slow else self._ticks.reading(frame.pts)),
             roi=self._box,
             ready=self._clock(),
         )

@@ -35,12 +35,14 @@ class Roi:
     """What to look at.
 
     box: (x, y, w, h), px, inside the picture. kind: "face": around a face; "full": the full picture; "box":
-    drawn by a person. face: the followed face's (x, y, w, h), px, or None where there is none.
+    drawn by a person. face: the followed face's (x, y, w, h), px, or None where there is none. person: another number
+    once another face is followed in place of one that is gone.
     """
 
     box: IntBox
     kind: RoiKind
     face: FloatBox | None
+    person: int = 0
 
     @property
     def face_cells(self) -> FloatBox | None:
@@ -73,6 +75,7 @@ class RoiTracker:
     """Follows one face; time is an argument, so it has no clock."""
 
     def __init__(self) -> None:
+        self._person = 0
         self.reset()
 
     def reset(self) -> None:
@@ -101,15 +104,16 @@ class RoiTracker:
         if self._face is not None and now - self._seen > FULL_AFTER:
             self._face = self._square = None
         if isinstance(region, tuple):
-            return Roi(clamp_box(region, size), "box", self._face)
+            return Roi(clamp_box(region, size), "box", self._face, self._person)
         if region == "auto" and self._square is not None:
-            return Roi(_inside(self._square, size), "face", self._face)
-        return Roi((0, 0, *size), "full", self._face)
+            return Roi(_inside(self._square, size), "face", self._face, self._person)
+        return Roi((0, 0, *size), "full", self._face, self._person)
 
     def _follow(self, now: float, faces: Sequence[Face]) -> None:
         face = self._same(faces)
         if face is None and faces and now - self._seen > OTHER_FACE_AFTER:
             face = max(faces, key=self._prominence)
+            self._person += self._face is not None
         if face is None:
             return
         self._face, self._seen = face.box, now

@@ -312,10 +312,32 @@ def test_a_box_on_the_wall_finds_nobody(person):
     assert set(rates_of(done)) == {None}
 
 
-@pytest.mark.parametrize("box", [(200, 100, 60, 60), (0, 130, 60, 60)])
-def test_a_box_that_reaches_out_of_the_picture_is_refused_in_words(person, box):
-    with pytest.raises(ValueError, match="is not inside the picture of 240x180"):
+@pytest.mark.parametrize("box", [(220, 100, 60, 60), (0, 150, 60, 60)])
+def test_a_box_that_is_hardly_in_the_picture_is_refused_in_words(person, box):
+    with pytest.raises(ValueError, match="leaves less than 36x36 pixels of the 240x180 picture"):
         run(person[:1], settings(roi=box))
+
+
+def test_a_box_that_reaches_out_of_the_picture_is_cut(person):
+    assert {one.roi for one in run(person[:3], settings(roi=(200, 100, 60, 100)))} == {(200, 100, 40, 80)}
+
+
+def test_full_is_what_auto_is_so_that_nothing_begins_anew(person):
+    machine = RespirationMagnifier(network(), clock=lambda: 0.0, lag=LAG)
+    done = []
+    for frame in person:
+        done += machine.push(frame, settings(roi="auto" if frame.seq < 90 else "full"))
+    usual = run(person)[: len(done)]
+    assert rates_of(done) == rates_of(usual)
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(done, usual, strict=True))
+
+
+def test_a_picture_that_repeats_for_a_second_is_too_slow_to_tell(person):
+    """An alias: one picture a second, shown as many, does not tell 40 breaths a minute from 20."""
+    repeated = timed([person[int(i // RATE * RATE)].image for i in range(len(person))])
+    reasons = [one.respiration.reading.reason for one in run(repeated)]
+    assert set(rates_of(run(repeated))) == {None}
+    assert set(reasons[round(4 * RATE) :]) == {"too few frames a second"}
 
 
 def test_another_box_begins_anew(person):

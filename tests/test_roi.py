@@ -76,6 +76,16 @@ def test_another_face_is_followed_only_when_the_first_has_been_gone_for_2_s():
     assert tracker.update(3.0, SIZE, [other]).face == other.box
 
 
+def test_another_face_is_another_person_and_the_same_one_is_not():
+    tracker = RoiTracker()
+    first = tracker.update(0.0, SIZE, [face(150, 240, 120)]).person
+    assert tracker.update(1.0, SIZE, [face(170, 240, 120)]).person == first
+    other = face(450, 240, 120)
+    assert tracker.update(2.0, SIZE, [other]).person == first  # still the one that has gone
+    assert tracker.update(4.0, SIZE, [other]).person != first
+    assert tracker.update(5.0, SIZE, [face(470, 240, 120)]).person != first
+
+
 def test_the_full_picture_is_back_when_no_face_was_seen_for_5_s():
     tracker = RoiTracker()
     tracker.update(0.0, SIZE, [face(320, 240, 160)])

@@ -138,7 +138,7 @@ def test_noise_alone_has_no_rate():
 
 def test_a_frozen_picture_has_no_rate_and_raises_no_warning():
     readings = feed(PulseRate(), person(size=0.0, noise=0.0))
-    assert {r.reason for _, r in readings} == {"measuring", "signal too weak"}
+    assert {r.reason for _, r in readings} == {"measuring", "no new frames"}
 
 
 def test_a_pulse_that_only_one_cheek_shows_is_not_believed():
@@ -238,6 +238,25 @@ def test_a_face_of_which_a_cheek_is_cut_off_is_said_to_be_hidden():
 def test_a_source_too_slow_to_tell_noise_from_pulse_is_said_to_be_so():
     readings = feed(PulseRate(), person(72, fps=8))
     assert readings[-1][1].reason == "too few frames a second"
+
+
+def test_pictures_that_repeat_are_not_counted():
+    """An alias: 195 beats a minute seen 5 times a second look like 105."""
+    pairs = []
+    for t, before, after in person(195, fps=5, seconds=20):
+        pairs += [(t, before, after), *((t + i / 30, after, after) for i in range(1, 6))]
+    assert {reading.reason for _, reading in feed(PulseRate(), pairs)} == {
+        "measuring",
+        "too few frames a second",
+    }
+
+
+def test_another_person_has_no_rate_of_the_first():
+    meter = PulseRate()
+    pairs = list(person(72, seconds=14))
+    assert feed(meter, pairs[:300])[-1][1].rate is not None
+    other = Roi((0, 0, 360, 360), "face", (90.0, 60.0, 180.0, 240.0), person=1)
+    assert {reading.reason for _, reading in feed(meter, pairs[300:], roi=other)} == {"measuring"}
 
 
 def test_a_region_that_moves_does_not_break_the_trace():

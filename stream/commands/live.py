@@ -117,7 +117,8 @@ def live(
     show: Annotated[
         list[Show] | None,
         typer.Option(
-            help="page (the default): in a browser. window: on this screen. none. May be given twice."
+            help="page (the default, but for --pace max): in a browser. window: on this screen. none. May be given "
+            "twice."
         ),
     ] = None,
     record: Annotated[
@@ -156,7 +157,7 @@ def live(
     threads: ThreadsOption = None,
     codecs: CodecsOption = "cpu",
     host: Annotated[
-        str, typer.Option(help="Address of the page; any but 127.0.0.1 asks for a token.")
+        str, typer.Option(help="Address of the page; one that others can reach asks for a token.")
     ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(help="Port of the page; 0 takes a free one.", min=0, max=65_535)

@@ -34,7 +34,12 @@ DeviceOption = Annotated[
     ),
 ]
 ThreadsOption = Annotated[
-    int | None, typer.Option(help="CPU threads of a network. Default: one a core, at most 4.", min=1)
+    int | None,
+    typer.Option(
+        help="CPU threads of a network. Default: of the pulse's one a core, at most 4, with --ray one; of "
+        "respiration's one.",
+        min=1,
+    ),
 ]
 CodecsOption = Annotated[
     Literal["cpu", "gpu"],

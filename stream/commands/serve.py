@@ -45,7 +45,7 @@ def serve(
         Path, typer.Argument(metavar="FEEDS.toml", help=r"The feeds, each begun by \[\[feed]].")
     ],
     host: Annotated[
-        str, typer.Option(help="Address of the page; any but 127.0.0.1 asks for a token.")
+        str, typer.Option(help="Address of the page; one that others can reach asks for a token.")
     ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(help="Port of the page; 0 takes a free one.", min=0, max=65_535)
@@ -67,7 +67,7 @@ def serve(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="Run the feeds on a Ray cluster, e.g. ray://10.0.0.5:10001 or auto; local starts one on this machine.",
+            help="Run the feeds on a Ray cluster, e.g. 10.0.0.5:6379 or auto; local starts one on this machine.",
         ),
     ] = None,
     groups: Annotated[int, typer.Option(help="With --ray: so many processes share the feeds.", min=1)] = 2,
