@@ -181,6 +181,15 @@ def test_without_torch_what_is_live_runs_and_the_rest_says_what_it_needs(tmp_pat
     assert not (tmp_path / "paper.mkv").exists()
 
 
+def test_a_training_says_in_a_log_how_far_it_is(tmp_path: Path) -> None:
+    training = Command("train", "learned", "--steps", "50", "--out", tmp_path / "run")
+    with commands(training):
+        code, out, error = training.end()
+    assert code == 0, error
+    assert "50 of 50: loss" in error
+    assert f"{tmp_path / 'run' / 'learned.safetensors'} after" in out
+
+
 def test_bad_options_are_refused_before_anything_starts(tmp_path: Path) -> None:
     gain = Command("live", "demo", "--gain", "1000")
     roi = Command("live", "demo", "--roi", "here")

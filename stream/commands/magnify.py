@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +12,8 @@ import typer
 from deepmag.stream.cli import fail, set_up_logging
 from deepmag.stream.settings import Method, Settings, Target, offline_mode
 from deepmag.stream.stop_signals import stop_on_ctrl_c
+
+LOG_PERIOD = 10.0  # s between two lines in a log
 
 
 def register(app: typer.Typer) -> None:
@@ -90,9 +93,15 @@ def magnify(
         TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     ) as progress:
         bar = progress.add_task("reading", total=1.0)
+        said = time.monotonic()
 
         def report(stage: str, share: float) -> None:
+            nonlocal said
             progress.update(bar, description=stage, completed=share)
+            now = time.monotonic()
+            if now - said >= LOG_PERIOD and not progress.console.is_terminal:  # a log has no bar to look at
+                said = now
+                typer.echo(f"{stage}: {100 * share:.0f} %", err=True)
 
         try:
             done = magnify_file(

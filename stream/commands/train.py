@@ -70,6 +70,7 @@ def train(
     Ctrl-C keeps a checkpoint; the same command, without --from, goes on from it.
     """
     import torch
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
     from safetensors import SafetensorError
 
@@ -101,15 +102,14 @@ def train(
         TextColumn("{task.fields[note]}"),
     )
     began = time.monotonic()
-    with Progress(*columns) as progress:
+    with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("", total=steps, net=target, note=f"on {where}")
 
         def report(step: int, loss: float, r: float, speed: float) -> None:
-            progress.update(
-                bar,
-                completed=step,
-                note=f"loss {loss:.3f}, held-out {score} {r:.3f}, {speed:.1f} sequences/s",
-            )
+            note = f"loss {loss:.3f}, held-out {score} {r:.3f}, {speed:.1f} sequences/s"
+            progress.update(bar, completed=step, note=note)
+            if not progress.console.is_terminal:  # a log has no bar to look at
+                typer.echo(f"{step} of {steps}: {note}", err=True)
 
         try:
             weights = train_target(
