@@ -23,6 +23,7 @@ from deepmag.export.runtime import Ascender, open_ascender
 from deepmag.models.direction import SmoothedDirection
 from deepmag.models.magnify import log_factors
 from deepmag.models.representation import L, normalized_difference, reduce_frame
+from deepmag.models.running_difference import SPAN, centred_difference
 from deepmag.models.steady import REFERENCE_GAIN, ascend_symmetric
 from deepmag.models.step_size import STEADY_ITERATIONS, gamma_for_rate
 from deepmag.models.synthetic.clip import NOISE
@@ -49,12 +50,14 @@ Floats = np.ndarray
 class Variant:
     """One way to ascend. memory: s over which the gradient is averaged, 0 is none. spread: reduced pixels of blur.
 
-    rate: Hz. noise: times an ordinary webcam's. bits: of H.264 per pixel, 0 is no compression.
+    span: s over which X is averaged, 0 is none. rate: Hz. noise: times an ordinary webcam's. bits: of H.264 per
+    pixel, 0 is no compression.
     """
 
     name: str
     mode: str = "steady"
     memory: float = 1.0
+    span: float = SPAN
     spread: float = 0.7
     project: bool = True
     symmetry: Literal["both", "odd", "none"] = "both"
@@ -67,6 +70,8 @@ class Variant:
 BASE = Variant("as shipped")
 VARIANTS = (
     BASE,
+    replace(BASE, name="X of single pairs", span=0.0),
+    replace(BASE, name="X averaged over 0.1 s", span=0.1),
     *(replace(BASE, name=f"gradient averaged over {s:g} s", memory=s) for s in (0.0, 0.25, 0.5, 2.0, 4.0)),
     replace(BASE, name="not projected on the colour of blood", project=False),
     replace(BASE, name="no blur of the direction", spread=0.01),
@@ -147,6 +152,7 @@ def steps_of(ascent: Ascender, clip: Clip, variant: Variant) -> Floats:
     x = normalized_difference(clip.small[:-1], clip.small[1:]).astype(np.float32)
     if variant.mode == "paper":
         return ascent.paper(x, gamma_for_rate(variant.rate))[0]
+    x = centred_difference(x, np.ones(len(x), np.int64), slice(0, len(x)), variant.rate, variant.span)
     nothing = np.zeros_like(x)
     y, gradient = _ascend(ascent, x, nothing, 0.0, variant)[1:]
     along = directions(gradient, variant)

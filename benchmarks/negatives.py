@@ -18,12 +18,13 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 
-from deepmag.models.networks import PulseNet
-from deepmag.models.representation import INPUT_SCALE, normalized_difference, reduce_frame
+from deepmag.export.runtime import Ascender, open_ascender
+from deepmag.models.magnify import clip_rate
+from deepmag.models.representation import normalized_difference, reduce_frame
+from deepmag.models.running_difference import RunningDifference
+from deepmag.models.steady import ascend_symmetric
 from deepmag.stream.face import FaceDetector
 from deepmag.stream.roi import Roi, RoiTracker
 from deepmag.stream.vitals import PulseRate
@@ -157,18 +158,18 @@ def to_and_fro(take: list[Pair], seconds: float = 20.0) -> list[Pair]:
     return result
 
 
-def outputs(take: list[Pair], network: PulseNet) -> list[float]:
-    """Compute the network's output for each pair."""
+def outputs(take: list[Pair], network: Ascender) -> list[float]:
+    """Compute the network's output for each pair, as `steady` uses it."""
+    running, rate = RunningDifference(), clip_rate([pair.t for pair in take])
     result: list[float] = []
     for first in range(0, len(take), 100):
         part = take[first : first + 100]
-        before = torch.from_numpy(np.stack([pair.before for pair in part]))
-        after = torch.from_numpy(np.stack([pair.after for pair in part]))
-        result += network(normalized_difference(before, after) / INPUT_SCALE).tolist()
+        x = np.stack([running.update(normalized_difference(p.before, p.after), 1, rate) for p in part])
+        result += ascend_symmetric(network, x, np.zeros_like(x))[1].tolist()
     return result
 
 
-def judge(take: list[Pair], network: PulseNet | None = None) -> Outcome:
+def judge(take: list[Pair], network: Ascender | None = None) -> Outcome:
     """Run a clip through ``PulseRate``, with the network's output where there is a network."""
     ys: list[float] | list[None] = [None] * len(take) if network is None else outputs(take, network)
     meter = PulseRate()
@@ -273,7 +274,7 @@ def main() -> int:
     parser.add_argument("--network", type=Path, help="a PulseNet's weights, .safetensors")
     parser.add_argument("names", nargs="*", help="clips to run; default: all")
     arguments = parser.parse_args()
-    network = PulseNet.from_weights(load_file(arguments.network)) if arguments.network else None
+    network = open_ascender(arguments.network, device="cpu") if arguments.network else None
     detector = FaceDetector()
     wrong = 0
     print(

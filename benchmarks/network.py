@@ -20,6 +20,7 @@ import torch
 
 from deepmag.models.networks import PulseNet
 from deepmag.models.representation import INPUT_SCALE, normalized_difference, reduce_frame
+from deepmag.models.running_difference import centred_difference
 from deepmag.models.temporal import PULSE_BAND, zero_phase
 from deepmag.models.weights import PULSE
 
@@ -113,6 +114,10 @@ def main() -> None:
         mirror = x.flip(-1)
         odd, mirrored = (net(x) - net(-x)) / 2, (net(mirror) - net(-mirror)) / 2
         outputs = {"y(X)": net(x), "odd part": odd, "symmetric part": (odd + mirrored) / 2}
+        ticks = np.ones(len(x), np.int64)
+        x = torch.from_numpy(centred_difference(x.numpy(), ticks, slice(0, len(x)), clip.rate))
+        mirror = x.flip(-1)
+        outputs["symmetric, over the span"] = (net(x) - net(-x) + net(mirror) - net(-mirror)) / 4
         for kind, y in outputs.items():
             r, lag = ppg_correlation(y.numpy(), clip)
             result[f"{name}, {kind}"] = {"r": round(r, 3), "lag_s": round(lag, 3)}

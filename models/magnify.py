@@ -16,6 +16,7 @@ from scipy.ndimage import uniform_filter1d
 
 from deepmag.models.direction import SmoothedDirection
 from deepmag.models.representation import L, normalized_difference
+from deepmag.models.running_difference import SPAN, centred_difference
 from deepmag.models.steady import REFERENCE_GAIN, ascend_symmetric
 from deepmag.models.step_size import gamma_for_rate
 from deepmag.models.temporal import PULSE_BAND, Band, band_at, log_factor
@@ -202,15 +203,32 @@ def _differences(small: Floats, ticks: NDArray[np.int64], pairs: slice) -> Float
     return x
 
 
+def _running_differences(
+    small: Floats, ticks: NDArray[np.int64], pairs: slice, rate: float
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """X of some pairs as `steady` looks at it, per tick, and which pairs tell anything, (P,).
+
+    A pair of twice the same picture has none; its time is that of the next (`merge_repeats`).
+    """
+    margin = round(rate * (MAX_GAP + SPAN)) + 1
+    around = slice(max(0, pairs.start - margin), min(len(ticks), pairs.stop + margin))
+    frames = np.asarray(small[around.start : around.stop + 1])
+    x = normalized_difference(frames[:-1], frames[1:])
+    told = np.asarray(x.any(axis=(1, 2, 3)))
+    # two frames within one tick count as one each, as in the live path
+    spans = np.where(told, np.maximum(ticks[around], 1), ticks[around])
+    inner = slice(pairs.start - around.start, pairs.stop - around.start)
+    return centred_difference(x, spans, inner, rate) * told[inner, None, None, None], told[inner]
+
+
 def _pulse_level(ascent: Ascent, small: Floats, ticks: NDArray[np.int64], rate: float) -> Floats:
     """Mean of |y| around each pair, (T-1,), in which a sudden motion counts no more than OUTLIER times the usual."""
-    y = np.zeros(len(ticks), np.float32)
+    y, told = np.zeros(len(ticks), np.float32), np.zeros(len(ticks), np.bool_)
     for a in range(0, len(ticks), BLOCK):
         block = slice(a, min(a + BLOCK, len(ticks)))
-        x = _differences(small, ticks, block)
+        x, told[block] = _running_differences(small, ticks, block, rate)
         y[block] = np.abs(ascend_symmetric(ascent, x, np.zeros_like(x))[1])
     # a picture that is there twice tells nothing of how strong a pulse is, and of a file they may be the most
-    told = y > 0.0
     held = np.minimum(y, OUTLIER * np.median(y[told])) if told.any() else y
     return _centred_mean(held, LEVEL_REACH, rate, told=told)
 
@@ -221,10 +239,10 @@ def _steady_block(
     """Ascend one block along the gradient averaged to both sides: offline, the future is known."""
     reach = round(DIRECTION_REACH * rate)
     around = slice(max(0, block.start - reach), min(len(ticks), block.stop + reach))
-    x = _differences(small, ticks, around)
+    x, told = _running_differences(small, ticks, around, rate)
     gradient = ascend_symmetric(ascent, x, np.zeros_like(x))[2]
     # where a picture repeats, the gradient is of nothing, and no part of a direction
-    gradient = _centred_mean(gradient, DIRECTION_REACH, rate, told=np.asarray(x.any(axis=(1, 2, 3))))
+    gradient = _centred_mean(gradient, DIRECTION_REACH, rate, told=told)
     inner = slice(block.start - around.start, block.stop - around.start)
     x = np.ascontiguousarray(x[inner])
     direction = np.stack([_direction(mean) for mean in gradient[inner]])

@@ -85,23 +85,26 @@ def step_kernel(response: NDArray[np.float64], rate: float, seconds: float) -> N
     return kernel
 
 
-def window_kernel(band: Band, rate: float, seconds: float, lag: float) -> NDArray[np.float64]:
+def window_kernel(
+    band: Band, rate: float, seconds: float, lag: float, late: float = 0.0
+) -> NDArray[np.float64]:
     """Design the kernel of the ascent's window: `causal_kernel` of `zero_phase_kernel`.
 
-    band: Hz. rate: ticks per second. seconds: length of the window. lag: s.
+    band: Hz. rate: ticks per second. seconds: length of the window. lag: s. late: ticks, see there.
     Raises ValueError for a rate too low for the band, or a lag not inside the window.
     """
     _ticks(rate, seconds, lag)
-    return causal_kernel(zero_phase_kernel(band, rate, 2.0 * seconds), band, rate, seconds, lag)
+    return causal_kernel(zero_phase_kernel(band, rate, 2.0 * seconds), band, rate, seconds, lag, late)
 
 
 def causal_kernel(
-    ideal: NDArray[np.float64], band: Band, rate: float, seconds: float, lag: float
+    ideal: NDArray[np.float64], band: Band, rate: float, seconds: float, lag: float, late: float = 0.0
 ) -> NDArray[np.float64]:
     """Design the best kernel that sees only ``lag`` seconds ahead, for steps with the expected spectrum.
 
     ideal: (2 n + 1,), the zero-phase kernel from step to output, n = round(2 * seconds * rate).
     band: Hz, where the signal is expected. rate: ticks per second. seconds: length of the window. lag: s.
+    late: ticks, also fractions of one, by which each step tells of what was.
     Returns (round(seconds * rate),), oldest step first; its product with the window is the output for
     the frame that lies round(lag * rate) ticks behind the newest step.
 
@@ -119,6 +122,7 @@ def causal_kernel(
     power = signal + _noise_power(frequency, band)
     autocorrelation = np.fft.irfft(power, size)[:length]
     target = np.fft.rfft(np.roll(np.pad(ideal, (0, size - ideal.size)), -(ideal.size // 2)))
+    target = target * np.exp(2j * np.pi * frequency * late / rate)
     cross = np.fft.irfft(target * power, size)
     age = np.arange(-ahead, length - ahead)  # ticks by which a step lies before the frame that is shown
     solved = solve_toeplitz(autocorrelation, np.column_stack([cross[age], np.ones(length)]))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from deepmag.models.window import Design
     from deepmag.stream.face import Face
     from deepmag.stream.frames import Frame, Reading
     from deepmag.stream.pictures import Pictures
@@ -99,6 +100,7 @@ class DelayedMagnifier(ABC):
 
     nominal_rate: asked for at each session's first frame: Hz where the source states it, else None.
     clock: time.monotonic, for ``MagnifiedFrame.ready`` only. pictures: of this stream alone; on the CPU if None.
+    design: of the waveform's kernel, as ``SlidingWindow`` takes it.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class DelayedMagnifier(ABC):
         clock: Callable[[], float],
         nominal_rate: Callable[[], float | None],
         pictures: Pictures | None = None,
+        design: Design | None = None,
     ) -> None:
         self._pictures = HostPictures() if pictures is None else pictures
         self._window = window
@@ -120,7 +123,7 @@ class DelayedMagnifier(ABC):
         self._estimator = RateEstimator()
         self._ticks = TickClock(window.rate)
         # a pulse through the same filter: the waveform on the screen, in step with the picture
-        self._pulse = SlidingWindow((1,), window.rate, lag=window.lag)
+        self._pulse = SlidingWindow((1,), window.rate, lag=window.lag, design=design)
         self._waiting: deque[Waiting] = deque()
         self._tick = 0
         self._last: Frame | None = None

@@ -13,10 +13,12 @@ import numpy as np
 
 from deepmag.models.direction import SmoothedDirection
 from deepmag.models.representation import INPUT_SCALE, L, normalized_difference
+from deepmag.models.running_difference import RunningDifference, delay
 from deepmag.models.steady import REFERENCE_GAIN, ascend_symmetric
 from deepmag.models.step_size import gamma_for_rate
+from deepmag.models.temporal import PULSE_BAND, band_at
 from deepmag.models.ticks import MAX_GAP
-from deepmag.models.window import SlidingWindow
+from deepmag.models.window import SlidingWindow, window_kernel
 from deepmag.stream.delayed import ASSUMED_RATE, DelayedMagnifier, clock_rate
 from deepmag.stream.pictures import Colouring
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from deepmag.stream.face import Face
     from deepmag.stream.frames import Frame, MagnifiedFrame
     from deepmag.stream.pictures import Pictures
-    from deepmag.stream.settings import Settings
+    from deepmag.stream.settings import Mode, Settings
 
 MAX_LOG_FACTOR = 0.4  # S beyond this is no pulse but a blow-up: 1.5-fold brightness
 OUTLIER = 4.0  # times the running mean of |y|: what exceeds it is motion, and is held to it
@@ -89,9 +91,14 @@ class PulseMagnifier(DelayedMagnifier):
         lag: float = 0.25,
         pictures: Pictures | None = None,
     ) -> None:
-        window = SlidingWindow((3, L, L), clock_rate(nominal_rate() or ASSUMED_RATE), lag=lag)
-        super().__init__(window, tracker, meter, clock=clock, nominal_rate=nominal_rate, pictures=pictures)
+        self._mode: Mode = "steady"
+        rate, design = clock_rate(nominal_rate() or ASSUMED_RATE), self._design
+        window = SlidingWindow((3, L, L), rate, lag=lag, design=design)
+        super().__init__(
+            window, tracker, meter, clock=clock, nominal_rate=nominal_rate, pictures=pictures, design=design
+        )
         self._ascender = ascender
+        self._running = RunningDifference()
         self._direction = SmoothedDirection()
         self._level = 0.0
         self._seen = 0.0  # s of pairs in that mean
@@ -99,9 +106,19 @@ class PulseMagnifier(DelayedMagnifier):
         self._unit = INPUT_SCALE
         self._gain = REFERENCE_GAIN
 
+    def _design(self, rate: float, seconds: float, lag: float) -> NDArray[np.float64]:
+        """The window's kernel: it makes up for what the running difference is late by."""
+        late = delay(rate) if self._mode == "steady" else 0.0
+        return window_kernel(band_at(PULSE_BAND, rate), rate, seconds, lag, late)
+
     def _take_settings(self, settings: Settings) -> None:
         super()._take_settings(settings)
         self._gain = settings.gain
+        if settings.mode != self._mode:
+            self._mode = settings.mode
+            self._running.reset()
+            self._window.set_lag(settings.lag)
+            self._pulse.set_lag(settings.lag)
 
     def _begin(self, frame: Frame) -> None:
         """Nothing to keep: the pair's reduced pictures are all that the ascent needs."""
@@ -119,14 +136,17 @@ class PulseMagnifier(DelayedMagnifier):
             # gradient is where nothing changes is no part of one: its time goes to the next that is another.
             self._repeated += ticks
             return np.zeros_like(after), 0.0
-        if self._repeated <= MAX_GAP * self.rate:  # else it stood still, and did not come late
+        if self._repeated <= MAX_GAP * self.rate:
             ticks += self._repeated
+        else:  # it stood still, and did not come late
+            self._running.reset()
         self._repeated = 0
         # A pair that spans k ticks holds k steps; the network knows the size of one.
-        x = (normalized_difference(before, after) / np.float32(ticks))[None]
+        x = normalized_difference(before, after)
         if settings.mode == "paper":
-            dx, value = self._ascender.paper(x, gamma_for_rate(self.rate))
+            dx, value = self._ascender.paper((x / np.float32(ticks))[None], gamma_for_rate(self.rate))
             return dx[0] * np.float32(ticks), float(value[0]) * ticks
+        x = self._running.update(x, ticks, self.rate)[None]
         direction = self._direction.direction() if self._direction.ready else np.zeros_like(x[0])
         step, value, gradient = ascend_symmetric(self._ascender, x, direction[None])
         seconds = ticks / self.rate
@@ -156,6 +176,7 @@ class PulseMagnifier(DelayedMagnifier):
         self._direction.reset()
         self._level = self._seen = 0.0
         self._repeated = 0
+        self._running.reset()
 
     def _magnify(self, waiting: Waiting) -> NDArray[np.uint8]:
         scale = (self._gain - 1.0) / (REFERENCE_GAIN - 1.0)

@@ -96,6 +96,21 @@ def test_an_accelerating_brightening_adds_next_to_nothing():
     assert abs(kernel @ ramp) < 0.05 * abs(np.convolve(beat, kernel)).max()
 
 
+@pytest.mark.parametrize(("rate", "late"), [(30.0, 0.5), (60.0, 1.5), (120.0, 3.5)])
+@pytest.mark.parametrize("bpm", [50, 72, 120])
+def test_steps_that_are_told_late_give_what_prompt_ones_do(bpm, rate, late):
+    """Fractions of a tick count: the mean over an even number of steps is late by half of one."""
+    age = np.arange(round(6.0 * rate))[::-1]
+
+    def shown(late, kernel_late):
+        steps = np.exp(-2j * np.pi * bpm / 60 * (age + late) / rate)
+        return window_kernel(PULSE_BAND, rate, 6.0, 0.25, kernel_late) @ steps
+
+    turn = 2 * np.pi * bpm / 60 * late / rate
+    assert np.angle(shown(late, 0.0) / shown(0.0, 0.0)) == pytest.approx(-turn)
+    assert abs(shown(late, late) / shown(0.0, 0.0) - 1) < 0.02 + 0.25 * turn
+
+
 def test_nothing_drifts_in_an_hour():
     window = SlidingWindow((2,), RATE)
     random = np.random.default_rng(3)
