@@ -54,7 +54,7 @@ class Settings:
     Raises ValueError, in words for the person who typed it, where a value is out of range.
     """
 
-    gain: float = 15.0
+    gain: float = 16.0
     mode: Mode = "steady"
     lag: float = DEFAULT_LAG["pulse"]
     roi: Region = "auto"
