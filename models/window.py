@@ -200,7 +200,7 @@ class SlidingWindow:
 
     @property
     def kernel(self) -> NDArray[np.float32]:
-        """(T,), oldest step first; another array once rate or lag are others."""
+        """(T,), oldest step first; another array once rate, lag or the frame that it is for are others."""
         return self._kernel
 
     @property
@@ -222,14 +222,22 @@ class SlidingWindow:
         """Change the ticks per second. Empties the window: its steps were spaced otherwise."""
         kernel = self._design(rate, self._seconds, self._lag).astype(np.float32)
         self._rate = rate
-        self._kernel = kernel
+        self._kernel = self._designed = kernel
         self._steps = np.zeros((kernel.size, self._pending.size), np.float32)
         self.reset()
 
     def set_lag(self, lag: float) -> None:
         """Change the lag at once; the steps stay."""
-        self._kernel = self._design(self._rate, self._seconds, lag).astype(np.float32)
+        self._kernel = self._designed = self._design(self._rate, self._seconds, lag).astype(np.float32)
         self._lag = lag
+
+    def look_back(self, ticks: int) -> None:
+        """Until told otherwise, be for the frame ``ticks`` further back, as it was when that was due; 0 is the usual.
+
+        The newest steps do not count then, nor those that have left the window since.
+        """
+        newer = np.zeros(ticks, np.float32)
+        self._kernel = np.concatenate([self._designed[ticks:], newer]) if ticks else self._designed
 
     def reset(self) -> None:
         """Forget all steps."""

@@ -272,11 +272,23 @@ class DelayedMagnifier(ABC):
         return done
 
     def _ripe(self) -> list[MagnifiedFrame]:
-        """The frames that lie the window's delay behind the newest tick."""
+        """The frames that lie the window's delay behind the newest tick, or more where the lag was made shorter."""
         ripe: list[MagnifiedFrame] = []
+        looks_back = 0
         while self._waiting and self._waiting[0].tick + self._window.delay_ticks <= self._tick:
-            ripe.append(self._render(self._waiting.popleft()))
+            frame = self._waiting.popleft()
+            overdue = self._tick - self._window.delay_ticks - frame.tick
+            if overdue != looks_back:
+                self._look_back(overdue)
+                looks_back = overdue
+            ripe.append(self._render(frame))
+        if looks_back:
+            self._look_back(0)
         return ripe
+
+    def _look_back(self, ticks: int) -> None:
+        self._window.look_back(ticks)
+        self._pulse.look_back(ticks)
 
     def _drain(self) -> list[MagnifiedFrame]:
         """Take out all frames that wait, with nothing more to come."""

@@ -99,7 +99,9 @@ class RespirationMagnifier:
             done += self._drain()
             self._forget()
             last = None
-        self._gain, self._lag = settings.gain, settings.lag
+        self._gain = settings.gain
+        if settings.lag != self._lag:
+            self._set_lag(settings.lag)
         if last is not None:
             self._period += 0.1 * (frame.pts - last.pts - self._period)
         self._box = box
@@ -138,15 +140,22 @@ class RespirationMagnifier:
         self._slow = self._slow + 1 if slow else 0
         self._luma, self._changed = luma, pts
 
+    def _set_lag(self, lag: float) -> None:
+        """Change the lag. With a shorter one frames come out at once, whose breath has waited for later ones so far."""
+        before, self._lag = self._held_back, lag
+        if self._path:
+            for age in range(before - 1, self._held_back - 1, -1):
+                self._settle(age)
+
     @property
     def _held_back(self) -> int:
         """Ticks that a frame's breath may wait for later ones: with one more to interpolate, they make the lag."""
         return max(0, int(self._lag * ASCENT_RATE + 0.01) - 1)
 
     def _settle(self, age: int) -> None:
-        """Decide where the picture is moved at the tick ``age`` ticks ago."""
+        """Decide where the picture is moved at the tick ``age`` ticks ago, once: after a longer lag it may be known."""
         moved = self._ticks.moved(age)
-        if moved is not None:
+        if moved is not None and (not self._path or moved.pts > self._path[-1].pts):
             self._path.append(moved)
 
     def _ripe(self, now: float) -> list[MagnifiedFrame]:

@@ -162,6 +162,20 @@ def test_a_change_of_lag_loses_and_repeats_nothing():
     assert [magnified.frame.seq for magnified in done] == list(range(150))
 
 
+def test_what_comes_out_at_once_when_the_lag_is_made_shorter_is_magnified_as_it_would_have_been():
+    """A recording that has a second of one and the same change in it looks as if the pulse had stopped."""
+    frames = frames_of()[:280]
+    cut = live(shipped(), frames, lambda frame: settings(lag=2.0 if frame.seq < 240 else 0.25))
+    always = live(shipped(), frames, settings(lag=0.25))
+    at_once = slice(240 - 58, 240 - 8)
+    found, expected = (
+        skin_added([frame.image for frame in frames], [one.image for one in done])[at_once, 1]
+        for done in (cut, always)
+    )
+    assert np.corrcoef(found, expected)[0, 1] > 0.98
+    assert found.std() / expected.std() == pytest.approx(1.0, abs=0.15)
+
+
 @pytest.mark.parametrize("rate", [25.0, 60.0])
 def test_another_frame_rate_shows_the_same(take, rate):
     options = {"rate": rate, "seconds": 9.0}

@@ -250,6 +250,36 @@ def test_a_change_of_lag_or_gain_loses_and_repeats_nothing(person):
     assert [one.frame.seq for one in done] == list(range(120))
 
 
+def test_what_comes_out_at_once_when_the_lag_is_made_shorter_goes_on_breathing(person):
+    frames = person[: round(12 * RATE)]
+    machine, cut = RespirationMagnifier(network(), clock=lambda: 0.0, lag=LAG), []
+    change = round(11 * RATE)
+    for frame in frames:
+        cut += machine.push(frame, settings(lag=LAG if frame.seq < change else 0.4))
+    cut += machine.flush()
+    always = run(frames)
+
+    def waves(done):
+        return np.array([one.respiration.wave for one in done])[change - round(1.9 * RATE) : change - 12]
+
+    def bend(wave):
+        return wave - np.linspace(wave[0], wave[-1], len(wave))
+
+    found, expected = waves(cut), waves(always)
+    assert np.corrcoef(found, expected)[0, 1] > 0.98
+    assert bend(found).std() > 0.6 * bend(expected).std()
+
+
+def test_a_longer_lag_shows_no_breath_out_of_turn(person):
+    machine, done = RespirationMagnifier(network(), clock=lambda: 0.0, lag=0.4), []
+    change = round(10 * RATE)
+    for frame in person[: round(13 * RATE)]:
+        done += machine.push(frame, settings(lag=0.4 if frame.seq < change else LAG))
+        times = [moved.pts for moved in machine._path]
+        assert times == sorted(times)
+    assert done[-1].respiration.wave != 0.0
+
+
 SECOND = 4.0  # s of the part after a break
 
 

@@ -96,6 +96,22 @@ def test_an_accelerating_brightening_adds_next_to_nothing():
     assert abs(kernel @ ramp) < 0.05 * abs(np.convolve(beat, kernel)).max()
 
 
+def test_looking_back_is_as_it_was_but_for_what_has_left_the_window():
+    steps = noisy_steps(72, 20.0)
+    window, then = SlidingWindow((1,), RATE), []
+    for step in steps:
+        window.push(step)
+        then.append(float(window.log_factor()[0]))
+    back = []
+    for ticks in range(60):
+        window.look_back(ticks)
+        back.append(float(window.log_factor()[0]))
+    assert np.corrcoef(back, then[: -len(back) - 1 : -1])[0, 1] > 0.98
+    assert back[0] == then[-1]
+    window.look_back(0)
+    assert window.log_factor()[0] == np.float32(then[-1])
+
+
 @pytest.mark.parametrize(("rate", "late"), [(30.0, 0.5), (60.0, 1.5), (120.0, 3.5)])
 @pytest.mark.parametrize("bpm", [50, 72, 120])
 def test_steps_that_are_told_late_give_what_prompt_ones_do(bpm, rate, late):
