@@ -153,7 +153,7 @@ class RespirationMagnifier:
         return max(0, int(self._lag * ASCENT_RATE + 0.01) - 1)
 
     def _settle(self, age: int) -> None:
-        """Decide where the picture is moved at the tick ``age`` ticks ago, once: after a longer lag it may be known."""
+        """Decide where the picture is moved at the tick ``age`` ticks ago, unless that is done."""
         moved = self._ticks.moved(age)
         if moved is not None and (not self._path or moved.pts > self._path[-1].pts):
             self._path.append(moved)
