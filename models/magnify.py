@@ -1,7 +1,8 @@
 """Whole-clip magnification, the paper's Algorithm 1 (Eq. 14-17), zero-phase: everything but reading and drawing.
 
 A clip is cut into stretches in which time goes on; within one, frame pairs are placed on a uniform clock, as in the
-live path. Each pair's ascent is on its own, so a clip is worked through in blocks and may lie in a memory-mapped file.
+live path. Each pair's ascent needs its neighbours only, so a clip is worked through in blocks and may lie in a
+memory-mapped file.
 """
 
 from __future__ import annotations

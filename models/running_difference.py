@@ -28,55 +28,58 @@ def delay(rate: float) -> float:
 
 
 class RunningDifference:
-    """Causal: the mean of X over the newest pairs that together span `span_ticks`, or more where one is longer."""
+    """Causal: X per tick, a pair's being even over its ticks, as a mean over the last `span_ticks` at each tick.
+
+    So whatever the pairs span, all count alike in the sum of what comes out, and it is late by `delay`.
+    """
 
     def __init__(self) -> None:
-        self._pairs: deque[tuple[Floats, int]] = deque()
-        self._ticks = 0
+        self._ticks: deque[Floats] = deque()
 
     def reset(self) -> None:
         """Forget everything."""
-        self._pairs.clear()
-        self._ticks = 0
+        self._ticks.clear()
 
     def update(self, x: Floats, ticks: int, rate: float) -> Floats:
         """Take X of a pair (Eq. 14), (3, L, L), that spans ``ticks`` > 0. Returns the mean per tick, like x."""
-        self._pairs.append((x, ticks))
-        self._ticks += ticks
-        while self._ticks - self._pairs[0][1] >= span_ticks(rate):
-            self._ticks -= self._pairs.popleft()[1]
-        total = self._pairs[0][0].copy()
-        for one, _ in list(self._pairs)[1:]:
-            total += one
-        total /= np.float32(self._ticks)
+        even, total = x / np.float32(ticks), np.zeros_like(x)
+        for _ in range(ticks):
+            self._ticks.append(even)
+            while len(self._ticks) > span_ticks(rate):
+                self._ticks.popleft()
+            share = np.float32(1 / (ticks * len(self._ticks)))
+            for one in self._ticks:
+                total += share * one
         return total
 
 
 def centred_difference(
     x: Floats, ticks: NDArray[np.int64], pairs: slice, rate: float, span: float = SPAN
 ) -> Floats:
-    """Zero-phase: the mean of X per tick over `span_ticks` around the middle of some pairs, (P, 3, L, L).
+    """Zero-phase: X per tick as a mean over `span_ticks` around each, and of that the mean over a pair, (P, 3, L, L).
 
-    x: (T-1, 3, L, L), Eq. 14's. ticks: (T-1,), those that each spans; its X lies on them evenly. pairs: which. One
-    that spans more has the mean over itself; at the ends it is that over what there is. rate: ticks per second.
-    span: s.
+    x: (T-1, 3, L, L), Eq. 14's. ticks: (T-1,), those that each spans; its X lies on them evenly. pairs: which, from
+    start to stop; one of no ticks has 0. At the ends the mean is over what there is. rate: ticks per second. span: s.
     """
-    place = np.concatenate([[0], np.cumsum(ticks)]).astype(np.float64)
+    place = np.concatenate([[0], np.cumsum(ticks)])
     sums = np.concatenate([np.zeros_like(x[:1], np.float64), np.cumsum(x, axis=0, dtype=np.float64)])
-    start, stop = place[:-1][pairs], place[1:][pairs]
-    middle, reach = (start + stop) / 2, np.maximum(stop - start, span_ticks(rate, span)) / 2
-    low, high = np.maximum(middle - reach, 0.0), np.minimum(middle + reach, place[-1])
+    first, reach = place[pairs.start], span_ticks(rate, span) / 2
+    middle = np.arange(first, place[pairs.stop]) + 0.5
+    low, high = np.maximum(middle - reach, 0.0), np.minimum(middle + reach, float(place[-1]))
     total = _at(sums, place, high) - _at(sums, place, low)
-    mean: Floats = (total / np.maximum(high - low, 1e-9)[:, None, None, None]).astype(np.float32)
+    total /= (high - low)[:, None, None, None]
+    until = np.concatenate([np.zeros_like(total, shape=(1, *x.shape[1:])), np.cumsum(total, axis=0)])
+    own = until[place[1:][pairs] - first] - until[place[:-1][pairs] - first]
+    mean: Floats = (own / np.maximum(ticks[pairs], 1)[:, None, None, None]).astype(np.float32)
     return mean
 
 
 def _at(
-    sums: NDArray[np.float64], place: NDArray[np.float64], where: NDArray[np.float64]
+    sums: NDArray[np.float64], place: NDArray[np.int64], where: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """``sums`` (T, ...), known at ``place`` (T,), linearly between."""
     after = np.clip(np.searchsorted(place, where), 1, len(place) - 1)
-    share = (where - place[after - 1]) / np.maximum(place[after] - place[after - 1], 1e-9)
+    share = (where - place[after - 1]) / np.maximum(place[after] - place[after - 1], 1)
     share = share.reshape(-1, *(1,) * (sums.ndim - 1))
     found: NDArray[np.float64] = sums[after - 1] * (1 - share) + sums[after] * share
     return found

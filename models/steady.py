@@ -3,9 +3,9 @@
 Two symmetries hold of a pulse, and of the network only nearly. A pulse that falls is a pulse that rises, negated: what
 the network says of -X should be the negative of what it says of X. And a face in the mirror has the same pulse. The
 part of the network that has both, the mean of (y(X) - y(-X)) / 2 over X and its mirror image, is free of much that it
-says of noise alone. The contact PPG of a real clip is followed at r = 0.77 by the network as it is, at 0.81 with the
-first symmetry and at 0.82 with both (benchmarks/network.py); with the second the coherence of the magnified evm_face
-rises from 0.978 to 0.982 (benchmarks/scores.py).
+says of noise alone. Of single pairs, the contact PPG of a real clip is followed at r = 0.77 by the network as it is,
+at 0.81 with the first symmetry and at 0.82 with both (benchmarks/network.py); with the second the coherence of the
+magnified evm_face rises from 0.978 to 0.982 (benchmarks/scores.py).
 """
 
 from __future__ import annotations

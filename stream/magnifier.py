@@ -1,8 +1,9 @@
 """Live magnification of one source's pulse, frame by frame: the pure core of the engine, without thread or clock.
 
-For each new frame: reduce the region, normalized difference to the frame before (Eq. 14), a fixed number of ascent
-steps (Eq. 4, or along a smoothed direction), the causal window (Eq. 15-16), and Eq. 17 on the frame that lies ``lag``
-seconds back. Picture and magnification stay in step; what is shown is late by the lag, and by nothing else.
+For each new frame: reduce the region, normalized difference to the frame before (Eq. 14), in `steady` as a mean over a
+fifteenth of a second, a fixed number of ascent steps (Eq. 4, or along a smoothed direction), the causal window (Eq.
+15-16), and Eq. 17 on the frame that lies ``lag`` seconds back. Picture and magnification stay in step; what is shown
+is late by the lag, and by nothing else.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from deepmag.stream.face import Face
     from deepmag.stream.frames import Frame, MagnifiedFrame
     from deepmag.stream.pictures import Pictures
+    from deepmag.stream.roi import IntBox
     from deepmag.stream.settings import Mode, Settings
 
 MAX_LOG_FACTOR = 0.4  # S beyond this is no pulse but a blow-up: 1.5-fold brightness
@@ -99,6 +101,7 @@ class PulseMagnifier(DelayedMagnifier):
         )
         self._ascender = ascender
         self._running = RunningDifference()
+        self._box: IntBox | None = None
         self._direction = SmoothedDirection()
         self._level = 0.0
         self._seen = 0.0  # s of pairs in that mean
@@ -124,6 +127,9 @@ class PulseMagnifier(DelayedMagnifier):
         """Nothing to keep: the pair's reduced pictures are all that the ascent needs."""
 
     def _measure(self, pair: Pair, settings: Settings) -> tuple[NDArray[np.float32], float, float | None]:
+        if self._box != pair.roi.box:  # X of another square lies elsewhere on the face
+            self._box = pair.roi.box
+            self._running.reset()
         step, y = self._ascend(pair.before, pair.after, pair.ticks, settings)
         return step, y, y
 

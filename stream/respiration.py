@@ -155,7 +155,7 @@ class RespirationMagnifier:
     def _settle(self, age: int) -> None:
         """Decide where the picture is moved at the tick ``age`` ticks ago, unless that is done."""
         moved = self._ticks.moved(age)
-        if moved is not None and (not self._path or moved.pts > self._path[-1].pts):
+        if moved is not None and (not self._path or moved.pts > self._path[-1].pts + 0.5 / ASCENT_RATE):
             self._path.append(moved)
 
     def _ripe(self, now: float) -> list[MagnifiedFrame]:

@@ -45,14 +45,28 @@ def test_it_is_late_by_what_is_made_up_for(rate):
     assert found[-1] == pytest.approx(19 - delay(rate))
 
 
-def test_a_pair_that_is_longer_than_the_span_stands_alone():
+def test_a_long_pair_lies_on_its_ticks_evenly():
     running, x = RunningDifference(), noise(3)
     running.update(x[0], 1, 30.0)
-    assert running.update(x[1], 5, 30.0) == pytest.approx(x[1] / 5, abs=1e-9)
-    # and with one that is shorter it makes up the span
-    assert running.update(x[2], 1, 30.0) == pytest.approx((x[1] + x[2]) / 6, abs=1e-9)
+    # its first tick shares the span with the pair before, the others are its own
+    assert running.update(x[1], 5, 30.0) == pytest.approx((0.5 * x[0] + 4.5 * x[1] / 5) / 5, abs=1e-9)
+    assert running.update(x[2], 1, 30.0) == pytest.approx((x[1] / 5 + x[2]) / 2, abs=1e-9)
     running.reset()
     assert running.update(x[0], 1, 30.0) == pytest.approx(x[0])
+
+
+@pytest.mark.parametrize("ticks", [(1,), (1, 2), (1, 1, 1, 2), (1, 4), (3, 1, 2)])
+def test_uneven_pairs_all_count_alike(ticks):
+    """Pictures of 24 in a file of 30 frames/s: where one repeats, the pair after it has two ticks."""
+    ticks = np.resize(ticks, 240)
+    x = np.full((240, 3, L, L), 1e-3, np.float32)
+    running = RunningDifference()
+    live = sum(
+        float(running.update(one, k, 30.0)[0, 0, 0]) * k for one, k in zip(x, ticks.tolist(), strict=True)
+    )
+    clip = (centred_difference(x, ticks, slice(0, 240), 30.0)[:, 0, 0, 0] * ticks).sum()
+    assert live == pytest.approx(0.24, rel=0.01)
+    assert clip == pytest.approx(0.24, rel=0.01)
 
 
 @pytest.mark.parametrize("rate", [15.0, 30.0, 50.0, 60.0])

@@ -63,6 +63,7 @@ def magnify(
 
     The breathing wants at least two breaths in the clip, better five.
     """
+    from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     from deepmag.export.runtime import AscenderUnavailableError
@@ -90,7 +91,11 @@ def magnify(
     if address.kind != "file":
         fail(f"magnify needs a whole clip, in a file; {address.name} is none", 2)
     with Progress(
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
     ) as progress:
         bar = progress.add_task("reading", total=1.0)
         said = time.monotonic()
