@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from deepmag.stream.face import Face
     from deepmag.stream.frames import Frame, MagnifiedFrame
     from deepmag.stream.pictures import Pictures
-    from deepmag.stream.roi import IntBox
     from deepmag.stream.settings import Mode, Settings
 
 MAX_LOG_FACTOR = 0.4  # S beyond this is no pulse but a blow-up: 1.5-fold brightness
@@ -101,7 +100,6 @@ class PulseMagnifier(DelayedMagnifier):
         )
         self._ascender = ascender
         self._running = RunningDifference()
-        self._box: IntBox | None = None
         self._direction = SmoothedDirection()
         self._level = 0.0
         self._seen = 0.0  # s of pairs in that mean
@@ -127,8 +125,8 @@ class PulseMagnifier(DelayedMagnifier):
         """Nothing to keep: the pair's reduced pictures are all that the ascent needs."""
 
     def _measure(self, pair: Pair, settings: Settings) -> tuple[NDArray[np.float32], float, float | None]:
-        if self._box != pair.roi.box:  # X of another square lies elsewhere on the face
-            self._box = pair.roi.box
+        # X of another square lies elsewhere on the face
+        if self._roi is None or pair.roi.box != self._roi.box:
             self._running.reset()
         step, y = self._ascend(pair.before, pair.after, pair.ticks, settings)
         return step, y, y

@@ -66,8 +66,8 @@ class PulseRate:
         """Take one frame pair. Pairs that do not run forward are ignored.
 
         t: s, the later frame's presentation time. y: the network's output for the pair, the pulse's change in
-        it, or None. before, after: (3, L, L) in [0, 255], both reduced from the same ``roi``. ticks: how many
-        ticks of the filter's clock the pair spans; here real time decides.
+        it or, of `steady`, up to 30 ms before, or None. before, after: (3, L, L) in [0, 255], both reduced from the
+        same ``roi``. ticks: how many ticks of the filter's clock the pair spans; here real time decides.
         """
         if self._last is not None and t <= self._last:
             return

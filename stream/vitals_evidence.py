@@ -51,7 +51,7 @@ class Traces:
     """What was collected, oldest first; regions of the face, then of the background.
 
     times: (n,) s. blood, light: (n, regions), relative change since the frame before. shift: (n, regions, 2),
-    cells. network: (n,) the network's output, the pulse's change in the pair; NaN without one.
+    cells. network: (n,) the network's output, the pulse's change in the pair or up to 30 ms before; NaN without one.
     """
 
     times: NDArray[np.float64]

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from live_run import (
     REPEATS,
+    NoMeter,
+    Remembering,
     added,
     as_frames,
     in_band,
@@ -18,8 +20,10 @@ from live_run import (
     shipped,
 )
 
+from deepmag.models.representation import normalized_difference, reduce_frame
 from deepmag.models.synthetic.layers import LayeredPerson
-from deepmag.stream.roi import RegionError
+from deepmag.stream.magnifier import PulseMagnifier
+from deepmag.stream.roi import RegionError, Roi, RoiTracker
 from deepmag.stream.settings import Settings
 
 RATE = 30.0
@@ -146,6 +150,35 @@ def test_with_a_fifth_of_the_frames_lost_phase_and_rate_stay_right(take):
     assert r > 0.85
     spectrum = np.abs(np.fft.rfft(green * np.hanning(360), 8192))
     assert np.fft.rfftfreq(8192, 1 / RATE)[spectrum.argmax()] * 60 == pytest.approx(72, abs=3)
+
+
+def test_when_the_square_moves_nothing_of_the_old_one_is_averaged_in():
+    """Cell by cell, X of another square is that of other places in the face."""
+    frames, seen = frames_of()[:12], []
+    before, after = (40, 40, 72, 72), (80, 60, 72, 72)
+
+    class Seeing(Remembering):
+        def steady(self, x, direction, growth):
+            seen.append(x[0])
+            return super().steady(x, direction, growth)
+
+    class Moving(RoiTracker):
+        def update(self, now, size, faces, region="auto"):
+            return Roi(before if now < frames[10].pts else after, "face", None)
+
+    machine = PulseMagnifier(
+        Seeing(shipped()), Moving(), NoMeter(), clock=lambda: 0.0, nominal_rate=lambda: RATE
+    )
+    for frame in frames:
+        machine.push(frame, Settings())
+
+    def x_of(i):
+        x, y, w, h = after
+        pair = [reduce_frame(frame.image[y : y + h, x : x + w]) for frame in frames[i - 1 : i + 1]]
+        return normalized_difference(*pair)
+
+    assert seen[-2] == pytest.approx(x_of(10), abs=1e-7)
+    assert seen[-1] == pytest.approx((x_of(10) + x_of(11)) / 2, abs=1e-7)
 
 
 def test_a_change_of_gain_acts_on_the_next_picture_out():
