@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from deepmag.export.runtime import Ascender, open_ascender
 from deepmag.models.magnify import clip_rate
 from deepmag.models.representation import normalized_difference, reduce_frame
-from deepmag.models.running_difference import RunningDifference
+from deepmag.models.running_difference import RunningDifference, delay
 from deepmag.models.steady import ascend_symmetric
 from deepmag.stream.face import FaceDetector
 from deepmag.stream.roi import Roi, RoiTracker
@@ -172,11 +172,13 @@ def outputs(take: list[Pair], network: Ascender) -> list[float]:
 def judge(take: list[Pair], network: Ascender | None = None) -> Outcome:
     """Run a clip through ``PulseRate``, with the network's output where there is a network."""
     ys: list[float] | list[None] = [None] * len(take) if network is None else outputs(take, network)
+    rate = clip_rate([pair.t for pair in take])
+    late = 0.0 if network is None else delay(rate) / rate
     meter = PulseRate()
     shown: list[tuple[float, float]] = []
     best, best_at = 0.0, 0.0
     for pair, y in zip(take, ys, strict=True):
-        meter.update(pair.t, y, pair.before, pair.after, pair.roi)
+        meter.update(pair.t, y, pair.before, pair.after, pair.roi, late=late)
         reading = meter.reading(pair.t)
         if reading.rate is not None:
             shown.append((pair.t, reading.rate))

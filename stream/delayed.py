@@ -61,8 +61,9 @@ class RateMeter(Protocol):
         after: NDArray[np.float32],
         roi: Roi,
         ticks: int,
+        late: float,
     ) -> None:
-        """Take the network's output, where there is one, and the reduced pictures of one frame pair."""
+        """Take the output, ``late`` s late, where there is a network, and the reduced pictures of one frame pair."""
 
     def reading(self, t: float) -> Reading:
         """The rate as of t."""
@@ -149,6 +150,11 @@ class DelayedMagnifier(ABC):
     def _magnify(self, waiting: Waiting) -> NDArray[np.uint8]:
         """The picture of the frame that the windows now are for."""
 
+    @property
+    def _late(self) -> float:
+        """S by which the network's output tells of what was before its pair."""
+        return 0.0
+
     def _take_settings(self, settings: Settings) -> None:
         """Take what is set from this frame on."""
         if settings.lag != self._window.lag:
@@ -218,7 +224,7 @@ class DelayedMagnifier(ABC):
         else:
             pair = Pair(frame, before, small, roi, max(ticks, 1))
             step, pulse, y = self._measure(pair, settings)
-            self._meter.update(frame.pts, y, before, small, roi, ticks)
+            self._meter.update(frame.pts, y, before, small, roi, ticks, self._late)
             done += self._advance(step, pulse, ticks)
         self._waiting.append(Waiting(frame, small, roi.box, self._tick))
         self._last, self._last_small, self._roi = frame, small, roi

@@ -109,8 +109,14 @@ class PulseMagnifier(DelayedMagnifier):
 
     def _design(self, rate: float, seconds: float, lag: float) -> NDArray[np.float64]:
         """The window's kernel: it makes up for what the running difference is late by."""
-        late = delay(rate) if self._mode == "steady" else 0.0
-        return window_kernel(band_at(PULSE_BAND, rate), rate, seconds, lag, late)
+        return window_kernel(band_at(PULSE_BAND, rate), rate, seconds, lag, self._late_ticks(rate))
+
+    def _late_ticks(self, rate: float) -> float:
+        return delay(rate) if self._mode == "steady" else 0.0
+
+    @property
+    def _late(self) -> float:
+        return self._late_ticks(self.rate) / self.rate
 
     def _take_settings(self, settings: Settings) -> None:
         super()._take_settings(settings)

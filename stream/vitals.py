@@ -62,12 +62,13 @@ class PulseRate:
         after: NDArray[np.float32],
         roi: Roi,
         ticks: int = 1,
+        late: float = 0.0,
     ) -> None:
         """Take one frame pair. Pairs that do not run forward are ignored.
 
-        t: s, the later frame's presentation time. y: the network's output for the pair, the pulse's change in
-        it or, of `steady`, up to 30 ms before, or None. before, after: (3, L, L) in [0, 255], both reduced from the
-        same ``roi``. ticks: how many ticks of the filter's clock the pair spans; here real time decides.
+        t: s, the later frame's presentation time. y: the network's output for the pair, or None. before, after:
+        (3, L, L) in [0, 255], both reduced from the same ``roi``. ticks: how many ticks of the filter's clock the pair
+        spans; here real time decides. late: s by which y tells of what was before the pair.
         """
         if self._last is not None and t <= self._last:
             return
@@ -84,7 +85,9 @@ class PulseRate:
             self._regions.reset()
             self._box = roi.box
         found = self._regions.increments(before, after, face)
-        row = np.concatenate([found.blood, found.light, found.shift.ravel(), [np.nan if y is None else y]])
+        row = np.concatenate(
+            [found.blood, found.light, found.shift.ravel(), [late, np.nan if y is None else y]]
+        )
         if not self._rows:
             row[np.isfinite(row)] = 0.0  # it ends a pair that began before the window
         self._rows.append((t, row))
@@ -116,11 +119,11 @@ class PulseRate:
         times = np.array([time for time, _ in self._rows])
         rows = np.stack([row for _, row in self._rows])
         # a picture that repeats is none: what changes three times a second is as aliased where thirty come
-        told = np.count_nonzero(np.nan_to_num(rows[1:, :-1]).any(axis=1))
+        told = np.count_nonzero(np.nan_to_num(rows[1:, :-2]).any(axis=1))
         if told / (times[-1] - times[0]) < MIN_FPS:
             self._withdraw("too few frames a second" if told else "no new frames")
             return
-        n = (rows.shape[1] - 1) // 4
+        n = (rows.shape[1] - 2) // 4
         before = self._evidence
         self._evidence = found = weigh(
             Traces(
@@ -129,6 +132,7 @@ class PulseRate:
                 light=rows[:, n : 2 * n],
                 shift=rows[:, 2 * n : 4 * n].reshape(-1, n, 2),
                 network=rows[:, -1],
+                late=float(rows[1:, -2].mean()),
             )
         )
         steady = abs(found.rate - before.rate) <= STEADY

@@ -51,7 +51,7 @@ class Traces:
     """What was collected, oldest first; regions of the face, then of the background.
 
     times: (n,) s. blood, light: (n, regions), relative change since the frame before. shift: (n, regions, 2),
-    cells. network: (n,) the network's output, the pulse's change in the pair or up to 30 ms before; NaN without one.
+    cells. network: (n,) the network's output, NaN without one; it is that of ``late`` s before.
     """
 
     times: NDArray[np.float64]
@@ -59,6 +59,7 @@ class Traces:
     light: NDArray[np.float64]
     shift: NDArray[np.float64]
     network: NDArray[np.float64]
+    late: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,8 @@ def _contradicts(traces: Traces, frequency: float, pulse: complex) -> bool:
         if away > SPREAD[1]:
             return True
     # More blood is less light, so the network's pulse runs against the colour's.
-    phase = abs(np.angle(-spectrum[at(frequency)] / pulse, deg=True))
+    network = -spectrum[at(frequency)] * np.exp(2j * np.pi * frequency * traces.late)
+    phase = abs(np.angle(network / pulse, deg=True))
     return bool(ratio(spectrum, frequency) > CLEAR and phase > MAX_PHASE)
 
 

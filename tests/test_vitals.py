@@ -72,11 +72,11 @@ def person(
         last = now
 
 
-def feed(meter, pairs, *, roi=FACE_ROI, y=None):
+def feed(meter, pairs, *, roi=FACE_ROI, y=None, late=0.0):
     """Readings after each pair."""
     result = []
     for t, before, after in pairs:
-        meter.update(t, None if y is None else y(t), before, after, roi)
+        meter.update(t, None if y is None else y(t), before, after, roi, late=late)
         result.append((t, meter.reading(t)))
     return result
 
@@ -181,6 +181,16 @@ def test_a_network_that_clearly_sees_another_rate_stops_the_reading():
     # The same rate upside down: the network's blood flows in when the colour's flows out.
     inverse = feed(PulseRate(), person(72), y=lambda t: -np.cos(2 * np.pi * 1.2 * t) / 30)
     assert all(r.rate is None for _, r in inverse)
+
+
+def test_a_network_that_is_late_by_what_it_says_does_not_disagree():
+    # 46 degrees of its own, and 25 ms: at 150 beats a minute the limit lies between the two
+    def y(t):
+        return np.cos(5 * np.pi * (t - 0.025) - 0.8) / 30
+
+    assert feed(PulseRate(), person(150, fps=60), y=y)[-1][1].reason == "estimates disagree"
+    told = feed(PulseRate(), person(150, fps=60), y=y, late=0.025)
+    assert told[-1][1].rate == pytest.approx(150, abs=1)
 
 
 # ---------------------------------------------------------------- when it is shown and when not
