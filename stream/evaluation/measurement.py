@@ -9,6 +9,7 @@ import numpy as np
 from deepmag.models.baselines.measurement import MEASUREMENTS
 from deepmag.models.baselines.rate import pulse_rate, pulse_snr
 from deepmag.models.representation import normalized_difference, reduce_frame
+from deepmag.models.running_difference import centred_difference
 from deepmag.models.steady import ascend_symmetric
 from deepmag.models.temporal import PULSE_BAND, zero_phase
 from deepmag.stream.roi import clamp_box
@@ -31,8 +32,10 @@ def reduce_clip(video: NDArray[np.uint8], region: tuple[int, int, int, int]) -> 
 
 
 def network_pulse(ascent: SteadyAscent, small: NDArray[np.float32], rate: float) -> NDArray[np.float64]:
-    """The pulse as the network sees it: its symmetric part, summed over time and band-passed. Returns (T,)."""
+    """The pulse as `steady` has it of the network, summed over time and band-passed. Returns (T,)."""
+    pairs = len(small) - 1
     x = normalized_difference(small[:-1], small[1:])
+    x = centred_difference(x, np.ones(pairs, np.int64), slice(0, pairs), rate)
     outputs = [
         ascend_symmetric(ascent, part, np.zeros_like(part))[1]
         for part in (np.ascontiguousarray(x[a : a + PAIRS]) for a in range(0, len(x), PAIRS))
