@@ -28,6 +28,7 @@ class Frame:
     pts: presentation time in its session, s (the stream's own clock).
     arrived: time.monotonic() when the decoder handed the picture over, s.
     image: (H, W, 3) uint8, RGB, never written to after it is published.
+    pixel_aspect: width of a pixel where it is shown, over its height: 1 but for what was stored squeezed.
     """
 
     session: int
@@ -35,6 +36,7 @@ class Frame:
     pts: float
     arrived: float
     image: NDArray[np.uint8]
+    pixel_aspect: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 import threading
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,61 @@ def test_every_frame_of_a_file_comes_once_and_in_order(tmp_path: Path) -> None:
     assert not frames[0].image.flags.writeable
 
 
+ONE = 1 << 16
+SHOWN = {  # (a, b, c, d) of the file: where what is stored at its upper left comes, and what is at its upper right
+    "as stored": ((1, 0, 0, 1), ("left", "upper"), ("right", "upper")),
+    "turned to the right": ((0, 1, -1, 0), ("right", "upper"), ("right", "lower")),
+    "upside down": ((-1, 0, 0, -1), ("right", "lower"), ("left", "lower")),
+    "turned to the left": ((0, -1, 1, 0), ("left", "lower"), ("left", "upper")),
+    "mirrored": ((-1, 0, 0, 1), ("right", "upper"), ("left", "upper")),
+    "the other way up, mirrored": ((1, 0, 0, -1), ("left", "lower"), ("right", "lower")),
+    "rows as columns": ((0, 1, 1, 0), ("left", "upper"), ("left", "lower")),
+    "rows as columns, upside down": ((0, -1, -1, 0), ("right", "lower"), ("right", "upper")),
+}
+
+
+@pytest.mark.parametrize(("matrix", "first", "second"), SHOWN.values(), ids=SHOWN)
+def test_a_picture_is_turned_and_mirrored_as_its_file_says(
+    tmp_path: Path, matrix: tuple[int, ...], first: tuple[str, str], second: tuple[str, str]
+) -> None:
+    stored = np.full((48, 64, 3), 128, np.uint8)
+    stored[:24, :32], stored[:24, 32:] = (255, 0, 0), (0, 0, 255)
+    with av.open(str(tmp_path / "clip.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=30, width=64, height=48)
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(stored)))
+        container.mux(stream.encode())
+    plain = (tmp_path / "clip.mp4").read_bytes()
+    written = [ONE * value for value in matrix]
+    before, after = (
+        struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30) for a, b, c, d in ((ONE, 0, 0, ONE), written)
+    )
+    header = plain.index(b"tkhd")
+    turned = plain[:header] + plain[header:].replace(before, after, 1)
+    assert matrix == (1, 0, 0, 1) or turned != plain
+    (tmp_path / "turned.mp4").write_bytes(turned)
+
+    frame = read(tmp_path / "turned.mp4")[0]
+    upright = matrix[0] != 0
+    assert frame.image.shape == ((48, 64, 3) if upright else (64, 48, 3))
+    assert frame.pixel_aspect == pytest.approx(4 / 3 if upright else 3 / 4, abs=1e-3)
+    assert frame.image.flags.c_contiguous
+    height, width = frame.image.shape[:2]
+    for (side, end), colour in ((first, (255, 0, 0)), (second, (0, 0, 255))):
+        x = width // 4 + (side == "right") * (width // 2)
+        y = height // 4 + (end == "lower") * (height // 2)
+        assert frame.image[y, x] == pytest.approx(colour, abs=40)
+
+
+def test_a_pixel_that_is_said_to_be_a_hundred_times_as_wide_is_not_believed(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "clip.mkv"), "w") as container:
+        stream = container.add_stream("libx264", rate=30, width=64, height=48)
+        stream.codec_context.sample_aspect_ratio = Fraction(100, 1)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8))))
+        container.mux(stream.encode())
+    assert read(tmp_path / "clip.mkv")[0].pixel_aspect == 1.0
+
+
 def test_of_hdr_video_it_is_said_once_that_its_colours_are_not_right(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -95,22 +152,6 @@ def test_colours_are_red_green_blue(tmp_path: Path) -> None:
         out.mux(stream.encode(None))
     image = read(tmp_path / "red.mp4")[0].image
     assert np.abs(image.astype(int) - (200, 30, 60)).max() <= 6
-
-
-def test_a_portrait_recording_is_turned_upright(tmp_path: Path) -> None:
-    clip = tmp_path / "upright.mp4"
-    encode(range(3), to=clip, container="mp4", codec="libx264")
-    data = bytearray(clip.read_bytes())
-    header = data.index(b"tkhd") + 4
-    one, minus_one = (1 << 16).to_bytes(4, "big"), (-(1 << 16)).to_bytes(4, "big", signed=True)
-    # The matrix of a picture to be turned a quarter clockwise, as a telephone writes it.
-    data[header + 40 : header + 60] = b"".join([bytes(4), one, bytes(4), minus_one, bytes(4)])
-    turned = tmp_path / "turned.mp4"
-    turned.write_bytes(data)
-    upright, lying = read(clip)[2].image, read(turned)[2].image
-    assert lying.shape == (160, 120, 3)
-    assert (lying == np.rot90(upright, -1)).all()
-    assert lying.flags.c_contiguous
 
 
 def test_pace_file_waits_for_each_frames_time(tmp_path: Path) -> None:

@@ -147,6 +147,7 @@ def test_a_picture_message_holds_header_samples_and_both_pictures() -> None:
     assert header["signals"] == {"pulse": {"rate": 72.4, "quality": 0.86, "reason": ""}}
     assert header["samples"] == [[0.0, 0.0, None]]
     assert header["roi"] == [200, 120, 240, 240]
+    assert header["pixel"] == 1.0
 
 
 def test_the_signals_of_a_frame_are_named_with_a_wave_and_a_reading_each() -> None:

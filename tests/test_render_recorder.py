@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -168,6 +169,21 @@ def test_a_change_of_size_continues_in_a_numbered_file(
     numbers = [[number_in(i) for i in play(tmp_path / name)[0]] for name in ("a.mkv", "a-2.mkv", "a-3.mkv")]
     assert numbers == [list(range(5)), list(range(5, 12)), list(range(12, 15))]
     assert [Path(r.getMessage().split()[-1]).name for r in caplog.records] == ["a-2.mkv", "a-3.mkv"]
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov"])
+@pytest.mark.parametrize("lossless", [True, False])
+def test_pixels_that_are_not_square_stay_as_wide(tmp_path: Path, suffix: str, *, lossless: bool) -> None:
+    squeezed = [
+        replace(frame, frame=replace(frame.frame, pixel_aspect=128 / 117))
+        for frame in (magnified(n) for n in range(5))
+    ]
+    record(tmp_path / f"a{suffix}", [*squeezed, magnified(5)], lossless=lossless)
+    for name, aspect, count in (("a", Fraction(128, 117), 5), ("a-2", 1, 1)):
+        path = tmp_path / f"{name}{suffix}"
+        with av.open(path) as container:
+            assert container.streams.video[0].sample_aspect_ratio == aspect
+        assert len(play(path)[0]) == count
 
 
 def test_times_that_stand_still_or_go_back_do_not_end_the_recording(tmp_path: Path) -> None:

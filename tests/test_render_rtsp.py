@@ -14,9 +14,11 @@ import struct
 import subprocess
 import threading
 from base64 import b64encode
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import av
 import numpy as np
 import pytest
 from made_clip import make_clip
@@ -495,6 +497,12 @@ def test_the_encoder_answers_each_picture_at_once_with_a_keyframe_every_two_seco
     assert len(keyframes) >= 4
     assert np.diff(keyframes).min() >= 2.0
     assert np.diff(keyframes).max() <= 2.2
+
+
+def test_the_encoder_tells_of_pixels_that_are_not_square() -> None:
+    encoder, decoder = LiveEncoder(120, 160, rate=30, pixel_aspect=4 / 3), av.CodecContext.create("h264", "r")
+    decoder.decode(av.Packet(encoder.encode(numbered(0), 0)))
+    assert decoder.sample_aspect_ratio == Fraction(4, 3)
 
 
 def test_the_description_names_the_stream_and_its_parameter_sets() -> None:

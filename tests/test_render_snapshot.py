@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,13 @@ def test_the_magnified_picture_alone(tmp_path: Path) -> None:
     frame = magnified(7)
     path = save_snapshot(frame, tmp_path / "a.png", original_beside=False)
     np.testing.assert_array_equal(load(path), frame.image)
+
+
+def test_who_was_stored_squeezed_is_not_squeezed_in_a_snapshot(tmp_path: Path) -> None:
+    frame = magnified(7)
+    for aspect, shape in ((4 / 3, (120, 213, 3)), (0.75, (160, 160, 3))):
+        other = replace(frame, frame=replace(frame.frame, pixel_aspect=aspect))
+        assert load(save_snapshot(other, tmp_path / "a.png", original_beside=False)).shape == shape
 
 
 def test_a_name_without_png_gets_it(tmp_path: Path) -> None:

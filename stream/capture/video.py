@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, cast
 
 import av
 import av.error
-import numpy as np
 from av.format import Flags
 from av.stream import Disposition
 from av.video.reformatter import ColorTrc
@@ -24,6 +23,7 @@ from deepmag.stream.capture.arrival_clock import ArrivalClock
 from deepmag.stream.capture.failures import open_failure, read_failure
 from deepmag.stream.capture.limits import Limits
 from deepmag.stream.capture.options import openings
+from deepmag.stream.capture.orientation import pixel_aspect, upright
 from deepmag.stream.capture.pacing import Pacer
 from deepmag.stream.capture.source import SourceError
 from deepmag.stream.capture.timeline import RateLimit, Timeline
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator
 
+    import numpy as np
     from av import Packet, VideoFrame, VideoStream
     from av.codec.hwaccel import HWAccel
     from av.container import InputContainer
@@ -85,6 +86,7 @@ class VideoSource:
         self._gpu = gpu
         self._clock = clock
         self._stamped = True
+        self._pixel_aspect = 1.0
 
     def frames(self, stop: threading.Event) -> Iterator[Frame]:
         """Open, deliver until the end or ``stop``, close. Raises SourceError."""
@@ -105,7 +107,7 @@ class VideoSource:
                     if stop.wait(pacer.delay(session, pts, arrived)):
                         return
                     arrived = self._clock()
-                yield Frame(session, seq, pts, arrived, image)
+                yield Frame(session, seq, pts, arrived, image, self._pixel_aspect)
                 seq += 1
             if seq == before and not self.live and not stop.is_set():
                 raise SourceError(f"{self.name}: not one picture in it could be decoded", retry=False)
@@ -142,6 +144,7 @@ class VideoSource:
                     if size != (picture.width, picture.height):
                         size = picture.width, picture.height
                         self._limits.check(*size, self.name)
+                        self._pixel_aspect = pixel_aspect(picture, stream)
                     yield picture
                     last = self._clock()
                 if self.live and self._clock() - last > NO_PICTURE:
@@ -259,19 +262,16 @@ class VideoSource:
 
     def _image(self, picture: VideoFrame) -> NDArray[np.uint8]:
         """Convert to (H, W, 3) uint8 RGB, upright, not writeable."""
-        turned = picture.rotation
+        plain = picture
         try:
             # a GPU's: by way of yuv420p it takes half the time, and becomes the very picture of the CPU
             if picture.format.name == "nv12":
-                picture = picture.reformat(format="yuv420p")
-            image = cast("NDArray[np.uint8]", picture.to_ndarray(format="rgb24"))
+                plain = picture.reformat(format="yuv420p")
+            image = upright(cast("NDArray[np.uint8]", plain.to_ndarray(format="rgb24")), picture)
         except (av.error.FFmpegError, ValueError):
             raise SourceError(
                 f"{self.name}: pictures in the format {picture.format.name} cannot be converted", retry=False
             ) from None
-        quarters = round(turned / 90) % 4  # a telephone's note on how it was held, anticlockwise
-        if quarters:
-            image = np.ascontiguousarray(np.rot90(image, quarters))
         image.setflags(write=False)
         return image
 

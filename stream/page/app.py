@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 from deepmag.stream.page.guard import Guard
 from deepmag.stream.page.metrics import CONTENT_TYPE
 from deepmag.stream.page.picture import png
+from deepmag.stream.render.compose import square
 from deepmag.stream.render.snapshot import snapshot_name
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def build_app(
         if newest is None:
             return JSONResponse({"error": "there is no picture yet"}, 409, headers=NO_STORE)
         async with one_snapshot:
-            data = await asyncio.to_thread(png, newest.frame.image)
+            frame = newest.frame
+            data = await asyncio.to_thread(png, square(frame.image, frame.frame.pixel_aspect))
         name = snapshot_name(newest.frame, now=clock(), wall=datetime.now().astimezone())
         disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(data, media_type="image/png", headers=NO_STORE | disposition)

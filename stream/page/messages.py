@@ -67,6 +67,7 @@ def picture_message(
         "pts": round(frame.frame.pts, 6),
         "size": [width, height],
         "shown": list(shown),
+        "pixel": round(frame.frame.pixel_aspect, 4),
         # a browser that has just come is sent the newest picture, however old that is
         "silence": round(silence, 6),
         "signals": _shown_readings(frame.readings, state, silence),

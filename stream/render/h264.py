@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NVENC = "h264_nvenc"
 THREADS = 2
+MAX_ASPECT_TERM = 1000  # of the two numbers that state a pixel's aspect; those in use have up to three digits
 KEYFRAME_PERIOD = 1.0  # s; what a killed process can lose of an .mp4
 AVCOL_SPC_SMPTE170M = 6  # BT.601 matrix, as the codec's header names it
 
@@ -69,9 +70,12 @@ def keyframe_interval(fps: float, period: float = KEYFRAME_PERIOD) -> str:
     return str(max(1, round(float(as_rate(fps)) * period)))
 
 
-def configure(context: VideoCodecContext, *, time_base: Fraction, lossless: bool) -> None:
-    """Set what both kinds of stream share on a codec context that is not yet open."""
+def configure(
+    context: VideoCodecContext, *, time_base: Fraction, lossless: bool, pixel_aspect: float
+) -> None:
+    """Set what both kinds of stream share on a codec context that is not yet open. pixel_aspect: see `Frame`."""
     context.time_base = time_base
+    context.sample_aspect_ratio = Fraction(pixel_aspect).limit_denominator(MAX_ASPECT_TERM)
     context.thread_count = THREADS
     if lossless:
         context.pix_fmt = "rgb24"

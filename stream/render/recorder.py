@@ -25,9 +25,6 @@ from deepmag.stream.render.video_file import CONTAINERS, VideoFile
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from deepmag.stream.frames import MagnifiedFrame
 
 DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
@@ -100,8 +97,9 @@ class Recorder:
         image = picture(frame, original_beside=self._original_beside)
         file = self._file
         try:
-            if file is None or file.shape != image.shape:
-                file = self._next_file(image)
+            form = image.shape, frame.frame.pixel_aspect
+            if file is None or (file.shape, file.pixel_aspect) != form:
+                file = self._next_file(*form)
             try:
                 file.write(image, frame.frame.session, frame.frame.pts)
             except av.error.FFmpegError as error:
@@ -109,7 +107,7 @@ class Recorder:
                     raise
                 log.error("the GPU encodes no more (%s): the CPU goes on", error.strerror)
                 self._gpu = None
-                self._next_file(image).write(image, frame.frame.session, frame.frame.pts)
+                self._next_file(*form).write(image, frame.frame.session, frame.frame.pts)
         except (OSError, av.error.FFmpegError) as error:
             raise RendererError(self._explain(error)) from None
 
@@ -123,20 +121,21 @@ class Recorder:
             with contextlib.suppress(OSError):
                 self.path.unlink()
 
-    def _next_file(self, image: NDArray[np.uint8]) -> VideoFile:
+    def _next_file(self, shape: tuple[int, ...], pixel_aspect: float) -> VideoFile:
         path = self.path
         if self._file is not None:
             done, self._file = self._file, None
             self._finish(done)  # before a name is looked for: until then the file may be an empty one
             path = self.path = claim_name(self._named)
-            height, width = image.shape[:2]
+            height, width = shape[:2]
             log.warning("recording pictures of %d x %d on in %s", width, height, path)
         self._file = VideoFile(
             path,
-            image.shape,
+            shape,
             rate=self._rate() if callable(self._rate) else self._rate,
             lossless=self._lossless,
             gpu=self._gpu,
+            pixel_aspect=pixel_aspect,
         )
         self._files += 1
         return self._file

@@ -50,10 +50,16 @@ log = logging.getLogger("deepmag.render.rtsp")
 
 
 class LiveEncoder:
-    """H.264 for one connection and one size; a packet for each picture at once. gpu: see ``choose_encoder``."""
+    """H.264 for one connection and one size; a packet for each picture at once.
 
-    def __init__(self, height: int, width: int, *, rate: float, gpu: int | None = None) -> None:
+    gpu: see ``choose_encoder``. pixel_aspect: see `Frame`.
+    """
+
+    def __init__(
+        self, height: int, width: int, *, rate: float, gpu: int | None = None, pixel_aspect: float = 1.0
+    ) -> None:
         self.size = (height, width)
+        self.pixel_aspect = pixel_aspect
         self._converter = Converter(time_base=TIME_BASE, lossless=False)
         size = self._converter.size(height, width)
         encoder, options = choose_encoder(gpu, size, LIVE_OPTIONS, NVENC_LIVE_OPTIONS)
@@ -63,7 +69,7 @@ class LiveEncoder:
         self._context.framerate = as_rate(rate)
         # The interval in frames is a bound only: keyframes are set by time, whatever the camera's rate.
         self._context.options = {**options, "g": keyframe_interval(rate, 2 * KEYFRAME_PERIOD)}
-        configure(self._context, time_base=TIME_BASE, lossless=False)
+        configure(self._context, time_base=TIME_BASE, lossless=False, pixel_aspect=pixel_aspect)
         self._keyframe_at = 0
 
     def encode(self, image: NDArray[np.uint8], ticks: int) -> bytes:
@@ -170,14 +176,16 @@ class RtspPush:
     def _push(self, image: NDArray[np.uint8], ticks: int, now: float) -> bool:
         """Send a picture, connecting first where it is due; False where there is no connection."""
         self._sent_at = now
+        aspect = 1.0 if self._frame is None else self._frame.frame.pixel_aspect
+        encoder = self._encoder
         try:
-            if self._encoder is not None and self._encoder.size != image.shape[:2]:
+            if encoder is not None and (encoder.size, encoder.pixel_aspect) != (image.shape[:2], aspect):
                 log.info("the picture's size changed: announcing the stream again")
                 self._disconnect()
             if self._publisher is None or self._encoder is None:
                 if now < self._try_at:
                     return False
-                self._connect(image, ticks, now)
+                self._connect(image, aspect, ticks, now)
             else:
                 self._publisher.send(self._encoder.encode(image, ticks), ticks, now=now, wall=self._wall())
         except PublishError as error:
@@ -198,8 +206,9 @@ class RtspPush:
             raise RendererError(f"cannot encode for {self._address.url}: {error.strerror}") from None
         return True
 
-    def _connect(self, image: NDArray[np.uint8], ticks: int, now: float) -> None:
-        self._encoder = encoder = LiveEncoder(*image.shape[:2], rate=self._rate, gpu=self._gpu)
+    def _connect(self, image: NDArray[np.uint8], aspect: float, ticks: int, now: float) -> None:
+        encoder = LiveEncoder(*image.shape[:2], rate=self._rate, gpu=self._gpu, pixel_aspect=aspect)
+        self._encoder = encoder
         unit = encoder.encode(image, ticks)
         publisher = RtspPublisher(self._address, *parameter_sets(unit), now=now, timeout=self._timeout)
         self._publisher = publisher

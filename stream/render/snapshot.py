@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 
-from deepmag.stream.render.compose import picture
+from deepmag.stream.render.compose import picture, square
 from deepmag.stream.render.renderer import RendererError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def save_snapshot(
     target = Path(path)
     if target.suffix.lower() != ".png":
         target = target.with_name(target.name + ".png")
-    image = picture(frame, original_beside=original_beside)
+    image = square(picture(frame, original_beside=original_beside), frame.frame.pixel_aspect)
     _, encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     try:
         # Not cv2.imwrite: it says only "False", never why.

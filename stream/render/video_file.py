@@ -39,14 +39,22 @@ class VideoFile:
     """Writes frames of one shape. Raises OSError or FFmpegError; ``close`` then still leaves a playable file.
 
     shape: (H, W, 3). rate: nominal, Hz. lossless: exact, which only the CPU does. gpu: number of the GPU that is to
-    encode, where it can. by_gpu: whether it does. frames: written so far.
+    encode, where it can. pixel_aspect: see `Frame`. by_gpu: whether it does. frames: written so far.
     """
 
     def __init__(
-        self, path: Path, shape: tuple[int, ...], *, rate: float, lossless: bool, gpu: int | None = None
+        self,
+        path: Path,
+        shape: tuple[int, ...],
+        *,
+        rate: float,
+        lossless: bool,
+        gpu: int | None = None,
+        pixel_aspect: float = 1.0,
     ) -> None:
         self.path = path
         self.shape = shape
+        self.pixel_aspect = pixel_aspect
         self.frames = 0
         self._fragmented = path.suffix.lower() != ".mkv"
         # Matroska counts milliseconds: two frames within one would have the same time, which it refuses.
@@ -77,7 +85,9 @@ class VideoFile:
             )
             self._stream = cast("VideoStream", stream)
             self.by_gpu = encoder == NVENC
-            configure(self._stream.codec_context, time_base=time_base, lossless=lossless)
+            configure(
+                self._stream.codec_context, time_base=time_base, lossless=lossless, pixel_aspect=pixel_aspect
+            )
         except BaseException:
             self._sink.close()
             raise

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from deepmag.stream.render.compose import picture
+from deepmag.stream.render.compose import picture, square
 from deepmag.stream.render.display import display_problem
 from deepmag.stream.render.overlay import STALE_AFTER, draw_overlay
 from deepmag.stream.render.renderer import RendererError
@@ -133,6 +133,7 @@ class Window:
             image = np.zeros((*EMPTY_SIZE, 3), np.uint8)
         else:
             image = picture(frame, original_beside=self.view.original_beside)
+            image = square(image, frame.frame.pixel_aspect)
         age = now - self._frame_at
         readings: dict[SignalName, Reading | None] = dict.fromkeys(settings.signals)
         if frame is not None and age <= STALE_AFTER:

@@ -70,7 +70,7 @@ const link = new Link(token, () => ({ original: beside, visible: !document.hidde
 
 function drawn(header, bitmap, original) {
   const [width, height] = header.size;
-  const aspect = (width / height).toFixed(4);
+  const aspect = ((width * header.pixel) / height).toFixed(4);
   if ($("stage").dataset.aspect !== aspect) {
     $("stage").dataset.aspect = aspect;
     document.documentElement.style.setProperty("--aspect", aspect);

@@ -48,11 +48,12 @@ class Tile {
     try {
       const bitmap = await decode(jpegs[0]);
       const { canvas } = this.parts;
-      if (canvas.width !== bitmap.width || canvas.height !== bitmap.height) {
-        canvas.width = bitmap.width;
+      const width = Math.round(bitmap.width * header.pixel);
+      if (canvas.width !== width || canvas.height !== bitmap.height) {
+        canvas.width = width;
         canvas.height = bitmap.height;
       }
-      this.context.drawImage(bitmap, 0, 0);
+      this.context.drawImage(bitmap, 0, 0, width, bitmap.height);
       bitmap.close();
     } catch {
       // undecodable: the next
