@@ -157,7 +157,8 @@ class Engine:
 
     def _flush(self) -> None:
         self._busy_since = self._clock()
-        self._hand_on(self._magnifier.flush())
+        # all at once, and sooner than the lag: they are counted in no rate and no latency
+        self._hand_on(self._magnifier.flush(), timed=False)
         self._busy_since = None
 
     def _take(self, frame: Frame) -> None:
@@ -184,11 +185,11 @@ class Engine:
         self.work.add(now, now - began)
         self._hand_on(done)
 
-    def _hand_on(self, done: Sequence[MagnifiedFrame]) -> None:
+    def _hand_on(self, done: Sequence[MagnifiedFrame], *, timed: bool = True) -> None:
         for magnified in done:
             delay = magnified.ready - magnified.frame.arrived
             late = self._is_live and delay > self._settings.current.lag + LATE
-            if not late:
+            if timed and not late:
                 self.latency.add(magnified.ready, delay)
             self.frames += 1
             self._publish(_without_rates(magnified) if late else magnified)

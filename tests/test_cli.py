@@ -220,6 +220,10 @@ def test_what_no_output_or_source_can_be_is_a_wrong_option(tmp_path: Path) -> No
         "the source is empty": Command("live", ""),
         "in a file; demo is none": Command("magnify", "demo", out),
         "65535": Command("live", "demo", "--port", "99999"),
+        "name must end in .mkv": Command("magnify", tmp_path / "clip.mp4", "o.avi"),
+        "would both write": Command(
+            "live", "demo", "--record", out, "--vitals", tmp_path / "x" / ".." / "o.mkv"
+        ),
     }
     with commands(*wrong.values()):
         for words, command in wrong.items():

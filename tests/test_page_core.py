@@ -244,6 +244,9 @@ def test_changes_are_read_as_settings_take_them() -> None:
         {"gain": 10**400},
         {"roi": 5},
         {"roi": [1, "x"]},
+        {"roi": [1, 2, 3]},
+        {"roi": []},
+        {"roi": [-1e308, 0, 1e308, 100]},
     ],
 )
 def test_a_change_that_makes_no_sense_is_refused_in_words(message: dict[str, object]) -> None:

@@ -388,11 +388,19 @@ def test_who_connects_and_asks_for_nothing_is_let_go_and_a_viewer_stays(
             connect(base(page).replace("http", "ws") + "/live", origin=Origin(base(page))) as viewer,
             socket.create_connection(("127.0.0.1", port_of(page)), TIMEOUT) as silent,
             socket.create_connection(("127.0.0.1", port_of(page)), TIMEOUT) as slow,
+            socket.create_connection(("127.0.0.1", port_of(page)), TIMEOUT) as second,
         ):
             viewer.send(json.dumps({"type": "hello", "original": False, "visible": True}))
             slow.sendall(b"GET / HT")
+            # one whole request, and half of another, takes its place no longer either
+            second.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            answer = second.recv(4096)
+            second.sendall(b"GET / HT")
             assert silent.recv(1) == b""
             assert slow.recv(1) == b""
+            while data := second.recv(4096):
+                answer += data
+            assert answer.startswith(b"HTTP/1.1 200")
             assert json.loads(viewer.recv(TIMEOUT))["type"] == "state"
     finally:
         page.close()

@@ -123,6 +123,19 @@ def test_at_full_speed_each_frame_comes_out_once_in_order_and_none_is_dropped(
         assert pipeline.errors == []
 
 
+def test_what_is_inside_the_lag_at_the_end_is_counted_in_no_rate(clip: Path, ascender: Ascender) -> None:
+    """It comes out at once: the last line of a clip of 30 frames a second said 34."""
+    collector = Collector()
+    with pipeline_of(str(clip), ascender) as pipeline:
+        pipeline.add(collector, "every")
+        pipeline.start()
+        assert pipeline.wait(TIMEOUT)
+        pipeline.stop()
+        assert len(collector.frames) == FRAMES
+        timed = len(pipeline.engine.latency._recent(collector.frames[-1].ready))
+        assert timed == FRAMES - round(pipeline.settings.lag * 30)
+
+
 def test_a_renderer_that_hangs_slows_no_other(clip: Path, ascender: Ascender) -> None:
     release = threading.Event()
     slow, quick = Collector("slow", hold=release), Collector("quick")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_clip import make_clip
+from made_clip import make_clip, pictures_in
 from rtsp_server import available, rtsp_server
 from typer.testing import CliRunner
 from ward_feeds import feed, specs, until
@@ -226,6 +226,28 @@ def test_only_feeds_that_ask_for_it_are_decoded_and_encoded_by_the_gpu(
     for one in ward.feeds.values():
         ward._add_outputs(one.spec, one.pipeline)
     assert recorders == [1, None]
+
+
+def test_the_recording_of_a_file_that_is_over_is_whole_while_others_go_on(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", frames=40)
+    text = feed("short", str(clip), f'roi = "full"\nrecord = "{tmp_path / "short.mp4"}"')
+    text += feed("long", "demo")
+    ward = Ward(specs(tmp_path, text), device="cpu", threads=1)
+    ward.start()
+    try:
+
+        def whole() -> bool:
+            ward.watch()
+            return not ward.feeds["short"].pipeline.renderers
+
+        until(whole, "the recording to be finished")
+        until(lambda: "finish-short" not in {thread.name for thread in threading.enumerate()}, "its thread")
+        assert pictures_in(tmp_path / "short.mp4") == 40
+        assert ward.feeds["short"].status().state == "ended"
+        assert ward.feeds["long"].pipeline.capture.error is None
+        assert not ward.over
+    finally:
+        ward.stop()
 
 
 def test_files_that_are_over_end_the_ward(tmp_path: Path) -> None:

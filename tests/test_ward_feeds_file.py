@@ -80,6 +80,7 @@ def test_a_password_is_in_no_repr(tmp_path: Path) -> None:
         ('[[feed]]\nname = "c"\nsource = "demo"\nrecord = "x.avi"\n', "line 15: feed 'c': record: cannot record to x"),
         ('[[feed]]\nname = "c"\nsource = "demo"\nrecord = ""\n', "line 15: feed 'c': record: . is a folder"),
         ('[[feed]]\nname = "c"\nsource = "demo"\nvitals = "/"\n', "line 15: feed 'c': vitals: / is a folder"),
+        ('[[feed]]\nname = "c"\nsource = "demo"\nvitals = "a\\u0000b"\n', "line 15: feed 'c': vitals: 'a\\x00b'"),
         ('[[feed]]\nname = "c"\nsource = "demo"\npush = "http://x/y"\n', "line 15: feed 'c': push: the address to"),
         ('[[feed]]\nname = "c"\nsource = "demo"\npush = ""\n', "line 15: feed 'c': push: the address to push to"),
         ('[[feed]]\nname = "c"\nsource = "demo"\npush = "rtsp:///x"\n', "line 15: feed 'c': push: the address to"),
@@ -144,6 +145,17 @@ def test_a_password_may_come_from_the_environment(tmp_path: Path, monkeypatch: p
 def test_a_file_that_is_none_is_refused(text: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=words):
         read(tmp_path, text)
+
+
+def test_brackets_in_brackets_are_refused_too(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is no TOML"):
+        read(tmp_path, "roi = " + 3000 * "[" + 3000 * "]")
+
+
+def test_a_link_that_leads_in_a_circle_ends_no_other_feed(tmp_path: Path) -> None:
+    (tmp_path / "loop.mkv").symlink_to("loop.mkv")
+    text = f'{GOOD}[[feed]]\nname = "c"\nsource = "demo"\nrecord = "{tmp_path / "loop.mkv"}"\n'
+    assert len(read(tmp_path, text).good) == 3
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def live(
     if address.kind == "file":
         _refuse_what_is_no_file(address)  # before anything is loaded, or a page opened
     check_duration(duration)
-    if record is not None and record == vitals:
+    if record is not None and vitals is not None and os.path.realpath(record) == os.path.realpath(vitals):
         fail(f"--record and --vitals would both write to {record}", 2)
     shown = tuple(show) if show else ((Show.NONE,) if pace == "max" else (Show.PAGE,))
     outputs = Outputs(

@@ -70,6 +70,7 @@ def magnify(
     from deepmag.stream.capture.address import parse_address
     from deepmag.stream.capture.source import SourceError
     from deepmag.stream.offline import magnify_file
+    from deepmag.stream.outputs import check_record
     from deepmag.stream.render.renderer import RendererError
     from deepmag.stream.settings import parse_region
 
@@ -90,6 +91,10 @@ def magnify(
         fail(str(error), 2)
     if address.kind != "file":
         fail(f"magnify needs a whole clip, in a file; {address.name} is none", 2)
+    try:
+        check_record(out)
+    except RendererError as error:
+        fail(str(error), 2)
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from deepmag.stream.settings import Settings
     from deepmag.stream.status import Status
 
+MAX_SIDE = 1_000_000  # px: no picture is as wide
 SILENCE = 1.0  # s without a new frame after which the numbers are withdrawn
 
 _WITHDRAWN: dict[SourceState, str] = {
@@ -147,6 +148,8 @@ def parse_changes(message: dict[str, Any]) -> dict[str, Any]:
         roi = message["roi"]
         if isinstance(roi, list):
             roi = tuple(round(_parse_number("roi", side)) for side in roi)
+            if len(roi) != 4 or max(map(abs, roi)) > MAX_SIDE:
+                raise ValueError("roi must be auto, full or X,Y,W,H, in pixels of the picture")
         elif not isinstance(roi, str):
             raise ValueError("roi must be auto, full or X,Y,W,H")
         changes["roi"] = roi

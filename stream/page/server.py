@@ -20,7 +20,7 @@ from deepmag.stream.render.renderer import RendererError
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-REQUEST_TIMEOUT = 10.0  # s for the first request of a connection
+REQUEST_TIMEOUT = 10.0  # s for each request of a connection to come whole
 START_TIMEOUT = 10.0  # s
 STOP_TIMEOUT = 5.0  # s
 LINGER = 10.0  # s for what was written to a viewer to leave, once the page is done with it
@@ -129,15 +129,35 @@ class PageServer:
 
 
 class _Http(H11Protocol):
-    """Lets go of who connects and asks for nothing: uvicorn waits for ever, and counts it among the connections."""
+    """Lets go of who connects and asks for nothing, or for half of something.
+
+    Uvicorn waits for ever, and counts it among the connections.
+    """
+
+    _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.loop.call_later(REQUEST_TIMEOUT, self._let_go)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._wait()
+
+    def _wait(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self.loop.call_later(REQUEST_TIMEOUT, self._let_go)
 
     def _let_go(self) -> None:
+        answered = self.cycle is None or self.cycle.response_complete
         # a WebSocket has taken the transport over
-        if self.cycle is None and self.transport.get_protocol() is self:
+        if answered and self.transport.get_protocol() is self:
             self.transport.close()
 
 

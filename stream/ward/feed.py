@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,7 @@ class WardFeed:
         self._ended: float | None = None  # when it was seen that the pipeline had failed
         self._why = ""
         self._delay = RESTART / 2
+        self._finishing: threading.Thread | None = None
         self.restarts = 0
 
     @property
@@ -62,11 +64,19 @@ class WardFeed:
             failure = self._failure()
             if failure is not None:
                 self._lost(now, failure)
+            elif self._finishing is None and self._pipeline.wait(0.0):
+                # a file that is over: what was written is made whole now, for others may go on for days. Aside, since
+                # a disk may take its time, and the others are to be looked after
+                self._finishing = threading.Thread(
+                    target=self._pipeline.stop, name=f"finish-{self.spec.slug}", daemon=True
+                )
+                self._finishing.start()
         elif now - self._ended >= self._delay:
             settings = self._pipeline.settings
             self.restarts += 1
             try:
-                self._pipeline.stop()
+                self.stop()
+                self._finishing = None
                 self._pipeline = self._build(self.spec, settings)
                 self._ended, self._why = None, ""
                 self._start()
@@ -76,6 +86,8 @@ class WardFeed:
 
     def stop(self) -> None:
         """End it; recordings are finished."""
+        if self._finishing is not None:
+            self._finishing.join()
         self._pipeline.stop()
 
     @property

@@ -96,7 +96,7 @@ def read_feeds(file: Path) -> Feeds:
         raise ValueError(f"cannot read {file}: {reason}") from None
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:  # RecursionError: of brackets in brackets
         raise ValueError(f"{file} is no TOML: {error}") from None
     listed = content.pop("feed", None)
     lines = text.splitlines()
@@ -191,6 +191,8 @@ def _file(entry: dict[str, Any], key: str) -> Path | None:
     """A file to write to. Its folder need not be there yet: a share may be mounted later, and is waited for."""
     if key not in entry:
         return None
+    if "\0" in entry[key]:
+        raise _FeedError(key, f"{key}: {entry[key]!r} can be no file's name")
     path = Path(entry[key])
     if os.path.isdir(path):  # unlike Path.is_dir also where one may not look
         raise _FeedError(key, f"{key}: {path} is a folder; name a file in it")
@@ -216,7 +218,12 @@ def _push(entry: dict[str, Any]) -> str | None:
 def _written(spec: FeedSpec) -> dict[str, Path | str]:
     """What a feed writes and sends to, by key, each in the one spelling that it has in common with others."""
     files = {"record": spec.record, "vitals": spec.vitals}
-    written: dict[str, Path | str] = {key: path.resolve() for key, path in files.items() if path is not None}
+    written: dict[str, Path | str] = {
+        # unlike Path.resolve also of links that lead in a circle
+        key: Path(os.path.realpath(path))
+        for key, path in files.items()
+        if path is not None
+    }
     return written if spec.push is None else written | {"push": check_push(spec.push).url}
 
 
