@@ -4,7 +4,7 @@ Every variant magnifies the same clips (a face as the live view crops it, 144x14
 to 36x36) through the offline filter; one thing is changed at a time. Per task A to D, the median over people of:
 coherence (the face's added green against the true blood volume), blocks (the same for each reduced pixel of skin), leak
 (what is added outside the skin / inside), gain (of the true pulse, at gain 10) and uneven (over the reduced pixels of
-skin, the standard deviation of what is added / the mean).
+skin, the standard deviation of what is added / the mean; where enough of them stay skin: on A).
 The people are drawn with seeds of their own, so no network has seen them.
 """
 
@@ -43,7 +43,7 @@ TONES = (0.1, 0.35, 0.6, 0.85)  # melanin, taken in turn
 PULSE_DEPTH = 0.010  # of the lightest skin, peak to peak
 SIDE = 144  # px: four by four for each reduced pixel
 CHUNK = 8  # frames rendered at once
-SCORES = ("coherence", "blocks", "leak", "gain", "uneven")
+SCORES = ("coherence", "blocks", "leak", "gain")
 SKIN, NO_SKIN = 0.9, 0.02  # a reduced pixel is skin above the first share, and is not below the second
 Floats = np.ndarray
 
@@ -249,10 +249,13 @@ def main() -> None:
     if args.json:
         print(json.dumps(result))
         return
-    print(f"{'':40s}" + "".join(f"{f'{score} A / B / C / D':>30s}" for score in SCORES))
+    print(
+        f"{'':52s}" + "".join(f"{f'{score} A / B / C / D':>29s}" for score in SCORES) + f"{'uneven A':>10s}"
+    )
     for name, rows in result.items():
         cells = [" / ".join(_cell(rows[task][score]) for task in TASKS) for score in SCORES]
-        print(f"{name:40s}" + "".join(f"{cell:>30s}" for cell in cells))
+        cells = [f"{cell:>29s}" for cell in cells] + [f"{_cell(rows['A']['uneven']):>10s}"]
+        print(f"{name:52s}" + "".join(cells))
 
 
 if __name__ == "__main__":
