@@ -5,7 +5,7 @@
 r        correlation of the live added signal (mean green over the skin) with the offline zero-phase one
 blocks   median of the same over 12 x 12 pixel blocks of skin
 lag_ms   by how much the live one is later (the picture is late by --lag as well, and not counted)
-gain     in-band RMS of the face's mean green, live output / input; `offline` the same offline
+gain     in-band RMS of the face's mean green, live output / input, at --gain 10; `offline` the same offline
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from deepmag.export.runtime import open_ascender
 from deepmag.models.magnify import log_factors, magnify_steps
 from deepmag.models.reconstruction import magnify_frame
 from deepmag.models.representation import reduce_frame
+from deepmag.models.steady import REFERENCE_GAIN
 from deepmag.models.synthetic.layers import LayeredPerson
 from deepmag.models.synthetic.waveforms import Rhythm
 from deepmag.models.temporal import PULSE_BAND, zero_phase
@@ -51,7 +52,7 @@ def live(
     magnifier = PulseMagnifier(
         ascender, RoiTracker(), PulseRate(), clock=lambda: 0.0, nominal_rate=lambda: RATE, lag=lag
     )
-    settings = Settings(mode=mode, lag=lag, roi=region)  # type: ignore[arg-type]
+    settings = Settings(mode=mode, lag=lag, roi=region, gain=REFERENCE_GAIN)  # type: ignore[arg-type]
     done = []
     for i, picture in enumerate(pictures):
         done += magnifier.push(Frame(0, i, i / RATE, 0.0, picture), settings)
