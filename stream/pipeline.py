@@ -210,6 +210,17 @@ class Pipeline:
             if trouble := _end(thread):
                 self._errors.append(trouble)
 
+    def finish_files(self) -> None:
+        """End what writes each frame, once none will come any more; what shows the newest goes on."""
+        with self._lock:
+            files = tuple(thread for thread in self._renderers if thread.policy == "every")
+            self._renderers = tuple(thread for thread in self._renderers if thread.policy == "latest")
+            if self._recording in files:
+                self._recording = None
+        for thread in files:
+            if trouble := _end(thread):
+                self._errors.append(trouble)
+
     def status(self) -> Status:
         """The state of everything, now."""
         now = self._clock()

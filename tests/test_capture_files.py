@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import struct
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 from scripted_camera import encode, lose_packets, number_of
@@ -111,6 +113,56 @@ def test_a_pixel_that_is_said_to_be_a_hundred_times_as_wide_is_not_believed(tmp_
         container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8))))
         container.mux(stream.encode())
     assert read(tmp_path / "clip.mkv")[0].pixel_aspect == 1.0
+
+
+def part(folder: Path, size: tuple[int, int], aspect: Fraction) -> bytes:
+    """A few pictures as television sends them, where parts of other sizes and pixels may follow each other."""
+    path = folder / "part.ts"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, width=size[0], height=size[1])
+        stream.codec_context.sample_aspect_ratio = aspect
+        for _ in range(40):
+            container.mux(
+                stream.encode(av.VideoFrame.from_ndarray(np.zeros((size[1], size[0], 3), np.uint8)))
+            )
+        container.mux(stream.encode())
+    return path.read_bytes()
+
+
+def test_the_shape_of_pixels_follows_a_stream_that_changes(tmp_path: Path) -> None:
+    kinds = (((64, 48), Fraction(16, 15)), ((64, 48), Fraction(64, 45)), ((96, 48), Fraction(1)))
+    clip = tmp_path / "clip.ts"
+    clip.write_bytes(b"".join(part(tmp_path, size, aspect) for size, aspect in kinds))
+    found = dict.fromkeys((f.image.shape[1], round(f.pixel_aspect, 3)) for f in read(clip))
+    assert list(found) == [(64, 1.067), (64, 1.422), (96, 1.0)]
+
+
+def test_a_picture_with_notes_of_a_kind_that_nobody_knows_is_read(tmp_path: Path) -> None:
+    """Of EXIF, which cameras put into each of their JPEGs, PyAV has no name."""
+    tiff = b"II*\0" + struct.pack("<IHHHI4sI", 8, 1, 0x010F, 2, 4, b"Cam\0", 0)
+    note = b"Exif\0\0" + tiff
+    marked = b"\xff\xe1" + struct.pack(">H", len(note) + 2) + note
+    picture = cv2.imencode(".jpg", np.full((48, 64, 3), 90, np.uint8))[1].tobytes()
+    clip = tmp_path / "exif.mjpeg"
+    clip.write_bytes(5 * (picture[:2] + marked + picture[2:]))
+    with av.open(str(clip)) as container, pytest.raises(ValueError, match="is not a valid Type"):
+        next(container.decode(video=0)).side_data  # noqa: B018
+    assert [f.image.shape for f in read(clip)] == 5 * [(48, 64, 3)]
+
+
+def test_pictures_leave_the_memory_at_once(tmp_path: Path) -> None:
+    """Not when the garbage collector comes: until then a camera of 4K would fill gigabytes."""
+    clip = tmp_path / "clip.mp4"
+    encode(range(40), to=clip, container="mp4", codec="libx264")
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in source(clip).frames(threading.Event()):
+            pass
+        alive = sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
+    finally:
+        gc.enable()
+    assert alive <= 3
 
 
 def test_of_hdr_video_it_is_said_once_that_its_colours_are_not_right(

@@ -381,6 +381,7 @@ def test_who_connects_and_asks_for_nothing_is_let_go_and_a_viewer_stays(
     control: FakeControl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server_module, "REQUEST_TIMEOUT", 0.5)
+    monkeypatch.setattr(server_module, "ANSWER_TIMEOUT", 0.5)
     page = PageRenderer(control, port=0)
     page.open()
     try:
@@ -389,6 +390,7 @@ def test_who_connects_and_asks_for_nothing_is_let_go_and_a_viewer_stays(
             socket.create_connection(("127.0.0.1", port_of(page)), TIMEOUT) as silent,
             socket.create_connection(("127.0.0.1", port_of(page)), TIMEOUT) as slow,
             socket.create_connection(("127.0.0.1", port_of(page)), TIMEOUT) as second,
+            socket.create_connection(("127.0.0.1", port_of(page)), TIMEOUT) as greedy,
         ):
             viewer.send(json.dumps({"type": "hello", "original": False, "visible": True}))
             slow.sendall(b"GET / HT")
@@ -396,11 +398,19 @@ def test_who_connects_and_asks_for_nothing_is_let_go_and_a_viewer_stays(
             second.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             answer = second.recv(4096)
             second.sendall(b"GET / HT")
+            # nor who asks for more than fits between here and there, and reads none of it
+            greedy.settimeout(0.2)
+            with contextlib.suppress(OSError):
+                while True:
+                    greedy.sendall(b"GET /static/main.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             assert silent.recv(1) == b""
             assert slow.recv(1) == b""
             while data := second.recv(4096):
                 answer += data
             assert answer.startswith(b"HTTP/1.1 200")
+            server = page._server._server
+            assert server is not None
+            until(lambda: len(server.server_state.connections) == 1)  # the viewer's
             assert json.loads(viewer.recv(TIMEOUT))["type"] == "state"
     finally:
         page.close()

@@ -20,7 +20,7 @@ from deepmag.stream.face import FaceDetector, load_face_detector
 from deepmag.stream.frames import MagnifiedFrame
 from deepmag.stream.pipeline import Pipeline
 from deepmag.stream.ward import ward as ward_module
-from deepmag.stream.ward.feed import RESTART, WardFeed
+from deepmag.stream.ward.feed import RESTART, SETTLE, WardFeed
 from deepmag.stream.ward.ward import Ward
 
 
@@ -235,13 +235,15 @@ def test_the_recording_of_a_file_that_is_over_is_whole_while_others_go_on(tmp_pa
     ward = Ward(specs(tmp_path, text), device="cpu", threads=1)
     ward.start()
     try:
-
-        def whole() -> bool:
-            ward.watch()
-            return not ward.feeds["short"].pipeline.renderers
-
-        until(whole, "the recording to be finished")
-        until(lambda: "finish-short" not in {thread.name for thread in threading.enumerate()}, "its thread")
+        short = ward.feeds["short"]
+        until(lambda: short.pipeline.wait(0.0), "the end of the file")
+        short.watch(100.0)
+        short.watch(100.0 + SETTLE / 2)
+        assert short.pipeline.renderers  # the numbers' last row may not be written yet
+        short.watch(100.0 + SETTLE)
+        until(
+            lambda: "finish-short" not in {thread.name for thread in threading.enumerate()}, "its recording"
+        )
         assert pictures_in(tmp_path / "short.mp4") == 40
         assert ward.feeds["short"].status().state == "ended"
         assert ward.feeds["long"].pipeline.capture.error is None

@@ -23,7 +23,7 @@ from deepmag.stream.capture.arrival_clock import ArrivalClock
 from deepmag.stream.capture.failures import open_failure, read_failure
 from deepmag.stream.capture.limits import Limits
 from deepmag.stream.capture.options import openings
-from deepmag.stream.capture.orientation import pixel_aspect, upright
+from deepmag.stream.capture.orientation import Orientation, OrientationReader
 from deepmag.stream.capture.pacing import Pacer
 from deepmag.stream.capture.source import SourceError
 from deepmag.stream.capture.timeline import RateLimit, Timeline
@@ -86,7 +86,7 @@ class VideoSource:
         self._gpu = gpu
         self._clock = clock
         self._stamped = True
-        self._pixel_aspect = 1.0
+        self._orientation = Orientation()
 
     def frames(self, stop: threading.Event) -> Iterator[Frame]:
         """Open, deliver until the end or ``stop``, close. Raises SourceError."""
@@ -107,7 +107,7 @@ class VideoSource:
                     if stop.wait(pacer.delay(session, pts, arrived)):
                         return
                     arrived = self._clock()
-                yield Frame(session, seq, pts, arrived, image, self._pixel_aspect)
+                yield Frame(session, seq, pts, arrived, image, self._orientation.pixel_aspect)
                 seq += 1
             if seq == before and not self.live and not stop.is_set():
                 raise SourceError(f"{self.name}: not one picture in it could be decoded", retry=False)
@@ -119,6 +119,7 @@ class VideoSource:
         container, opening, by_gpu = self._open()
         try:
             stream = self._stream(container)
+            orientation = OrientationReader(stream)
             size, last, failed = (0, 0), self._clock(), 0
             for packet in self._packets(container, stream, opening, stop):
                 try:
@@ -144,7 +145,7 @@ class VideoSource:
                     if size != (picture.width, picture.height):
                         size = picture.width, picture.height
                         self._limits.check(*size, self.name)
-                        self._pixel_aspect = pixel_aspect(picture, stream)
+                    self._orientation = orientation.read(picture)
                     yield picture
                     last = self._clock()
                 if self.live and self._clock() - last > NO_PICTURE:
@@ -262,12 +263,11 @@ class VideoSource:
 
     def _image(self, picture: VideoFrame) -> NDArray[np.uint8]:
         """Convert to (H, W, 3) uint8 RGB, upright, not writeable."""
-        plain = picture
         try:
             # a GPU's: by way of yuv420p it takes half the time, and becomes the very picture of the CPU
             if picture.format.name == "nv12":
-                plain = picture.reformat(format="yuv420p")
-            image = upright(cast("NDArray[np.uint8]", plain.to_ndarray(format="rgb24")), picture)
+                picture = picture.reformat(format="yuv420p")
+            image = self._orientation.upright(cast("NDArray[np.uint8]", picture.to_ndarray(format="rgb24")))
         except (av.error.FFmpegError, ValueError):
             raise SourceError(
                 f"{self.name}: pictures in the format {picture.format.name} cannot be converted", retry=False

@@ -18,9 +18,12 @@ from deepmag.stream.page.access import WILDCARDS, Access, allow, bracketed
 from deepmag.stream.render.renderer import RendererError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.applications import Starlette
 
-REQUEST_TIMEOUT = 10.0  # s for each request of a connection to come whole
+REQUEST_TIMEOUT = 10.0  # s for each request of a connection to come
+ANSWER_TIMEOUT = 60.0  # s more for the rest of it, and for its answer to be taken: a snapshot is megabytes
 START_TIMEOUT = 10.0  # s
 STOP_TIMEOUT = 5.0  # s
 LINGER = 10.0  # s for what was written to a viewer to leave, once the page is done with it
@@ -129,7 +132,7 @@ class PageServer:
 
 
 class _Http(H11Protocol):
-    """Lets go of who connects and asks for nothing, or for half of something.
+    """Lets go of who connects and asks for nothing, or for half of something, or does not take the answer.
 
     Uvicorn waits for ever, and counts it among the connections.
     """
@@ -138,7 +141,7 @@ class _Http(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._wait()
+        self._within(REQUEST_TIMEOUT, self._let_go)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._deadline is not None:
@@ -147,18 +150,19 @@ class _Http(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._wait()
+        self._within(REQUEST_TIMEOUT, self._let_go)
 
-    def _wait(self) -> None:
+    def _within(self, seconds: float, act: Callable[[], None]) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        self._deadline = self.loop.call_later(REQUEST_TIMEOUT, self._let_go)
+        self._deadline = self.loop.call_later(seconds, act)
 
     def _let_go(self) -> None:
-        answered = self.cycle is None or self.cycle.response_complete
-        # a WebSocket has taken the transport over
-        if answered and self.transport.get_protocol() is self:
-            self.transport.close()
+        if self.transport.get_protocol() is not self:  # a WebSocket has taken the transport over
+            return
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()  # once what was written is gone, for which nobody might come
+        self._within(ANSWER_TIMEOUT, self.transport.abort)
 
 
 class _WebSocket(WebSocketsSansIOProtocol):

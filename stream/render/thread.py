@@ -56,8 +56,8 @@ class RenderThread:
         if depth < 1:
             raise ValueError(f"depth must be at least 1, not {depth}")
         self.renderer = renderer
+        self.policy = policy
         self._depth = 1 if policy == "latest" else depth
-        self._keep_newest = policy == "latest"
         self._block = block
         # A window asks for a shorter one: keys must act at once also while no frame comes.
         own = getattr(renderer, "idle_period", IDLE_PERIOD)
@@ -130,7 +130,7 @@ class RenderThread:
                 return
             if len(self._waiting) >= self._depth:
                 self._dropped += 1
-                if not self._keep_newest:
+                if self.policy == "every":
                     return
                 self._waiting.popleft()
             self._waiting.append(frame)

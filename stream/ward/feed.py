@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from deepmag.stream.status import Status
     from deepmag.stream.ward.feeds_file import FeedSpec
 
+SETTLE = (
+    3.0  # s after the end of a file before what was written of it is finished: its last row comes after one
+)
 RESTART = 10.0  # s between the end of a pipeline that failed and the next try
 RESTART_MOST = 60.0  # s, to which that grows while no picture comes: a camera counts wrong passwords
 
@@ -45,6 +48,7 @@ class WardFeed:
         self._ended: float | None = None  # when it was seen that the pipeline had failed
         self._why = ""
         self._delay = RESTART / 2
+        self._over: float | None = None  # when it was seen that the source, a file, had ended
         self._finishing: threading.Thread | None = None
         self.restarts = 0
 
@@ -64,19 +68,16 @@ class WardFeed:
             failure = self._failure()
             if failure is not None:
                 self._lost(now, failure)
-            elif self._finishing is None and self._pipeline.wait(0.0):
-                # a file that is over: what was written is made whole now, for others may go on for days. Aside, since
-                # a disk may take its time, and the others are to be looked after
-                self._finishing = threading.Thread(
-                    target=self._pipeline.stop, name=f"finish-{self.spec.slug}", daemon=True
-                )
-                self._finishing.start()
+            elif self._over is None:
+                self._over = now if self._pipeline.wait(0.0) else None
+            elif self._finishing is None and now - self._over >= SETTLE:
+                self._finish()
         elif now - self._ended >= self._delay:
             settings = self._pipeline.settings
             self.restarts += 1
             try:
                 self.stop()
-                self._finishing = None
+                self._over = self._finishing = None
                 self._pipeline = self._build(self.spec, settings)
                 self._ended, self._why = None, ""
                 self._start()
@@ -119,6 +120,21 @@ class WardFeed:
             self._pipeline.add(self._page)
         self._outputs(self.spec, self._pipeline)
         self._pipeline.start()
+
+    def _finish(self) -> None:
+        """Make whole what was written of a file that is over, for others may go on for days.
+
+        Aside, since a disk may take its time, and the others are to be looked after.
+        """
+        thread = threading.Thread(
+            target=self._pipeline.finish_files, name=f"finish-{self.spec.slug}", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:  # no thread can be had: it is tried again
+            log.error("%s: %s", self.spec.name, error)
+        else:
+            self._finishing = thread
 
     def _lost(self, now: float, why: str) -> None:
         self._ended, self._why = now, why
