@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -46,11 +47,7 @@ class Orientation:
 
 
 class OrientationReader:
-    """Tells the orientation of one connection's pictures, anew where anything that it depends on is another.
-
-    Not of each by itself: PyAV's side data and their frame refer to each other, so that a picture whose side data were
-    looked at stays in memory until Python's garbage collector comes.
-    """
+    """Tells the orientation of one connection's pictures, anew where anything that it depends on is another."""
 
     def __init__(self, stream: VideoStream) -> None:
         self._stream = stream
@@ -85,7 +82,8 @@ def _orientation(matrix: Matrix, stated: float) -> Orientation:
 def _display_matrix(picture: VideoFrame) -> Matrix:
     """(a, b, c, d) as FFmpeg's libavutil/display.h has them."""
     try:
-        found = picture.side_data.get("DISPLAYMATRIX")
+        # not the picture's own: with that it would keep itself in memory until the garbage collector comes
+        found = SideDataContainer(picture).get("DISPLAYMATRIX")  # type: ignore[call-arg]  # which its stub lacks
     except ValueError:  # PyAV does not know all kinds of side data, and then gives none
         return TURNS[round(picture.rotation / 90) % 4]
     if found is None:
