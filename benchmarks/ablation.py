@@ -3,8 +3,7 @@
 Every variant magnifies the same clips (a face as the live view crops it, 144x144 px through a sensor of 8 bits, reduced
 to 36x36) through the offline filter; one thing is changed at a time. Per task A to D, the median over people of:
 coherence (the face's added green against the true blood volume), blocks (the same for each reduced pixel of skin), leak
-(what is added outside the skin / inside), gain (of the true pulse, at gain 10) and uneven (over the reduced pixels of
-skin, the standard deviation of what is added / the mean; where enough of them stay skin: on A).
+(what is added outside the skin / inside) and gain (of the true pulse, at gain 10).
 The people are drawn with seeds of their own, so no network has seen them.
 """
 
@@ -43,7 +42,6 @@ TONES = (0.1, 0.35, 0.6, 0.85)  # melanin, taken in turn
 PULSE_DEPTH = 0.010  # of the lightest skin, peak to peak
 SIDE = 144  # px: four by four for each reduced pixel
 CHUNK = 8  # frames rendered at once
-SCORES = ("coherence", "blocks", "leak", "gain")
 SKIN, NO_SKIN = 0.9, 0.02  # a reduced pixel is skin above the first share, and is not below the second
 Floats = np.ndarray
 
@@ -186,7 +184,6 @@ def judge(clip: Clip, factors: Floats, rate: float) -> dict[str, float]:
     face = (green * skin).sum((1, 2)) / skin.sum((1, 2))
     alive = (skin > SKIN).mean(0) > 0.9
     blocks = [np.corrcoef(green[:, i, j], truth)[0, 1] for i, j in zip(*np.nonzero(alive), strict=True)]
-    gains = np.tensordot(truth, green, 1)[alive]
     added = green * clip.small[inner, 1]
     inside, outside = skin > SKIN, skin < NO_SKIN
     return {
@@ -194,7 +191,6 @@ def judge(clip: Clip, factors: Floats, rate: float) -> dict[str, float]:
         "blocks": float(np.median(blocks)) if blocks else float("nan"),
         "leak": float(np.sqrt((added[outside] ** 2).mean() / (added[inside] ** 2).mean())),
         "gain": float(1 + (face * truth).sum() / (truth**2).sum()),
-        "uneven": float(gains.std() / gains.mean()) if blocks else float("nan"),
     }
 
 
@@ -250,12 +246,15 @@ def main() -> None:
         print(json.dumps(result))
         return
     print(
-        f"{'':52s}" + "".join(f"{f'{score} A / B / C / D':>29s}" for score in SCORES) + f"{'uneven A':>10s}"
+        f"{'':40s}"
+        + "".join(f"{f'{score} A / B / C / D':>30s}" for score in ("coherence", "blocks", "leak", "gain"))
     )
     for name, rows in result.items():
-        cells = [" / ".join(_cell(rows[task][score]) for task in TASKS) for score in SCORES]
-        cells = [f"{cell:>29s}" for cell in cells] + [f"{_cell(rows['A']['uneven']):>10s}"]
-        print(f"{name:52s}" + "".join(cells))
+        cells = [
+            " / ".join(_cell(rows[task][score]) for task in TASKS)
+            for score in ("coherence", "blocks", "leak", "gain")
+        ]
+        print(f"{name:40s}" + "".join(f"{cell:>30s}" for cell in cells))
 
 
 if __name__ == "__main__":
