@@ -154,15 +154,20 @@ def test_pictures_leave_the_memory_at_once(tmp_path: Path) -> None:
     """Not when the garbage collector comes: until then a camera of 4K would fill gigabytes."""
     clip = tmp_path / "clip.mp4"
     encode(range(40), to=clip, container="mp4", codec="libx264")
+
+    def alive() -> int:
+        return sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
+
     gc.collect()
     gc.disable()
     try:
+        before = alive()  # other tests' threads may hold some
         for _ in range(4):  # connections, too: a short clip may be looped for days
             read(clip)
-        alive = sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
+        after = alive()
     finally:
         gc.enable()
-    assert alive == 0
+    assert after <= before
 
 
 def test_of_hdr_video_it_is_said_once_that_its_colours_are_not_right(
