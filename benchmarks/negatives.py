@@ -158,9 +158,9 @@ def to_and_fro(take: list[Pair], seconds: float = 20.0) -> list[Pair]:
     return result
 
 
-def outputs(take: list[Pair], network: Ascender) -> list[float]:
-    """Compute the network's output for each pair, as `steady` uses it."""
-    running, rate = RunningDifference(), clip_rate([pair.t for pair in take])
+def outputs(take: list[Pair], network: Ascender, rate: float) -> list[float]:
+    """Compute the network's output for each pair, as `steady` uses it. rate: pairs a second."""
+    running = RunningDifference()
     result: list[float] = []
     for first in range(0, len(take), 100):
         part = take[first : first + 100]
@@ -171,9 +171,11 @@ def outputs(take: list[Pair], network: Ascender) -> list[float]:
 
 def judge(take: list[Pair], network: Ascender | None = None) -> Outcome:
     """Run a clip through ``PulseRate``, with the network's output where there is a network."""
-    ys: list[float] | list[None] = [None] * len(take) if network is None else outputs(take, network)
-    rate = clip_rate([pair.t for pair in take])
-    late = 0.0 if network is None else delay(rate) / rate
+    ys: list[float] | list[None] = [None] * len(take)
+    late = 0.0
+    if network is not None:
+        rate = clip_rate([pair.t for pair in take])
+        ys, late = outputs(take, network, rate), delay(rate) / rate
     meter = PulseRate()
     shown: list[tuple[float, float]] = []
     best, best_at = 0.0, 0.0

@@ -206,9 +206,7 @@ class Pipeline:
             self.capture.join(2.0)
         with self._lock:
             renderers, self._renderers, self._recording = self._renderers, (), None
-        for thread in renderers:
-            if trouble := _end(thread):
-                self._errors.append(trouble)
+        self._end_all(renderers)
 
     def finish_files(self) -> None:
         """End what writes each frame, once none will come any more; what shows the newest goes on."""
@@ -217,9 +215,7 @@ class Pipeline:
             self._renderers = tuple(thread for thread in self._renderers if thread.policy == "latest")
             if self._recording in files:
                 self._recording = None
-        for thread in files:
-            if trouble := _end(thread):
-                self._errors.append(trouble)
+        self._end_all(files)
 
     def status(self) -> Status:
         """The state of everything, now."""
@@ -275,6 +271,9 @@ class Pipeline:
         if trouble := _end(thread):
             raise RendererError(trouble)
         return str(thread.renderer.path.name)  # type: ignore[attr-defined]
+
+    def _end_all(self, threads: tuple[RenderThread, ...]) -> None:
+        self._errors += [trouble for thread in threads if (trouble := _end(thread))]
 
     def _take_recording(self) -> RenderThread:
         with self._lock:

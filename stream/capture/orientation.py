@@ -26,22 +26,22 @@ Matrix = tuple[float, float, float, float]
 class Orientation:
     """To quarters of a circle.
 
-    lies: whether rows are to be shown as columns. mirrored, upside_down: what is left to be done then. pixel_aspect:
+    transposed: rows are to be shown as columns. mirrored, flipped: then left to right, and top to bottom. pixel_aspect:
     width of a shown pixel over its height.
     """
 
-    lies: bool = False
+    transposed: bool = False
     mirrored: bool = False
-    upside_down: bool = False
+    flipped: bool = False
     pixel_aspect: float = 1.0
 
     def upright(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Turn and mirror (H, W, 3)."""
-        if self.lies:
+        if self.transposed:
             image = image.swapaxes(0, 1)
         if self.mirrored:
             image = image[:, ::-1]
-        if self.upside_down:
+        if self.flipped:
             image = image[::-1]
         return np.ascontiguousarray(image)
 

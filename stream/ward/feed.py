@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from deepmag.stream.status import Status
     from deepmag.stream.ward.feeds_file import FeedSpec
 
-SETTLE = (
-    3.0  # s after the end of a file before what was written of it is finished: its last row comes after one
-)
+# s from the end of a file until what was written of it is finished: the last row of its numbers comes after one
+SETTLE = 3.0
 RESTART = 10.0  # s between the end of a pipeline that failed and the next try
 RESTART_MOST = 60.0  # s, to which that grows while no picture comes: a camera counts wrong passwords
 
