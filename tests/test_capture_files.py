@@ -189,6 +189,51 @@ def test_of_hdr_video_it_is_said_once_that_its_colours_are_not_right(
     ] == [str(tmp_path / "phone.mp4")]
 
 
+@pytest.mark.parametrize("rate", [15, 30])
+@pytest.mark.parametrize(
+    ("name", "codec", "bare"),
+    [("clip.h264", "libx264", "h264"), ("clip.hevc", "libx265", "hevc"), ("clip.m4v", "mpeg4", "m4v")],
+)
+def test_a_file_without_timestamps_goes_by_the_rate_that_its_codec_states(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, codec: str, bare: str, rate: int
+) -> None:
+    """FFmpeg has them all go by at 25 a second: a pulse of 67 in a file of 30 was shown as 56."""
+    encode(range(20), to=tmp_path / name, container=bare, codec=codec, rate=rate)
+    clip = source(tmp_path / name, loop=True)
+    frames = clip.frames(threading.Event())
+    taken = [next(frames) for _ in range(25)]
+    assert clip.nominal_rate == rate
+    assert [f.pts for f in taken[:20]] == pytest.approx([k / rate for k in range(20)])
+    assert [(f.session, f.pts) for f in taken[20:]] == [(1, pytest.approx(k / rate)) for k in range(5)]
+    assert "assumed" not in caplog.text
+
+
+def test_where_nothing_states_a_rate_it_is_said_once_which_one_is_assumed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    encode(range(20), to=tmp_path / "clip.mjpeg", container="mjpeg", codec="mjpeg")
+    for _ in range(2):
+        assert [f.pts for f in read(tmp_path / "clip.mjpeg")] == pytest.approx([k / 25 for k in range(20)])
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(said) == 1
+    assert "25 frames/s are assumed" in said[0]
+
+
+def test_without_timestamps_a_broken_picture_takes_its_time(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.h264"
+    encode(range(30), to=clip, container="h264", codec="libx264")
+    slices = clip.read_bytes().split(b"\0\0\1e")
+    assert len(slices) == 1 + 2 * 30
+    for part_of_it in (2 * 10 + 1, 2 * 10 + 2):
+        broken, mark, following = slices[part_of_it].partition(b"\0\0\1")
+        slices[part_of_it] = broken[:2] + b"\xff" * (len(broken) - 2) + mark + following
+    clip.write_bytes(b"\0\0\1e".join(slices))
+    frames = read(clip)
+    numbers = [number_of(f.image) for f in frames]
+    assert numbers == [k for k in range(30) if k != 10]
+    assert [f.pts for f in frames] == pytest.approx([k / 30 for k in numbers])
+
+
 def test_a_real_clip_is_read_whole_with_its_rate(shared_data: Path) -> None:
     clip = source(shared_data / "video" / "clip_a.mp4")
     frames = list(clip.frames(threading.Event()))

@@ -7,6 +7,7 @@ one kills the process. To be stoppable all the same, a read blocks for a bounded
 from __future__ import annotations
 
 import errno
+import itertools
 import logging
 import time
 from collections import Counter
@@ -26,7 +27,7 @@ from deepmag.stream.capture.options import openings
 from deepmag.stream.capture.orientation import Orientation, OrientationReader
 from deepmag.stream.capture.pacing import Pacer
 from deepmag.stream.capture.source import SourceError
-from deepmag.stream.capture.timeline import RateLimit, Timeline
+from deepmag.stream.capture.timeline import DEFAULT_RATE, RateLimit, Timeline
 from deepmag.stream.frames import Frame
 from deepmag.stream.gpu_codecs import decoded_by_gpu, open_nvdec, still_decodes
 
@@ -50,13 +51,14 @@ log = logging.getLogger("deepmag.stream.capture")
 
 CAMERA_POLL = 0.002  # s between two looks whether a camera has a picture
 GPU_FAILURES = 30  # packets one after the other that the GPU cannot decode: fewer may be the network's
+BELIEVED_RATE = 10_000.0  # frames/s; beyond, a container or codec that says so is not believed
 NO_PICTURE = 15.0  # s of data without a picture: longer than cameras go between two key frames
 
 
 class VideoSource:
     """Pictures from anything that PyAV opens; see ``Source`` and ``open_source``.
 
-    nominal_rate: frames/s as the container states it, or None; known from the first frame on.
+    nominal_rate: frames/s as the container or the codec states it, or None; known from the first frame on.
     skipped: pictures not delivered, by reason ("corrupt", "too fast").
     """
 
@@ -94,10 +96,10 @@ class VideoSource:
         rate_limit, pacer, by_arrival, seq = RateLimit(), Pacer(), ArrivalClock(), 0
         while not stop.is_set():
             before = seq
-            for picture in self._pictures(stop):
+            for picture, claimed in self._pictures(stop):
                 timeline = timeline or Timeline(live=self.live, nominal_rate=self.nominal_rate)
                 arrived = self._clock()
-                stamp = picture.time if self._stamped else by_arrival.stamp(arrived)
+                stamp = by_arrival.stamp(arrived) if self.live and not self._stamped else claimed
                 session, pts = timeline.place(stamp, arrived, (picture.width, picture.height))
                 if not rate_limit.admits(session, pts):
                     self._skip("too fast")
@@ -114,13 +116,13 @@ class VideoSource:
             if not self._loop:
                 return
 
-    def _pictures(self, stop: threading.Event) -> Iterator[VideoFrame]:
-        """Yield the decoded pictures of one connection, the broken ones left out."""
+    def _pictures(self, stop: threading.Event) -> Iterator[tuple[VideoFrame, float | None]]:
+        """Yield the decoded pictures of one connection and their timestamps, s, the broken ones left out."""
         container, opening, by_gpu = self._open()
         try:
             stream = self._stream(container)
             orientation = OrientationReader(stream)
-            size, last, failed = (0, 0), self._clock(), 0
+            size, last, failed, numbers = (0, 0), self._clock(), 0, itertools.count()
             for packet in self._packets(container, stream, opening, stop):
                 try:
                     pictures = self._decode(packet)
@@ -128,6 +130,7 @@ class VideoSource:
                     if packet.size:  # not at the flush
                         self._skip("corrupt")
                         failed += 1
+                        next(numbers)
                     pictures = []
                     if by_gpu and failed >= GPU_FAILURES:
                         self._gpu = None
@@ -136,6 +139,7 @@ class VideoSource:
                             f"{self.name}: the GPU decodes no more; {then}", retry=self.live
                         ) from None
                 for picture in pictures:
+                    number = next(numbers)
                     if picture.is_corrupt:
                         self._skip("corrupt")
                         continue
@@ -146,7 +150,9 @@ class VideoSource:
                         size = picture.width, picture.height
                         self._limits.check(*size, self.name)
                     self._orientation = orientation.read(picture)
-                    yield picture
+                    # where the format has no times, a broken picture takes its time, too
+                    even = number / (self.nominal_rate or DEFAULT_RATE)
+                    yield picture, picture.time if self._stamped else even
                     last = self._clock()
                 if self.live and self._clock() - last > NO_PICTURE:
                     raise SourceError(
@@ -214,12 +220,17 @@ class VideoSource:
             self._limits.check(codec.width, codec.height, self.name)
         if codec.color_trc in HDR:
             _say_hdr(self.name)
+        # Of a format without timestamps, as raw H.264 or cameras' JPEGs over HTTP, FFmpeg has pictures go by at 25 a
+        # second. The codec may know better; pictures that come live are as far apart as they come.
+        self._stamped = not container.format.flags & cast("int", Flags.no_timestamps.value)
         rate = float(stream.average_rate or stream.guessed_rate or 0)
-        # Of a format without timestamps, as cameras send JPEGs over HTTP, FFmpeg has them go by at 25 a second. That is
-        # the best guess for a file; pictures that come live are as far apart as they come.
-        without = container.format.flags & cast("int", Flags.no_timestamps.value)
-        self._stamped = not (self.live and without)
-        self.nominal_rate = rate if self._stamped and 0 < rate <= 10_000 else None
+        if not self._stamped:
+            stated = float(codec.framerate or 0)
+            if 0 < stated <= BELIEVED_RATE:
+                rate = stated
+            elif not self.live:
+                _say_assumed(self.name, rate)
+        self.nominal_rate = rate if 0 < rate <= BELIEVED_RATE and (self._stamped or not self.live) else None
         log.info(
             "%s: %s %dx%d, %s frames/s",
             self.name,
@@ -297,3 +308,13 @@ def _detached(packet: Packet[VideoStream]) -> Packet[VideoStream]:
 @lru_cache(maxsize=64)  # a clip is read several times
 def _say_hdr(name: str) -> None:
     log.warning("%s is HDR video: its colours are taken as they are stored, and look pale", name)
+
+
+@lru_cache(maxsize=64)
+def _say_assumed(name: str, rate: float) -> None:
+    log.warning(
+        "%s does not say how fast its pictures follow each other: %g frames/s are assumed, and pulse and breathing "
+        "rates are only as right as that",
+        name,
+        rate,
+    )
