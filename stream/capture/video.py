@@ -21,6 +21,7 @@ from av.stream import Disposition
 from av.video.reformatter import ColorTrc
 
 from deepmag.stream.capture.arrival_clock import ArrivalClock
+from deepmag.stream.capture.colours import to_rgb
 from deepmag.stream.capture.failures import open_failure, read_failure
 from deepmag.stream.capture.limits import Limits
 from deepmag.stream.capture.options import openings
@@ -88,6 +89,7 @@ class VideoSource:
         self._gpu = gpu
         self._clock = clock
         self._stamped = True
+        self._raw_camera = False
         self._orientation = Orientation()
 
     def frames(self, stop: threading.Event) -> Iterator[Frame]:
@@ -218,6 +220,7 @@ class VideoSource:
             raise SourceError(f"{self.name}: its video codec cannot be decoded here", retry=False)
         if codec.width and codec.height:  # 0 where a live stream has not yet told
             self._limits.check(codec.width, codec.height, self.name)
+        self._raw_camera = self._address.kind == "camera" and codec.name == "rawvideo"
         if codec.color_trc in HDR:
             _say_hdr(self.name)
         # Of a format without timestamps, as raw H.264 or cameras' JPEGs over HTTP, FFmpeg has pictures go by at 25 a
@@ -275,10 +278,7 @@ class VideoSource:
     def _image(self, picture: VideoFrame) -> NDArray[np.uint8]:
         """Convert to (H, W, 3) uint8 RGB, upright, not writeable."""
         try:
-            # a GPU's: by way of yuv420p it takes half the time, and becomes the very picture of the CPU
-            if picture.format.name == "nv12":
-                picture = picture.reformat(format="yuv420p")
-            image = self._orientation.upright(cast("NDArray[np.uint8]", picture.to_ndarray(format="rgb24")))
+            image = self._orientation.upright(to_rgb(picture, raw_camera=self._raw_camera))
         except (av.error.FFmpegError, ValueError):
             raise SourceError(
                 f"{self.name}: pictures in the format {picture.format.name} cannot be converted", retry=False

@@ -1,0 +1,105 @@
+"""Colours of what is read: the matrix and range of the pixels, and what is said where they cannot be right."""
+
+from __future__ import annotations
+
+import threading
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from av.video.reformatter import Colorspace
+from numpy.typing import NDArray
+
+from deepmag.stream.capture.address import parse_address
+from deepmag.stream.capture.colours import BT601, BT709, to_rgb
+from deepmag.stream.capture.open import open_source
+from deepmag.stream.render.h264 import Converter
+
+NEITHER, RGB_PRIMARIES = 2, 1  # as FFmpeg numbers them: not specified; BT.709's
+PATCHES = np.array([[200, 30, 60], [40, 180, 50], [30, 60, 190], [220, 170, 140]], np.uint8)
+SWSCALE = {BT601: Colorspace.ITU601, BT709: Colorspace.ITU709}
+
+
+def patches(size: tuple[int, int]) -> NDArray[np.uint8]:
+    """(H, W, 3): four colours beside each other, the last one skin's. size: (width, height), px."""
+    width, height = size
+    row = PATCHES[np.arange(width) * len(PATCHES) // width]
+    return np.broadcast_to(row, (height, width, 3)).copy()
+
+
+def seen(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(4, 3): the colours in the middles of the patches."""
+    height, width, _ = image.shape
+    return image[height // 2, [width * (2 * k + 1) // 8 for k in range(len(PATCHES))]]
+
+
+def stored(size: tuple[int, int], pixels: int, tag: int, form: str = "yuv420p") -> av.VideoFrame:
+    """pixels: the matrix by which colours are stored. tag: the one that is said."""
+    frame = av.VideoFrame.from_ndarray(patches(size), format="rgb24")
+    frame = frame.reformat(format=form, dst_colorspace=SWSCALE[pixels])
+    frame.colorspace = tag
+    return frame
+
+
+def write(path: Path, *frames: av.VideoFrame, codec: str = "ffv1", **says: Any) -> Path:
+    """Encode pictures to a .mkv whose header says what ``says`` says: colorspace, color_primaries, color_trc, ..."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=30)
+        stream.width, stream.height, stream.pix_fmt = frames[0].width, frames[0].height, frames[0].format.name
+        for name, value in says.items():
+            setattr(stream.codec_context, name, value)
+        for number, frame in enumerate(frames):
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def read(path: Path) -> NDArray[np.uint8]:
+    """The first picture."""
+    frames = open_source(parse_address(str(path)), pace="max").frames(threading.Event())
+    return next(frames).image
+
+
+@pytest.mark.parametrize(
+    ("size", "tag", "primaries", "pixels"),
+    [
+        ((640, 480), NEITHER, NEITHER, BT601),
+        ((720, 576), NEITHER, NEITHER, BT601),
+        ((1280, 720), NEITHER, NEITHER, BT709),
+        ((1280, 96), NEITHER, NEITHER, BT709),
+        ((96, 640), NEITHER, NEITHER, BT709),
+        ((640, 480), NEITHER, RGB_PRIMARIES, BT709),
+        ((1280, 720), BT601, RGB_PRIMARIES, BT601),
+        ((640, 480), BT709, NEITHER, BT709),
+    ],
+)
+def test_hd_video_that_does_not_say_is_read_as_players_show_it(
+    tmp_path: Path, size: tuple[int, int], tag: int, primaries: int, pixels: int
+) -> None:
+    clip = write(tmp_path / "clip.mkv", stored(size, pixels, tag), colorspace=tag, color_primaries=primaries)
+    image = read(clip)
+    assert np.abs(seen(image).astype(int) - PATCHES).max() <= 4  # by the other matrix up to 30
+
+
+def test_what_is_recorded_of_hd_video_is_what_it_says() -> None:
+    size = (1280, 720)
+    read_in = to_rgb(stored(size, BT709, NEITHER), raw_camera=False)
+    recorded = Converter(time_base=Fraction(1, 30), lossless=False).convert(read_in, 0)
+    assert recorded.colorspace == BT601
+    assert np.abs(seen(to_rgb(recorded, raw_camera=False)).astype(int) - PATCHES).max() <= 5
+
+
+def test_a_gpus_pictures_have_the_colours_of_the_cpus() -> None:
+    for size in ((640, 480), (1280, 720)):
+        cpu = to_rgb(stored(size, BT709, NEITHER), raw_camera=False)
+        gpu = to_rgb(stored(size, BT709, NEITHER).reformat(format="nv12"), raw_camera=False)
+        assert (cpu == gpu).all()
+
+
+def test_raw_pixels_of_a_camera_are_bt601_whatever_their_size() -> None:
+    image = to_rgb(stored((1280, 720), BT601, NEITHER, "yuyv422"), raw_camera=True)
+    assert np.abs(seen(image).astype(int) - PATCHES).max() <= 5
