@@ -105,17 +105,22 @@ def test_pictures_that_arrive_in_clumps_and_without_timestamps_are_evened_out(cl
     assert clock.stamp(arrivals[-1] + 3.0) == arrivals[-1] + 3.0
 
 
-def test_the_rate_limit_thins_a_thousand_frames_a_second_out() -> None:
+@pytest.mark.parametrize("rate", [250, 300, 1000])
+def test_the_rate_limit_holds_faster_streams_to_240_frames_a_second(rate: int) -> None:
     limit = RateLimit()
-    kept = [k / 1000 for k in range(1000) if limit.admits(0, k / 1000)]
-    assert 190 <= len(kept) <= 240
+    kept = [k / rate for k in range(10 * rate) if limit.admits(0, k / rate)]
+    assert 2300 <= len(kept) <= 2401
+    assert min(after - before for before, after in pairwise(kept)) > 0.003
     assert limit.admits(1, 0.0)
 
 
-@pytest.mark.parametrize("rate", [24, 30, 120, 240])
-def test_the_rate_limit_lets_every_accepted_rate_through(rate: int) -> None:
-    limit = RateLimit()
-    assert all(limit.admits(0, k / rate) for k in range(500))
+@pytest.mark.parametrize("decimals", [3, 9])
+@pytest.mark.parametrize("rate", [24, 30, 120, 239.76, 240])
+def test_the_rate_limit_lets_every_accepted_rate_through(rate: float, decimals: int) -> None:
+    """Also where its timestamps are rounded to milliseconds, or cut off."""
+    for shift in (0.0, 0.0004, 0.0007):
+        limit = RateLimit()
+        assert all(limit.admits(0, round(k / rate + shift, decimals)) for k in range(5000))
 
 
 def test_a_file_is_paced_by_its_timestamps() -> None:
