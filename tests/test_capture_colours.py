@@ -20,6 +20,10 @@ from deepmag.stream.render.h264 import Converter
 
 NEITHER, RGB_PRIMARIES = 2, 1  # as FFmpeg numbers them: not specified; BT.709's
 PATCHES = np.array([[200, 30, 60], [40, 180, 50], [30, 60, 190], [220, 170, 140]], np.uint8)
+LAYOUTS = [
+    "yuv420p", "yuv422p", "yuv444p", "yuv411p", "yuva420p", "nv12", "nv21", "nv16", "yuyv422", "uyvy422", "yvyu422",
+    "yuv420p10le", "yuv422p10le", "yuv420p12le", "yuv422p12le", "yuv444p10le", "p010le", "gray", "gray10le", "gray12le",
+]  # fmt: skip
 SWSCALE = {BT601: Colorspace.ITU601, BT709: Colorspace.ITU709}
 
 
@@ -126,14 +130,23 @@ def ramp(form: str, height: int) -> tuple[av.VideoFrame, NDArray[np.float64]]:
 
 
 @pytest.mark.parametrize("height", [16, 17])
-@pytest.mark.parametrize(
-    "form",
-    "yuv420p yuv422p yuv444p yuv411p yuva420p nv12 nv21 nv16 yuyv422 uyvy422 yvyu422 yuv420p10le yuv422p10le "
-    "yuv420p12le yuv422p12le yuv444p10le p010le".split(),
-)
+@pytest.mark.parametrize("form", LAYOUTS)
 def test_greys_are_right_to_a_level_in_every_layout_of_pixels(form: str, height: int) -> None:
     frame, true = ramp(form, height)
     image = to_rgb(frame, raw_camera=False)[8, : len(true)].astype(int)
     assert np.abs(image - true[:, None]).max() < 1  # by swscale's own choice 2 to 3 of most
     assert (image[-1] == 255).all()
     assert len(np.unique(image)) == (256 if len(true) > 256 else 220)
+
+
+def test_grey_video_is_as_light_as_its_file_says(tmp_path: Path) -> None:
+    limited = ramp("gray", 96)[0]
+    assert read(write(tmp_path / "limited.mkv", limited, color_range=1))[8, [0, 219]].tolist() == [
+        3 * [0],
+        3 * [255],
+    ]
+    limited.color_range = 2
+    assert read(write(tmp_path / "full.mkv", limited, color_range=2))[8, [0, 219]].tolist() == [
+        3 * [16],
+        3 * [235],
+    ]

@@ -15,12 +15,13 @@ and 1920x1080, ms:
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
-from av.video.reformatter import ColorPrimaries, Interpolation
+import numpy as np
+from av.video.reformatter import ColorPrimaries, ColorRange, Interpolation
 
 if TYPE_CHECKING:
-    import numpy as np
     from av import VideoFrame
     from numpy.typing import NDArray
 
@@ -37,6 +38,7 @@ PLANES = {  # the same samples, apart
     "uyvy422": "yuv422p",
 }
 QUICK = ("yuv420p", "yuvj420p", "yuva420p", "yuv422p", "yuvj422p")  # where the height is even
+GREY = ("gray", "gray9le", "gray10le", "gray12le", "gray14le", "gray16le")
 EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 log = logging.getLogger("deepmag.stream.capture")
@@ -50,11 +52,27 @@ def to_rgb(picture: VideoFrame, *, raw_camera: bool) -> NDArray[np.uint8]:
     """
     if picture.colorspace in UNSAID and not picture.format.is_rgb:
         picture.colorspace = BT601 if raw_camera else _likely_matrix(picture)
+    if picture.color_range == ColorRange.MPEG and picture.format.name in GREY:
+        return _expanded(picture)
     if picture.format.name in PLANES:
         picture = picture.reformat(format=PLANES[picture.format.name])
     quick = picture.format.is_rgb or (picture.format.name in QUICK and picture.height % 2 == 0)
     way = None if quick else EXACT
     return cast("NDArray[np.uint8]", picture.to_ndarray(format="rgb24", interpolation=way))
+
+
+def _expanded(picture: VideoFrame) -> NDArray[np.uint8]:
+    """RGB of a grey picture whose black is 16 and white 235, of 255: swscale takes any for full range."""
+    levels = _levels(picture.format.components[0].bits)[picture.to_ndarray()]
+    return np.repeat(levels[:, :, None], 3, axis=2)
+
+
+@lru_cache(maxsize=8)
+def _levels(bits: int) -> NDArray[np.uint8]:
+    """(2^bits,): what each value of a limited range is of 255."""
+    black, white = 16 << bits - 8, 235 << bits - 8
+    shares = (np.arange(1 << bits) - black) / (white - black)
+    return (255 * shares.clip(0, 1)).round().astype(np.uint8)
 
 
 def _likely_matrix(picture: VideoFrame) -> int:
