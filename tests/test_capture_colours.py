@@ -91,21 +91,21 @@ def test_hd_video_that_does_not_say_is_read_as_players_show_it(
 
 def test_what_is_recorded_of_hd_video_is_what_it_says() -> None:
     size = (1280, 720)
-    read_in = to_rgb(stored(size, BT709, NEITHER), raw_camera=False)
+    read_in = to_rgb(stored(size, BT709, NEITHER), "it", raw_camera=False)
     recorded = Converter(time_base=Fraction(1, 30), lossless=False).convert(read_in, 0)
     assert recorded.colorspace == BT601
-    assert np.abs(seen(to_rgb(recorded, raw_camera=False)).astype(int) - PATCHES).max() <= 5
+    assert np.abs(seen(to_rgb(recorded, "it", raw_camera=False)).astype(int) - PATCHES).max() <= 5
 
 
 def test_a_gpus_pictures_have_the_colours_of_the_cpus() -> None:
     for size in ((640, 480), (1280, 720)):
-        cpu = to_rgb(stored(size, BT709, NEITHER), raw_camera=False)
-        gpu = to_rgb(stored(size, BT709, NEITHER).reformat(format="nv12"), raw_camera=False)
+        cpu = to_rgb(stored(size, BT709, NEITHER), "it", raw_camera=False)
+        gpu = to_rgb(stored(size, BT709, NEITHER).reformat(format="nv12"), "it", raw_camera=False)
         assert (cpu == gpu).all()
 
 
 def test_raw_pixels_of_a_camera_are_bt601_whatever_their_size() -> None:
-    image = to_rgb(stored((1280, 720), BT601, NEITHER, "yuyv422"), raw_camera=True)
+    image = to_rgb(stored((1280, 720), BT601, NEITHER, "yuyv422"), "it", raw_camera=True)
     assert np.abs(seen(image).astype(int) - PATCHES).max() <= 4
 
 
@@ -133,7 +133,7 @@ def ramp(form: str, height: int) -> tuple[av.VideoFrame, NDArray[np.float64]]:
 @pytest.mark.parametrize("form", LAYOUTS)
 def test_greys_are_right_to_a_level_in_every_layout_of_pixels(form: str, height: int) -> None:
     frame, true = ramp(form, height)
-    image = to_rgb(frame, raw_camera=False)[8, : len(true)].astype(int)
+    image = to_rgb(frame, "it", raw_camera=False)[8, : len(true)].astype(int)
     assert np.abs(image - true[:, None]).max() < 1  # by swscale's own choice 2 to 3 of most
     assert (image[-1] == 255).all()
     assert len(np.unique(image)) == (256 if len(true) > 256 else 220)
@@ -150,3 +150,21 @@ def test_grey_video_is_as_light_as_its_file_says(tmp_path: Path) -> None:
         3 * [16],
         3 * [235],
     ]
+
+
+@pytest.mark.parametrize(("size", "taken"), [((640, 480), BT601), ((1280, 720), BT709)])
+@pytest.mark.parametrize(
+    ("tag", "said"), [(8, "YCgCo"), (10, "BT.2020 with constant luminance"), (14, "ICtCp"), (77, "number 77")]
+)
+def test_a_matrix_that_cannot_be_used_is_named_once_and_the_nearest_taken(
+    caplog: pytest.LogCaptureFixture, size: tuple[int, int], taken: int, tag: int, said: str
+) -> None:
+    name = f"a clip of {size} by {tag}"
+    for _ in range(2):
+        image = to_rgb(stored(size, taken, tag), name, raw_camera=False)
+        assert np.abs(seen(image).astype(int) - PATCHES).max() <= 4
+    warnings = [record.getMessage() for record in caplog.records]
+    assert len(warnings) == 1
+    assert name in warnings[0]
+    assert said in warnings[0]
+    assert f"read as {'BT.709' if taken == BT709 else 'BT.601'}" in warnings[0]

@@ -27,6 +27,18 @@ if TYPE_CHECKING:
 
 # as FFmpeg's libavutil/pixfmt.h numbers them
 BT709, BT601 = 1, 6
+KNOWN = (1, 4, 5, 6, 7, 9)  # to swscale; any other it refuses, or takes for BT.601
+MATRICES = {
+    8: "YCgCo",
+    10: "BT.2020 with constant luminance",
+    11: "SMPTE 2085",
+    12: "derived from the primaries",
+    13: "derived from the primaries with constant luminance",
+    14: "ICtCp",
+    15: "IPT-C2",
+    16: "YCgCo-Re",
+    17: "YCgCo-Ro",
+}
 UNSAID = (0, 2, 3)  # RGB, which pixels of luma and chroma cannot be; not specified; reserved
 HD = (1280, 577)  # px: as wide or as high as that is untagged video that players take for BT.709
 PLANES = {  # the same samples, apart
@@ -44,14 +56,18 @@ EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL
 log = logging.getLogger("deepmag.stream.capture")
 
 
-def to_rgb(picture: VideoFrame, *, raw_camera: bool) -> NDArray[np.uint8]:
+def to_rgb(picture: VideoFrame, name: str, *, raw_camera: bool) -> NDArray[np.uint8]:
     """Convert to (H, W, 3) uint8, as stored.
 
+    name: of the source, for the log.
     raw_camera: of a USB camera without compression: such pixels are BT.601 whatever their size, as UVC has it, while HD
     video that does not say is BT.709. Raises FFmpegError or ValueError where it cannot.
     """
-    if picture.colorspace in UNSAID and not picture.format.is_rgb:
-        picture.colorspace = BT601 if raw_camera else _likely_matrix(picture)
+    if picture.colorspace not in KNOWN and not picture.format.is_rgb:
+        likely = BT601 if raw_camera else _likely_matrix(picture)
+        if picture.colorspace not in UNSAID:
+            _say_matrix(name, picture.colorspace, likely)
+        picture.colorspace = likely
     if picture.color_range == ColorRange.MPEG and picture.format.name in GREY:
         return _expanded(picture)
     if picture.format.name in PLANES:
@@ -78,3 +94,13 @@ def _levels(bits: int) -> NDArray[np.uint8]:
 def _likely_matrix(picture: VideoFrame) -> int:
     large = picture.width >= HD[0] or picture.height >= HD[1]
     return BT709 if large or picture.color_primaries == ColorPrimaries.BT709 else BT601
+
+
+@lru_cache(maxsize=64)  # a clip is read several times
+def _say_matrix(name: str, stated: int, taken: int) -> None:
+    log.warning(
+        "%s stores its colours by a matrix that cannot be used here (%s): they are read as %s, and are not right",
+        name,
+        MATRICES.get(stated, f"number {stated}"),
+        "BT.709" if taken == BT709 else "BT.601",
+    )

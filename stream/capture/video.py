@@ -278,7 +278,7 @@ class VideoSource:
     def _image(self, picture: VideoFrame) -> NDArray[np.uint8]:
         """Convert to (H, W, 3) uint8 RGB, upright, not writeable."""
         try:
-            image = self._orientation.upright(to_rgb(picture, raw_camera=self._raw_camera))
+            image = self._orientation.upright(to_rgb(picture, self.name, raw_camera=self._raw_camera))
         except (av.error.FFmpegError, ValueError):
             raise SourceError(
                 f"{self.name}: pictures in the format {picture.format.name} cannot be converted", retry=False
