@@ -18,6 +18,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from av.stream import Disposition
 from scripted_camera import encode, lose_packets, number_of
 
 from deepmag.stream.capture.address import parse_address
@@ -232,6 +233,29 @@ def test_without_timestamps_a_broken_picture_takes_its_time(tmp_path: Path) -> N
     numbers = [number_of(f.image) for f in frames]
     assert numbers == [k for k in range(30) if k != 10]
     assert [f.pts for f in frames] == pytest.approx([k / 30 for k in numbers])
+
+
+@pytest.mark.parametrize("cover", [False, True])
+@pytest.mark.parametrize("default", [0, 1])
+def test_of_several_tracks_the_default_one_is_taken_and_never_a_cover(
+    tmp_path: Path, default: int, cover: bool
+) -> None:
+    clip, sizes = tmp_path / "clip.mp4", ((64, 48), (96, 48))
+    with av.open(str(clip), "w") as container:
+        tracks = [container.add_stream("libx264", rate=30, width=w, height=h) for w, h in sizes]
+        for number, track in enumerate(tracks):
+            track.disposition = Disposition.default if number == default else Disposition(0)
+        if cover:
+            picture = container.add_stream("mjpeg", rate=1, width=800, height=600, pix_fmt="yuvj420p")
+            picture.disposition = Disposition.attached_pic | Disposition.default
+            container.mux(picture.encode(av.VideoFrame(800, 600, "yuvj420p")))
+        for _ in range(5):
+            for track, (w, h) in zip(tracks, sizes, strict=True):
+                container.mux(track.encode(av.VideoFrame.from_ndarray(np.zeros((h, w, 3), np.uint8))))
+        for track in tracks:
+            container.mux(track.encode())
+    frames = read(clip)
+    assert [f.image.shape[1] for f in frames] == 5 * [sizes[default][0]]
 
 
 def test_a_real_clip_is_read_whole_with_its_rate(shared_data: Path) -> None:

@@ -210,11 +210,14 @@ class VideoSource:
         raise first from None
 
     def _stream(self, container: InputContainer) -> VideoStream:
-        """Find the first video stream that is no cover picture; SourceError where it cannot be used."""
+        """Find the best video stream that is no cover picture; SourceError where it cannot be used."""
         streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
         if not streams:
             raise SourceError(f"{self.name}: there is no video in it", retry=False)
-        stream = streams[0]
+        best = container.streams.best("video")  # which may be a cover picture
+        stream = next((s for s in streams if s is best), None) or max(
+            streams, key=lambda s: bool(s.disposition & Disposition.default)
+        )
         codec = cast("av.VideoCodecContext | None", stream.codec_context)  # None: no decoder for it
         if codec is None:
             raise SourceError(f"{self.name}: its video codec cannot be decoded here", retry=False)
