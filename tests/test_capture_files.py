@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import pytest
 from av.stream import Disposition
-from scripted_camera import encode, lose_packets, number_of
+from scripted_camera import encode, lose_packets, number_of, painted
 
 from deepmag.stream.capture.address import parse_address
 from deepmag.stream.capture.limits import Limits
@@ -256,6 +256,21 @@ def test_of_several_tracks_the_default_one_is_taken_and_never_a_cover(
             container.mux(track.encode())
     frames = read(clip)
     assert [f.image.shape[1] for f in frames] == 5 * [sizes[default][0]]
+
+
+def test_pictures_in_pairs_of_one_timestamp_lie_a_period_apart(tmp_path: Path) -> None:
+    """A file of 30 frames/s was one of 240 to whoever took its steps."""
+    clip = tmp_path / "pairs.mkv"
+    with av.open(str(clip), "w") as container:
+        stream = container.add_stream("mjpeg", rate=30, width=160, height=120, pix_fmt="yuvj420p")
+        packets = [p for k in range(20) for p in stream.encode(av.VideoFrame.from_ndarray(painted(k)))]
+        for number, packet in enumerate(packets + stream.encode()):
+            packet.time_base = Fraction(1, 1000)
+            packet.pts = packet.dts = round(number // 2 * 2000 / 30)
+            container.mux(packet)
+    frames = read(clip)
+    assert [number_of(f.image) for f in frames] == list(range(20))
+    assert [f.pts for f in frames] == pytest.approx([k / 30 for k in range(20)], abs=0.001)
 
 
 def test_a_real_clip_is_read_whole_with_its_rate(shared_data: Path) -> None:

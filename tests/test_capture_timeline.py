@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import pytest
 
 from deepmag.stream.capture.arrival_clock import ArrivalClock
 from deepmag.stream.capture.pacing import Pacer
-from deepmag.stream.capture.timeline import MIN_STEP, RateLimit, Timeline
+from deepmag.stream.capture.source import SourceError
+from deepmag.stream.capture.timeline import MIN_STEP, RateLimit, Timeline, spread_repeats
 
 SIZE = (640, 480)
 T = 1 / 30
 
 
-def place(stamps: list[float | None], arrivals: list[float], *, live: bool = True) -> list[tuple[int, float]]:
+def place(
+    stamps: Sequence[float | None], arrivals: list[float], *, live: bool = True
+) -> list[tuple[int, float]]:
     timeline = Timeline(live=live, nominal_rate=30)
     return [timeline.place(s, a, SIZE) for s, a in zip(stamps, arrivals, strict=True)]
 
@@ -92,6 +96,49 @@ def test_of_two_pictures_with_one_timestamp_each_has_its_own_time(first: int) ->
 def test_a_clock_that_stands_still_is_replaced_by_arrival() -> None:
     times = [time for _, time in place([7.0] * 40, [k * T for k in range(40)])]
     assert times[-1] - times[9] == pytest.approx(30 * T)
+
+
+def spread(stamps: Sequence[float | None], period: float = T) -> list[float | None]:
+    spaced = list(spread_repeats(enumerate(stamps), lambda: period))
+    assert [number for number, _ in spaced] == list(range(len(stamps)))
+    return [stamp for _, stamp in spaced]
+
+
+@pytest.mark.parametrize(
+    ("stamps", "times"),
+    [
+        ([0, T, 2 * T], [0, T, 2 * T]),
+        ([0, 0, 2 * T, 2 * T, 4 * T], [0, T, 2 * T, 3 * T, 4 * T]),
+        ([0, T, T, T, T, 5 * T], [0, T, 2 * T, 3 * T, 4 * T, 5 * T]),
+        ([0, T, T, 2 * T], [0, T, 1.5 * T, 2 * T]),  # no room for a period
+        ([0, T, T, T + 0.001, 2 * T], [0, T, T + 0.0005, T + 0.001, 2 * T]),
+        ([0, T, T, 3.0], [0, T, 2 * T, 3.0]),  # not into a pause
+        ([0, T, T], [0, T, 2 * T]),
+        ([0, None, None, 3 * T], [0, None, None, 3 * T]),
+        ([T, T, 0, 0], [T, 2 * T, 0, T]),
+    ],
+)
+def test_repeated_timestamps_of_a_file_are_spread_before_the_next_one(
+    stamps: list[float | None], times: list[float | None]
+) -> None:
+    assert spread(stamps) == [None if time is None else pytest.approx(time) for time in times]
+
+
+def test_where_a_files_clock_stands_still_its_pictures_go_by_their_rate() -> None:
+    assert spread([0.0] * 20) == [0.0] + [None] * 19
+    placed = place(spread([0.0] * 20 + [1.0]), [0.0] * 21, live=False)
+    assert_times(placed, [(0, k * T) for k in range(21)])
+
+
+def test_pictures_that_are_held_back_come_before_a_failure() -> None:
+    def failing() -> Iterator[tuple[str, float | None]]:
+        yield from [("a", 0.0), ("b", T)]
+        raise SourceError("cut", retry=False)
+
+    frames = spread_repeats(failing(), lambda: T)
+    assert [next(frames), next(frames)] == [("a", 0.0), ("b", T)]
+    with pytest.raises(SourceError, match="cut"):
+        next(frames)
 
 
 @pytest.mark.parametrize("clump", [1, 2, 4])

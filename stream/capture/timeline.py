@@ -6,6 +6,13 @@ anew with it. Cameras do repeat timestamps, leave them out, step back when their
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, TypeVar
+
+from deepmag.stream.capture.source import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
 HIGHEST_RATE = 240.0  # frames/s
 MIN_STEP = 1.0 / HIGHEST_RATE  # s, by which time goes on where timestamps stand still or step back a little
 ROUNDING = 1.01e-3  # s between two timestamps of the coarsest common kind, in milliseconds
@@ -16,6 +23,8 @@ AHEAD_OF_ARRIVAL = (
 )
 MOST_REPEATS = 5  # equal timestamps in a row, after which the clock counts as stopped
 DEFAULT_RATE = 30.0  # frames/s, where nothing says better
+
+Picture = TypeVar("Picture")
 
 
 class Timeline:
@@ -76,6 +85,47 @@ class Timeline:
     def _jumps(self, step: float, elapsed: float) -> bool:
         leaps = self._live and step - elapsed > AHEAD_OF_ARRIVAL
         return leaps or not -BACKWARD_JITTER <= step <= FORWARD_JUMP
+
+
+def spread_repeats(
+    timed: Iterable[tuple[Picture, float | None]], period: Callable[[], float]
+) -> Iterator[tuple[Picture, float | None]]:
+    """Give pictures of a file that have one timestamp, s, times of their own, before that of the next one.
+
+    timed: pictures with their timestamps, of which one is read ahead. period: s from one to the next as is stated; so
+    far apart they become where there is room. More than MOST_REPEATS, and the clock has stopped: all but the first have
+    no timestamp then. (A camera's come a least step apart, since what follows is not known. With that a file of 30
+    frames/s in pairs was one of 240.)
+    """
+    held: list[Picture] = []
+    since, stopped = None, False
+    try:
+        for picture, stamp in timed:
+            if stamp is None or stamp != since:
+                yield from _spread(held, since, stamp, period)
+                held, since, stopped = [], stamp, False
+            if stopped:
+                yield picture, None
+                continue
+            held.append(picture)
+            if len(held) > MOST_REPEATS + 1:
+                yield held[0], since
+                yield from ((repeat, None) for repeat in held[1:])
+                held, stopped = [], True
+    except SourceError:
+        yield from _spread(held, since, None, period)
+        raise
+    yield from _spread(held, since, None, period)
+
+
+def _spread(
+    held: list[Picture], since: float | None, following: float | None, period: Callable[[], float]
+) -> Iterator[tuple[Picture, float | None]]:
+    step = period() if len(held) > 1 else 0.0
+    if since is not None and following is not None and following > since:
+        step = min(step, (following - since) / max(len(held), 1))
+    for number, picture in enumerate(held):
+        yield picture, None if since is None else since + number * step
 
 
 class RateLimit:

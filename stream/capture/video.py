@@ -25,10 +25,10 @@ from deepmag.stream.capture.colours import to_rgb
 from deepmag.stream.capture.failures import open_failure, read_failure
 from deepmag.stream.capture.limits import Limits
 from deepmag.stream.capture.options import openings
-from deepmag.stream.capture.orientation import Orientation, OrientationReader
+from deepmag.stream.capture.orientation import OrientationReader
 from deepmag.stream.capture.pacing import Pacer
 from deepmag.stream.capture.source import SourceError
-from deepmag.stream.capture.timeline import DEFAULT_RATE, RateLimit, Timeline
+from deepmag.stream.capture.timeline import DEFAULT_RATE, RateLimit, Timeline, spread_repeats
 from deepmag.stream.frames import Frame
 from deepmag.stream.gpu_codecs import decoded_by_gpu, open_nvdec, still_decodes
 
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from deepmag.stream.capture.address import Address
     from deepmag.stream.capture.open import Pace
     from deepmag.stream.capture.options import Opening, Transport
+    from deepmag.stream.capture.orientation import Orientation
 
 HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)  # PQ, and HLG as phones record it
 
@@ -90,7 +91,6 @@ class VideoSource:
         self._clock = clock
         self._stamped = True
         self._raw_camera = False
-        self._orientation = Orientation()
 
     def frames(self, stop: threading.Event) -> Iterator[Frame]:
         """Open, deliver until the end or ``stop``, close. Raises SourceError."""
@@ -98,7 +98,10 @@ class VideoSource:
         rate_limit, pacer, by_arrival, seq = RateLimit(), Pacer(), ArrivalClock(), 0
         while not stop.is_set():
             before = seq
-            for picture, claimed in self._pictures(stop):
+            timed = self._pictures(stop)
+            for (picture, orientation), claimed in (
+                timed if self.live else spread_repeats(timed, self._period)
+            ):
                 timeline = timeline or Timeline(live=self.live, nominal_rate=self.nominal_rate)
                 arrived = self._clock()
                 stamp = by_arrival.stamp(arrived) if self.live and not self._stamped else claimed
@@ -106,24 +109,30 @@ class VideoSource:
                 if not rate_limit.admits(session, pts):
                     self._skip("too fast")
                     continue
-                image = self._image(picture)
+                image = self._image(picture, orientation)
                 if self._paced:
                     if stop.wait(pacer.delay(session, pts, arrived)):
                         return
                     arrived = self._clock()
-                yield Frame(session, seq, pts, arrived, image, self._orientation.pixel_aspect)
+                yield Frame(session, seq, pts, arrived, image, orientation.pixel_aspect)
                 seq += 1
             if seq == before and not self.live and not stop.is_set():
                 raise SourceError(f"{self.name}: not one picture in it could be decoded", retry=False)
             if not self._loop:
                 return
 
-    def _pictures(self, stop: threading.Event) -> Iterator[tuple[VideoFrame, float | None]]:
+    def _period(self) -> float:
+        """How far apart the pictures are, s, as is stated or assumed."""
+        return 1 / (self.nominal_rate or DEFAULT_RATE)
+
+    def _pictures(
+        self, stop: threading.Event
+    ) -> Iterator[tuple[tuple[VideoFrame, Orientation], float | None]]:
         """Yield the decoded pictures of one connection and their timestamps, s, the broken ones left out."""
         container, opening, by_gpu = self._open()
         try:
             stream = self._stream(container)
-            orientation = OrientationReader(stream)
+            reader = OrientationReader(stream)
             size, last, failed, numbers = (0, 0), self._clock(), 0, itertools.count()
             for packet in self._packets(container, stream, opening, stop):
                 try:
@@ -151,10 +160,9 @@ class VideoSource:
                     if size != (picture.width, picture.height):
                         size = picture.width, picture.height
                         self._limits.check(*size, self.name)
-                    self._orientation = orientation.read(picture)
                     # where the format has no times, a broken picture takes its time, too
-                    even = number / (self.nominal_rate or DEFAULT_RATE)
-                    yield picture, picture.time if self._stamped else even
+                    stamp = picture.time if self._stamped else number * self._period()
+                    yield (picture, reader.read(picture)), stamp
                     last = self._clock()
                 if self.live and self._clock() - last > NO_PICTURE:
                     raise SourceError(
@@ -278,10 +286,10 @@ class VideoSource:
             if self._clock() - heard > opening.stall:
                 raise SourceError(f"{self.name}: no data for {opening.stall:g} s", retry=True)
 
-    def _image(self, picture: VideoFrame) -> NDArray[np.uint8]:
+    def _image(self, picture: VideoFrame, orientation: Orientation) -> NDArray[np.uint8]:
         """Convert to (H, W, 3) uint8 RGB, upright, not writeable."""
         try:
-            image = self._orientation.upright(to_rgb(picture, self.name, raw_camera=self._raw_camera))
+            image = orientation.upright(to_rgb(picture, self.name, raw_camera=self._raw_camera))
         except (av.error.FFmpegError, ValueError):
             raise SourceError(
                 f"{self.name}: pictures in the format {picture.format.name} cannot be converted", retry=False
