@@ -168,3 +168,44 @@ def test_a_matrix_that_cannot_be_used_is_named_once_and_the_nearest_taken(
     assert name in warnings[0]
     assert said in warnings[0]
     assert f"read as {'BT.709' if taken == BT709 else 'BT.601'}" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("primaries", "transfer", "said"),
+    [
+        (9, 14, "wide-gamut colours (BT.2020)"),
+        (12, 1, "wide-gamut colours (Display P3)"),
+        (9, 16, "is HDR"),
+        (1, 1, ""),
+    ],
+)
+def test_of_colours_beyond_a_usual_screens_it_is_said_once_that_they_look_pale(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, primaries: int, transfer: int, said: str
+) -> None:
+    frame = stored((96, 64), BT709, BT709)
+    clip = write(
+        tmp_path / "clip.mkv", frame, colorspace=BT709, color_primaries=primaries, color_trc=transfer
+    )
+    for _ in range(2):
+        read(clip)
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == bool(said)
+    assert all(said in warning and "look pale" in warning for warning in warnings)
+
+
+@pytest.mark.parametrize("interlaced", [0, 1])
+def test_of_interlaced_video_it_is_said_once_that_it_is_woven(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, interlaced: int
+) -> None:
+    frames = [stored((96, 64), BT601, BT601) for _ in range(4)]
+    clip = write(
+        tmp_path / "clip.mkv",
+        *frames,
+        codec="libx264",
+        options={"x264-params": f"interlaced={interlaced}:tff={interlaced}"},
+    )
+    for _ in range(2):
+        read(clip)
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == interlaced
+    assert all("combs" in warning and str(clip) in warning for warning in warnings)

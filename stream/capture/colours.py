@@ -1,4 +1,4 @@
-"""How stored pixels become RGB: by which matrix, and by which of swscale's ways.
+"""How stored pixels become RGB: by which matrix, and by which of swscale's ways; and where that cannot be right.
 
 Its quick way is right to a level, but there is one for planes of 8 bits and an even height only. What else has less
 chroma than luma it makes 1 to 3 levels too dark, and of 10 bits keeps no more levels than of 8. Measured at 640x480
@@ -19,12 +19,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
-from av.video.reformatter import ColorPrimaries, ColorRange, Interpolation
+from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc, Interpolation
 
 if TYPE_CHECKING:
     from av import VideoFrame
     from numpy.typing import NDArray
 
+HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)  # PQ, and HLG as phones record it
+WIDE = {ColorPrimaries.BT2020: "BT.2020", ColorPrimaries.SMPTE432: "Display P3"}
 # as FFmpeg's libavutil/pixfmt.h numbers them
 BT709, BT601 = 1, 6
 KNOWN = (1, 4, 5, 6, 7, 9)  # to swscale; any other it refuses, or takes for BT.601
@@ -97,6 +99,19 @@ def _likely_matrix(picture: VideoFrame) -> int:
 
 
 @lru_cache(maxsize=64)  # a clip is read several times
+def say_foreign_colours(name: str, primaries: int, transfer: int) -> None:
+    """Say in the log where colours are not those of a usual screen, and are shown as if they were."""
+    if transfer in HDR:
+        log.warning("%s is HDR video: its colours are taken as they are stored, and look pale", name)
+    elif primaries in WIDE:
+        log.warning(
+            "%s has wide-gamut colours (%s): they are taken as they are stored, and look pale",
+            name,
+            WIDE[ColorPrimaries(primaries)],
+        )
+
+
+@lru_cache(maxsize=64)
 def _say_matrix(name: str, stated: int, taken: int) -> None:
     log.warning(
         "%s stores its colours by a matrix that cannot be used here (%s): they are read as %s, and are not right",

@@ -18,10 +18,9 @@ import av
 import av.error
 from av.format import Flags
 from av.stream import Disposition
-from av.video.reformatter import ColorTrc
 
 from deepmag.stream.capture.arrival_clock import ArrivalClock
-from deepmag.stream.capture.colours import to_rgb
+from deepmag.stream.capture.colours import say_foreign_colours, to_rgb
 from deepmag.stream.capture.failures import open_failure, read_failure
 from deepmag.stream.capture.limits import Limits
 from deepmag.stream.capture.options import openings
@@ -46,8 +45,6 @@ if TYPE_CHECKING:
     from deepmag.stream.capture.open import Pace
     from deepmag.stream.capture.options import Opening, Transport
     from deepmag.stream.capture.orientation import Orientation
-
-HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)  # PQ, and HLG as phones record it
 
 log = logging.getLogger("deepmag.stream.capture")
 
@@ -155,6 +152,8 @@ class VideoSource:
                         self._skip("corrupt")
                         continue
                     failed = 0
+                    if picture.interlaced_frame:
+                        _say_interlaced(self.name)
                     if size == (0, 0) and by_gpu:
                         by_gpu = self._say_what_decodes(picture)
                     if size != (picture.width, picture.height):
@@ -232,8 +231,7 @@ class VideoSource:
         if codec.width and codec.height:  # 0 where a live stream has not yet told
             self._limits.check(codec.width, codec.height, self.name)
         self._raw_camera = self._address.kind == "camera" and codec.name == "rawvideo"
-        if codec.color_trc in HDR:
-            _say_hdr(self.name)
+        say_foreign_colours(self.name, codec.color_primaries, codec.color_trc)
         # Of a format without timestamps, as raw H.264 or cameras' JPEGs over HTTP, FFmpeg has pictures go by at 25 a
         # second. The codec may know better; pictures that come live are as far apart as they come.
         self._stamped = not container.format.flags & cast("int", Flags.no_timestamps.value)
@@ -317,8 +315,11 @@ def _detached(packet: Packet[VideoStream]) -> Packet[VideoStream]:
 
 
 @lru_cache(maxsize=64)  # a clip is read several times
-def _say_hdr(name: str) -> None:
-    log.warning("%s is HDR video: its colours are taken as they are stored, and look pale", name)
+def _say_interlaced(name: str) -> None:
+    log.warning(
+        "%s is interlaced: what moves fast shows as combs; deinterlace it before, as FFmpeg's bwdif does",
+        name,
+    )
 
 
 @lru_cache(maxsize=64)
