@@ -403,6 +403,16 @@ def test_a_full_temporary_folder_is_said_and_leaves_no_output(tmp_path: Path) ->
     assert not out.exists()
 
 
+@pytest.mark.parametrize("command", ["live", "serve"])
+@pytest.mark.parametrize("token", ["bed side", "bettnäh"])
+def test_a_token_that_http_cannot_carry_is_refused_at_the_start(command: str, token: str) -> None:
+    source = {"live": "demo", "serve": "feeds.toml"}[command]
+    for run in (Command(command, source, "--token", token), Command(command, source, DEEPMAG_TOKEN=token)):
+        error = run.says_one_line("--token or DEEPMAG_TOKEN", "no blank")
+        assert run.process.returncode == 2
+        assert token not in error
+
+
 def test_the_page_s_token_may_stand_in_the_environment() -> None:
     command = Command(
         "live", "demo", "--host", "0.0.0.0", "--port", "0", "--duration", "0.1", DEEPMAG_TOKEN="bedside"

@@ -63,6 +63,13 @@ def test_only_an_address_that_others_can_reach_gets_a_token() -> None:
     assert allow("127.0.0.1", "").token is None
 
 
+@pytest.mark.parametrize("token", ["ü", "a b", " ", "a\n", "a\tb", "\x7f", "\ud800"])
+def test_a_token_that_http_cannot_carry_is_refused_without_being_shown(token: str) -> None:
+    with pytest.raises(ValueError, match="may hold letters, digits and signs of ASCII only") as caught:
+        allow("0.0.0.0", f"secret{token}")
+    assert "secret" not in str(caught.value)
+
+
 def test_a_token_is_asked_and_not_printed() -> None:
     access = Access(frozenset(), "secret-token")
     assert access.token_allowed("secret-token")

@@ -197,6 +197,7 @@ def live(
     if address.kind == "file":
         _refuse_what_is_no_file(address)  # before anything is loaded, or a page opened
     check_duration(duration)
+    refuse_bad_token(token)
     if record is not None and vitals is not None and os.path.realpath(record) == os.path.realpath(vitals):
         fail(f"--record and --vitals would both write to {record}", 2)
     shown = tuple(show) if show else ((Show.NONE,) if pace == "max" else (Show.PAGE,))
@@ -267,6 +268,18 @@ def check_duration(duration: float | None) -> None:
     """Refuse what is no length of time."""
     if duration is not None and not duration > 0:
         fail(f"--duration must be a number of seconds above 0, not {duration:g}", 2)
+
+
+def refuse_bad_token(token: str | None) -> None:
+    """End with one line where the page could not be opened with it."""
+    if not token:
+        return  # without the page nothing of it is loaded
+    from deepmag.stream.page.access import check_token
+
+    try:
+        check_token(token)
+    except ValueError as error:
+        fail(str(error), 2)
 
 
 def _build(

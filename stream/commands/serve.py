@@ -86,10 +86,11 @@ def serve(
     go on. Ctrl-C ends it; recordings are complete.
     """
     set_up_logging(log_level)
-    from deepmag.stream.commands.live import check_duration
+    from deepmag.stream.commands.live import check_duration, refuse_bad_token
     from deepmag.stream.ward.feeds_file import read_feeds
 
     check_duration(duration)
+    refuse_bad_token(token)
     if not BUDGET_RANGE[0] <= budget <= BUDGET_RANGE[1]:
         fail(f"--budget must be from {BUDGET_RANGE[0]:g} to {BUDGET_RANGE[1]:g} ms, not {budget:g}", 2)
     try:

@@ -16,6 +16,7 @@ LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 WILDCARDS = frozenset({"", "0.0.0.0", "::"})
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?")
+_TOKEN = re.compile(r"[!-~]+")  # what ASCII can print, without the blank
 
 
 def is_local(host: str) -> bool:
@@ -37,6 +38,15 @@ def host_name(header: str) -> str:
     """Take the name from a Host header, lower case, without its port; "" where it is malformed."""
     match = _HOST.fullmatch(header.strip().lower())
     return match[1] if match else ""
+
+
+def check_token(token: str | None) -> None:
+    """Raise ValueError, in words for a person, for a token that cannot be sent in an ``Authorization`` header."""
+    if token and not _TOKEN.fullmatch(token):
+        raise ValueError(
+            "the token of the page (--token or DEEPMAG_TOKEN) may hold letters, digits and signs of ASCII only, and no "
+            "blank: HTTP cannot carry any other"
+        )
 
 
 def new_token() -> str:
@@ -81,7 +91,11 @@ class Access:
 
 
 def allow(host: str, token: str | None, extra_names: tuple[str, ...] = ()) -> Access:
-    """Set the rules for a server bound to ``host``: one that others can reach always has a token."""
+    """Set the rules for a server bound to ``host``: one that others can reach always has a token.
+
+    Raises ValueError for a token that cannot be used.
+    """
+    check_token(token)
     names = {bracketed(host).lower()} if host not in WILDCARDS else set()
     names.update(name.lower() for name in extra_names)
     if not token:  # an empty one, of a variable that is not set, would let everybody in
