@@ -20,7 +20,8 @@ import numpy as np
 import torch
 
 from deepmag.export.runtime import Ascender, open_ascender
-from deepmag.models.direction import SmoothedDirection
+from deepmag.models.amplitude import Amplitudes, RunningAmplitudes
+from deepmag.models.direction import pulse_direction
 from deepmag.models.magnify import log_factors
 from deepmag.models.representation import L, normalized_difference, reduce_frame
 from deepmag.models.running_difference import SPAN, centred_difference
@@ -48,18 +49,22 @@ Floats = np.ndarray
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to ascend. memory: s over which the gradient is averaged, 0 is none. spread: reduced pixels of blur.
+    """One way to ascend.
 
-    span: s over which X is averaged, 0 is none. rate: Hz. noise: times an ordinary webcam's. bits: of H.264 per
-    pixel, 0 is no compression.
+    memory: s over which the gradient is averaged, 0 is none. blur: reduced pixels, of it. project: on the colour of
+    blood; without it the skin's colour and the pixels' amplitudes are not looked at either. span: s over
+    which X is averaged, 0 is none. rate: Hz. noise: times an ordinary webcam's. bits: of H.264 per pixel, 0 is no
+    compression.
     """
 
     name: str
     mode: str = "steady"
     memory: float = 1.0
     span: float = SPAN
-    spread: float = 0.7
+    blur: float = 0.7
     project: bool = True
+    colour: bool = True
+    amplitudes: bool = True
     symmetry: Literal["both", "odd", "none"] = "both"
     iterations: int = STEADY_ITERATIONS
     rate: float = 30.0
@@ -74,8 +79,11 @@ VARIANTS = (
     replace(BASE, name="X averaged over 0.1 s", span=0.1),
     *(replace(BASE, name=f"gradient averaged over {s:g} s", memory=s) for s in (0.0, 0.25, 0.5, 2.0, 4.0)),
     replace(BASE, name="not projected on the colour of blood", project=False),
-    replace(BASE, name="no blur of the direction", spread=0.01),
-    replace(BASE, name="blur of 1.5 reduced pixels", spread=1.5),
+    replace(BASE, name="the skin's colour not looked at", colour=False),
+    replace(BASE, name="pixels' amplitudes not looked at", amplitudes=False),
+    replace(BASE, name="neither of both", colour=False, amplitudes=False),
+    replace(BASE, name="no blur of the direction", blur=0.01),
+    replace(BASE, name="blur of 1.5 reduced pixels", blur=1.5),
     replace(BASE, name="the network's odd part, without its mirror image", symmetry="odd"),
     replace(BASE, name="the network as it is", symmetry="none"),
     replace(BASE, name="N = 5", iterations=5),
@@ -126,30 +134,34 @@ def make_clip(task: Task, person: int, seconds: float, rate: float, noise: float
     return Clip(small, np.concatenate(skin), depth)
 
 
-def directions(gradient: Floats, variant: Variant) -> Floats:
-    """The causal direction for each pair: from the gradients of the pairs before it. gradient: (P, 3, L, L)."""
+def directions(small: Floats, x: Floats, y: Floats, gradient: Floats, variant: Variant) -> Floats:
+    """The causal direction for each pair: from the gradients of the pairs before it.
+
+    small: (P, 3, L, L), each pair's later picture; x, gradient: (P, 3, L, L); y: (P,).
+    """
     found = np.zeros_like(gradient)
-    if variant.memory == 0:  # this pair's own gradient
-        for i, own in enumerate(gradient):
-            found[i] = _direction(own, SmoothedDirection(spread=variant.spread), np.inf, variant.project)
-        return found
-    smoothed = SmoothedDirection(variant.memory, variant.spread)
-    plain, weight = np.zeros_like(gradient[0]), 0.0
+    amplitudes, mean, weight = RunningAmplitudes(), np.zeros_like(gradient[0]), 0.0
+    share = 1 - np.exp(-1 / variant.rate / variant.memory) if variant.memory else 1.0
     for i, own in enumerate(gradient):
-        if i:
-            found[i] = (
-                smoothed.direction() if variant.project else plain / max((plain**2).sum(), 1e-12) * weight
-            )
-        smoothed.update(own, 1 / variant.rate)
-        share = 1 - np.exp(-1 / variant.rate / variant.memory)
-        plain = plain + np.float32(share) * (own - plain)
+        if variant.memory == 0:  # this pair's own gradient
+            mean, weight = own, 1.0
+        if weight:
+            found[i] = _direction(mean / np.float32(weight), small[i], amplitudes.current(), variant)
+        mean = mean + np.float32(share) * (own - mean)
         weight += share * (1 - weight)
+        amplitudes.update(x[i], float(y[i]), 1, variant.rate)
     return found
 
 
-def _direction(mean: Floats, smoothed: SmoothedDirection, seconds: float, project: bool) -> Floats:
-    smoothed.update(mean, seconds)
-    return smoothed.direction() if project else mean / max(float((mean**2).sum()), 1e-12)
+def _direction(mean: Floats, picture: Floats, amplitudes: Amplitudes | None, variant: Variant) -> Floats:
+    if not variant.project:
+        return mean / max(float((mean**2).sum()), 1e-12)
+    return pulse_direction(
+        mean,
+        picture if variant.colour else None,
+        amplitudes if variant.amplitudes else None,
+        variant.blur,
+    )
 
 
 def steps_of(ascent: Ascender, clip: Clip, variant: Variant) -> Floats:
@@ -160,7 +172,7 @@ def steps_of(ascent: Ascender, clip: Clip, variant: Variant) -> Floats:
     x = centred_difference(x, np.ones(len(x), np.int64), slice(0, len(x)), variant.rate, variant.span)
     nothing = np.zeros_like(x)
     y, gradient = _ascend(ascent, x, nothing, 0.0, variant)[1:]
-    along = directions(gradient, variant)
+    along = directions(clip.small[1:], x, y, gradient, variant)
     growth = REFERENCE_GAIN ** (1 / (variant.iterations - 1)) - 1
     if variant.iterations == STEADY_ITERATIONS:
         return np.float32(growth) * y[:, None, None, None] * along

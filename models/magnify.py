@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from deepmag.models.direction import SmoothedDirection
+from deepmag.models.amplitude import MEMORY as AMPLITUDE_REACH
+from deepmag.models.amplitude import Amplitudes, along_blood, centred_amplitudes
+from deepmag.models.direction import pulse_direction
 from deepmag.models.representation import L, normalized_difference
 from deepmag.models.running_difference import SPAN, centred_difference
 from deepmag.models.steady import REFERENCE_GAIN, ascend_symmetric
@@ -27,6 +29,7 @@ Mode = Literal["paper", "steady"]
 Floats = NDArray[np.float32]
 
 BLOCK = 256  # pairs worked on at once: 4 MB for each array of them
+SETTLED = 2.0  # s after which its band-pass has forgotten where it began
 DIRECTION_REACH = 1.0  # s to either side over which the gradient is averaged
 LEVEL_REACH = 3.0  # s to either side over which |y| is averaged
 OUTLIER = 4.0  # times the mean of |y|: what exceeds it is motion, and is held to it
@@ -127,14 +130,14 @@ def iter_steps(
     """
     share = (gain - 1.0) / (REFERENCE_GAIN - 1.0)
     pairs = len(ticks)
-    level = _pulse_level(ascent, small, ticks, rate) if mode == "steady" else None
+    course = _pulse_course(ascent, small, ticks, rate) if mode == "steady" else None
     for a in range(0, pairs, BLOCK):
         block = slice(a, min(a + BLOCK, pairs))
         span = np.maximum(ticks[block], 1).astype(np.float32)[:, None, None, None]
-        if level is None:
+        if course is None:
             step, _ = ascent.paper(_differences(small, ticks, block), gamma_for_rate(rate) * share)
         else:
-            step = np.float32(share) * _steady_block(ascent, small, ticks, rate, block, level)
+            step = np.float32(share) * _steady_block(ascent, small, ticks, rate, block, course)
         yield block, step * span
 
 
@@ -222,20 +225,34 @@ def _running_differences(
     return centred_difference(x, spans, inner, rate) * told[inner, None, None, None], told[inner]
 
 
-def _pulse_level(ascent: Ascent, small: Floats, ticks: NDArray[np.int64], rate: float) -> Floats:
-    """Mean of |y| around each pair, (T-1,), in which a sudden motion counts no more than OUTLIER times the usual."""
+@dataclass(frozen=True, slots=True)
+class _Course:
+    """What the network says of the pairs of a stretch, (T-1,).
+
+    y: per tick, held within ``limit``, which a sudden motion exceeds. told: which pairs tell anything.
+    """
+
+    y: Floats
+    limit: Floats
+    told: NDArray[np.bool_]
+
+
+def _pulse_course(ascent: Ascent, small: Floats, ticks: NDArray[np.int64], rate: float) -> _Course:
+    """The limit is OUTLIER times the mean of |y| around each pair, in which a sudden motion counts as held, too."""
     y, told = np.zeros(len(ticks), np.float32), np.zeros(len(ticks), np.bool_)
     for a in range(0, len(ticks), BLOCK):
         block = slice(a, min(a + BLOCK, len(ticks)))
         x, told[block] = _running_differences(small, ticks, block, rate)
-        y[block] = np.abs(ascend_symmetric(ascent, x, np.zeros_like(x))[1])
+        y[block] = ascend_symmetric(ascent, x, np.zeros_like(x))[1]
     # a picture that is there twice tells nothing of how strong a pulse is, and of a file they may be the most
-    held = np.minimum(y, OUTLIER * np.median(y[told])) if told.any() else y
-    return _centred_mean(held, LEVEL_REACH, rate, told=told)
+    size = np.abs(y)
+    held = np.minimum(size, OUTLIER * np.median(size[told])) if told.any() else size
+    limit = OUTLIER * _centred_mean(held, LEVEL_REACH, rate, told=told)
+    return _Course(np.clip(y, -limit, limit), limit, told)
 
 
 def _steady_block(
-    ascent: Ascent, small: Floats, ticks: NDArray[np.int64], rate: float, block: slice, level: Floats
+    ascent: Ascent, small: Floats, ticks: NDArray[np.int64], rate: float, block: slice, course: _Course
 ) -> Floats:
     """Ascend one block along the gradient averaged to both sides: offline, the future is known."""
     reach = round(DIRECTION_REACH * rate)
@@ -246,18 +263,31 @@ def _steady_block(
     gradient = _centred_mean(gradient, DIRECTION_REACH, rate, told=told)
     inner = slice(block.start - around.start, block.stop - around.start)
     x = np.ascontiguousarray(x[inner])
-    direction = np.stack([_direction(mean) for mean in gradient[inner]])
+    pictures = np.asarray(small[block.start + 1 : block.stop + 1])
+    amplitudes = _amplitudes(small, ticks, rate, block, course)
+    direction = np.stack(
+        [pulse_direction(*of) for of in zip(gradient[inner], pictures, amplitudes, strict=True)]
+    )
     step, y, _ = ascend_symmetric(ascent, x, direction)
-    limit = OUTLIER * level[block]
+    limit = course.limit[block]
     held = np.clip(y, -limit, limit) / np.where(y == 0.0, 1.0, y)
     return step * held[:, None, None, None].astype(np.float32)
 
 
-def _direction(mean: Floats) -> Floats:
-    """The live path's direction, from a gradient (3, L, L) that is an average already: one of unlimited weight."""
-    smoothed = SmoothedDirection()
-    smoothed.update(mean, np.inf)
-    return smoothed.direction()
+def _amplitudes(
+    small: Floats, ticks: NDArray[np.int64], rate: float, block: slice, course: _Course
+) -> list[Amplitudes]:
+    """How far each reduced pixel pulses around each pair of a block."""
+    reach = round((AMPLITUDE_REACH + SETTLED) * rate)
+    around = slice(max(0, block.start - reach), min(len(ticks), block.stop + reach))
+    own = [
+        along_blood(one)
+        for a in range(around.start, around.stop, BLOCK)
+        for one in _running_differences(small, ticks, slice(a, min(a + BLOCK, around.stop)), rate)[0]
+    ]
+    spans = np.where(course.told[around], np.maximum(ticks[around], 1), 0)
+    inner = slice(block.start - around.start, block.stop - around.start)
+    return centred_amplitudes(np.stack(own), course.y[around], spans, inner, rate)
 
 
 def _centred_mean(values: Floats, reach: float, rate: float, *, told: NDArray[np.bool_]) -> Floats:

@@ -81,6 +81,7 @@ def time_stages(
     ascender: Ascender, size: tuple[int, int], mode: Mode, rounds: int = ROUNDS
 ) -> dict[str, Quantiles]:
     """Time each stage on the demo's frames. size: (width, height), px. Returns ms by the stage's name."""
+    from deepmag.models.amplitude import RunningAmplitudes
     from deepmag.models.direction import SmoothedDirection
     from deepmag.models.reconstruction import magnify_frame, warm_up
     from deepmag.models.representation import L, normalized_difference, reduce_frame
@@ -96,7 +97,7 @@ def time_stages(
     # a face fills about this much of the demo's picture; what is reduced may not be smaller than what it becomes
     w, h = max(L, width // 3), max(L, height // 2)
     x, y = min(width // 3, width - w), min(height // 5, height - h)
-    window, direction = SlidingWindow((3, L, L), RATE), SmoothedDirection()
+    window, direction, amplitudes = SlidingWindow((3, L, L), RATE), SmoothedDirection(), RunningAmplitudes()
     window.push(np.zeros((3, L, L), np.float32), round(6 * RATE))
     before = reduce_frame(portrait.frame(0.0)[y : y + h, x : x + w])
     times: dict[str, list[float]] = {
@@ -111,9 +112,12 @@ def time_stages(
         if mode == "paper":
             dx, _ = ascender.paper(pair, gamma_for_rate(RATE))
         else:
-            along = direction.direction() if direction.ready else np.zeros_like(pair[0])
-            dx, _, gradient = ascend_symmetric(ascender, pair, along[None])
+            along = np.zeros_like(pair[0])
+            if direction.ready:
+                along = direction.direction(after, amplitudes.current())
+            dx, output, gradient = ascend_symmetric(ascender, pair, along[None])
             direction.update(gradient[0], 1 / RATE)
+            amplitudes.update(pair[0], float(output[0]), 1, RATE)
         marks.append(time.perf_counter())
         window.push(dx[0])
         factor = window.log_factor()

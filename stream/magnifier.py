@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from deepmag.models.amplitude import RunningAmplitudes
 from deepmag.models.direction import SmoothedDirection
 from deepmag.models.representation import INPUT_SCALE, L, normalized_difference
 from deepmag.models.running_difference import RunningDifference, delay
@@ -101,6 +102,7 @@ class PulseMagnifier(DelayedMagnifier):
         self._ascender = ascender
         self._running = RunningDifference()
         self._direction = SmoothedDirection()
+        self._amplitudes = RunningAmplitudes()
         self._level = 0.0
         self._seen = 0.0  # s of pairs in that mean
         self._repeated = 0  # ticks for which the picture has been the same
@@ -157,7 +159,9 @@ class PulseMagnifier(DelayedMagnifier):
             dx, value = self._ascender.paper((x / np.float32(ticks))[None], gamma_for_rate(self.rate))
             return dx[0] * np.float32(ticks), float(value[0]) * ticks
         x = self._running.update(x, ticks, self.rate)[None]
-        direction = self._direction.direction() if self._direction.ready else np.zeros_like(x[0])
+        direction = np.zeros_like(x[0])
+        if self._direction.ready:
+            direction = self._direction.direction(after, self._amplitudes.current())
         step, value, gradient = ascend_symmetric(self._ascender, x, direction[None])
         seconds = ticks / self.rate
         self._direction.update(gradient[0], seconds)
@@ -167,6 +171,7 @@ class PulseMagnifier(DelayedMagnifier):
             self._unit = float((green**2).sum() / green.sum())
         y = float(value[0])
         held = self._hold(y, seconds)
+        self._amplitudes.update(x[0], held, ticks, self.rate)
         if y != held:
             step = step * np.float32(held / y)
         return step[0] * np.float32(ticks), held * ticks
@@ -184,6 +189,7 @@ class PulseMagnifier(DelayedMagnifier):
     def _forget(self) -> None:
         super()._forget()
         self._direction.reset()
+        self._amplitudes.reset()
         self._level = self._seen = 0.0
         self._repeated = 0
         self._running.reset()

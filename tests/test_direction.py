@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deepmag.models.direction import BLOOD, SmoothedDirection
+from deepmag.models.amplitude import Amplitudes
+from deepmag.models.blood import BLOOD
+from deepmag.models.direction import SmoothedDirection, pulse_direction
 from deepmag.models.representation import L
 
 RANDOM = np.random.default_rng(0)
@@ -73,3 +75,26 @@ def test_where_the_network_sees_no_pulse_it_is_zero():
     assert not direction.ready
     with pytest.raises(ValueError, match="no gradient"):
         direction.direction()
+
+
+def test_a_wall_beside_the_face_is_left_out_by_its_colour():
+    halo = blood_like(0.1)
+    halo[:, 8:28, 8:28] = blood_like()[:, 8:28, 8:28]
+    halo[:, 8:28, 2:8] = -0.5 * BLOOD[:, None, None]  # where the network's fields reach over the edge
+    picture = np.full((3, L, L), 150.0, np.float32)
+    picture[:, 8:28, 8:28] = np.array([190.0, 140.0, 115.0])[:, None, None]
+
+    def beside(found):
+        return found[1, 8:28, 2:8].mean() / found[1, 12:24, 12:24].mean()
+
+    assert beside(pulse_direction(halo, picture, None)) < 0.2 * beside(pulse_direction(halo, None, None))
+
+
+def test_skin_that_pulses_less_is_moved_less_and_y_still_rises_by_one():
+    gradient = blood_like()
+    both = np.ones((L, L), np.float32)
+    both[:, 18:] = 0.5
+    amplitudes = Amplitudes(both, both**2, 1.0, 1000.0)
+    found = pulse_direction(gradient, None, amplitudes)
+    assert found[1, 10:26, 20:26].mean() == pytest.approx(0.5 * found[1, 10:26, 10:16].mean(), rel=0.05)
+    assert float((gradient * found).sum()) == pytest.approx(1.0, rel=1e-4)

@@ -14,6 +14,7 @@ from live_run import (
     lag_of,
     live,
     magnifier,
+    offline,
     person,
     pictures,
     rhythm,
@@ -87,7 +88,27 @@ def test_the_pulse_is_added_to_skin_only(take):
         SETTLED, 1
     ].std()
     on = in_band(skin_added(images, shown), RATE)[SETTLED, 1].std()
-    assert off < 0.15 * on
+    assert off < 0.01 * on
+
+
+@pytest.mark.parametrize("how", ["live", "offline"])
+def test_half_a_face_that_does_not_pulse_is_left_nearly_alone(how):
+    x, _, w, _ = person().region
+    middle = x + w // 2
+    images = [
+        np.concatenate([alive[:, :middle], dead[:, middle:]], axis=1)
+        for alive, dead in zip(pictures(), pictures(strength=0.0), strict=True)
+    ]
+    if how == "live":
+        shown = shown_by(as_frames(images, np.arange(len(images)) / RATE))
+    else:
+        shown = offline(shipped(), images, person().region, RATE)
+    skin, column = person().skin > 0.9, np.arange(images[0].shape[1])
+    alive, dead = (
+        in_band(skin_added(images, shown, (skin & side).astype(np.float32)), RATE)[SETTLED, 1]
+        for side in (column < middle - 10, column > middle + 10)  # what is between is blurred over both
+    )
+    assert dead.std() < 0.4 * alive.std()
 
 
 def test_what_is_added_keeps_the_colours_order_of_blood(take):
