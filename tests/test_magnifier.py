@@ -23,6 +23,7 @@ from live_run import (
 
 from deepmag.models.representation import normalized_difference, reduce_frame
 from deepmag.models.synthetic.layers import LayeredPerson
+from deepmag.stream.face import Face
 from deepmag.stream.magnifier import PulseMagnifier
 from deepmag.stream.roi import RegionError, Roi, RoiTracker
 from deepmag.stream.settings import Settings
@@ -146,6 +147,18 @@ def test_a_new_session_starts_with_an_empty_memory():
     fresh = live(shipped(), as_frames(second, np.arange(90) / RATE), settings())
     assert len(after) == 90
     assert all(np.array_equal(a.image, b.image) for a, b in zip(after, fresh, strict=True))
+
+
+def test_a_new_session_looks_for_its_own_face():
+    machine, face = magnifier(shipped()), Face((110, 60, 60, 80), 0.9, ())
+    images = pictures()[:3]
+    for frame in as_frames(images, 600 + np.arange(3) / RATE):
+        machine.push(frame, settings(roi="auto"), [face] if frame.seq == 0 else None)
+    for frame in as_frames(images, np.arange(3) / RATE, session=1):
+        machine.push(frame, settings(roi="auto"), [])
+    shown = machine.flush()
+    height, width = images[0].shape[:2]
+    assert [one.roi for one in shown] == 3 * [(0, 0, width, height)]
 
 
 def test_a_gap_empties_the_filter_and_loses_no_picture():

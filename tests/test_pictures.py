@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,6 +74,21 @@ def test_what_the_pulse_wants_is_settled_while_it_waits_for_respiration(device: 
         apart = np.abs(plans.carry_out(frame()).astype(int) - wanted)
         assert apart.max() <= 1
         assert (apart > 0).mean() < 1e-3
+
+
+def test_of_a_frame_that_was_carried_out_nothing_is_kept() -> None:
+    pictures, box = HostPictures(), BOXES[1]
+    plans, parts = Plans(pictures), []
+    for number in range(3):
+        small, move = pictures.reduce(frame(number), box), bulge(box)
+        parts += [weakref.ref(small), weakref.ref(move.motion)]
+        plans.change(frame(number), move=move)
+        plans.change(frame(number), colouring=Colouring(box, small, np.zeros_like(small)))
+    del small, move
+    assert all(part() is not None for part in parts)
+    for number in range(3):
+        plans.carry_out(frame(number))
+    assert all(part() is None for part in parts)
 
 
 def test_what_was_reduced_in_another_region_is_not_what_is_coloured(device: torch.device) -> None:

@@ -101,6 +101,14 @@ def test_a_new_size_forgets_the_face():
     assert tracker.update(0.1, (320, 240), None).box == (0, 0, 320, 240)
 
 
+def test_in_a_new_session_a_face_is_followed_at_once_though_its_time_begins_again():
+    tracker = RoiTracker()
+    tracker.update(600.0, SIZE, [face(320, 240, 160)])
+    tracker.reset()
+    found = tracker.update(0.0, SIZE, [face(100, 240, 160)])
+    assert (found.kind, found.face) == ("face", face(100, 240, 160).box)
+
+
 def test_full_means_full_but_the_face_in_it_is_known():
     tracker = RoiTracker()
     roi = tracker.update(0.0, SIZE, [face(320, 240, 160)], "full")

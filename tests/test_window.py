@@ -211,6 +211,14 @@ def test_the_lag_acts_at_once_and_keeps_the_history():
     assert changed.log_factor() == always.log_factor()
 
 
+def test_after_looking_back_it_is_for_the_lag_that_was_set_meanwhile():
+    changed = SlidingWindow((1,), RATE, lag=1.0)
+    changed.set_lag(0.25)
+    changed.look_back(3)
+    changed.look_back(0)
+    np.testing.assert_array_equal(changed.kernel, SlidingWindow((1,), RATE, lag=0.25).kernel)
+
+
 @pytest.mark.parametrize("lag", [-0.1, 6.0])
 def test_an_impossible_lag_is_refused_and_changes_nothing(lag):
     window = SlidingWindow((1,), RATE, lag=0.5)
@@ -231,6 +239,14 @@ def test_a_new_rate_and_a_reset_empty_the_window():
     with pytest.raises(ValueError, match="too few"):
         window.set_rate(2.5)
     assert window.rate == 25.0
+
+
+def test_a_reset_forgets_what_waits_for_its_tick():
+    window = SlidingWindow((1,), RATE)
+    window.push(np.ones(1), 0)
+    window.reset()
+    window.push(np.zeros(1))
+    assert not window.steps.any()
 
 
 @pytest.mark.parametrize("rate", [15.0, 25.0, 50.0, 60.0, 120.0])
