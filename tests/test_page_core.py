@@ -196,6 +196,48 @@ def test_the_metrics_of_respiration_are_there_where_it_is_measured_and_its_rate_
     assert "deepmag_respiration" not in text({"pulse": GOOD})
 
 
+def test_each_metric_tells_its_own_number() -> None:
+    status = Status(
+        "stale",
+        "camera",
+        fps=29.5,
+        age=1.25,
+        latency_p50=0.25,
+        latency_p95=0.375,
+        lag=0.125,
+        dropped={"engine": 3, "window": 4},
+        recording="deepmag-test.mkv",
+        troubles=("the window is closed", "the disk is full"),
+    )
+    counts = {"frames": 11, "sent": 12, "dropped": 13, "clients": 14}
+    metrics = PageMetrics(lambda: status, lambda _: {}, lambda: counts)
+    metrics.observe_sent(0.05)
+    said = [line for line in metrics.text().decode().splitlines() if not line.startswith("#")]
+    assert [line for line in said if "sent_latency" not in line] == [
+        "deepmag_frames_total 11.0",
+        "deepmag_page_pictures_total 12.0",
+        'deepmag_dropped_frames_total{stage="engine"} 3.0',
+        'deepmag_dropped_frames_total{stage="window"} 4.0',
+        'deepmag_dropped_frames_total{stage="browsers"} 13.0',
+        'deepmag_source_state{state="connecting"} 0.0',
+        'deepmag_source_state{state="live"} 0.0',
+        'deepmag_source_state{state="stale"} 1.0',
+        'deepmag_source_state{state="lost"} 0.0',
+        'deepmag_source_state{state="ended"} 0.0',
+        "deepmag_source_fps 29.5",
+        "deepmag_source_age_seconds 1.25",
+        "deepmag_lag_seconds 0.125",
+        'deepmag_latency_seconds{quantile="0.5"} 0.25',
+        'deepmag_latency_seconds{quantile="0.95"} 0.375',
+        "deepmag_recording 1.0",
+        "deepmag_output_troubles 2.0",
+        "deepmag_page_clients 14.0",
+    ]
+    assert 'deepmag_sent_latency_seconds_bucket{le="0.04"} 0.0' in said
+    assert 'deepmag_sent_latency_seconds_bucket{le="0.06"} 1.0' in said
+    assert "deepmag_sent_latency_seconds_sum 0.05" in said
+
+
 def test_an_old_picture_says_how_old_it_is_and_has_no_rate() -> None:
     feed = Feed()
     published = feed.publish(magnified(0), now=10.0)

@@ -25,7 +25,8 @@ from websockets.typing import Origin
 from deepmag.stream.page import PageRenderer
 from deepmag.stream.page import live as live_module
 from deepmag.stream.page import server as server_module
-from deepmag.stream.page.live import CLOSE_FULL, CLOSE_NONSENSE, CLOSE_TOKEN, MAX_CLIENTS
+from deepmag.stream.page.live import CLOSE_FULL, CLOSE_NONSENSE, CLOSE_TOKEN, MAX_CLIENTS, MAX_GREETING
+from deepmag.stream.page.server import MAX_CONNECTIONS, MAX_MESSAGE
 from deepmag.stream.page_client import PageClient
 from deepmag.stream.render.renderer import RendererError
 
@@ -221,6 +222,26 @@ def test_one_picture_at_a_time_and_always_the_newest(page: PageRenderer) -> None
         assert page.dropped == 6
 
 
+def test_each_picture_wakes_a_viewer_that_waits_for_it(
+    control: FakeControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_module, "STATE_PERIOD", 3600.0)  # whose tick would wake it, too
+    page = PageRenderer(control, port=0)
+    page.open()
+    try:
+        with watch(page) as socket:
+            next_text(socket, "state")
+            for seq in range(4):
+                page.render(magnified(seq))
+                header, _ = next_picture(socket)
+                assert header["seq"] == seq
+                socket.send(json.dumps({"type": "drawn", "number": header["number"]}))
+                socket.send(json.dumps({"type": "change"}))
+                next_text(socket, "notice")  # so the credit has come, which would wake it as well
+    finally:
+        page.close()
+
+
 def test_original_and_magnified_are_the_same_frame(page: PageRenderer) -> None:
     with watch(page, original=True) as socket:
         next_text(socket, "state")
@@ -266,11 +287,41 @@ def test_recording_starts_and_stops_and_says_so(page: PageRenderer) -> None:
         assert next_text(socket, "notice", lambda m: m["error"])["text"] == "no recording runs"
 
 
+def test_every_viewer_is_told_of_a_recording(page: PageRenderer) -> None:
+    with watch(page) as one, watch(page) as other:
+        next_text(other, "state")
+        for on, said in ((True, "Recording to deepmag-test.mp4"), (False, "Saved deepmag-test.mp4")):
+            one.send(json.dumps({"type": "record", "on": on}))
+            assert [next_text(socket, "notice")["text"] for socket in (one, other)] == [said, said]
+
+
 def test_nonsense_closes_only_the_one_who_sent_it(page: PageRenderer) -> None:
     with watch(page) as good, watch(page) as bad:
         bad.send(b"\x00\x01")
         assert close_code(bad) == CLOSE_NONSENSE
         next_text(good, "state")
+
+
+def test_a_message_longer_than_any_of_the_pages_is_not_taken(page: PageRenderer) -> None:
+    with watch(page) as socket:
+        next_text(socket, "state")
+        socket.send(json.dumps({"type": "change", "padding": " " * MAX_MESSAGE}))
+        with pytest.raises(ConnectionClosed, match="1009"):  # message too big
+            next_text(socket, "notice")
+
+
+def test_the_number_of_connections_is_bounded(page: PageRenderer) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(MAX_CONNECTIONS):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port_of(page)), TIMEOUT))
+        assert httpx.get(base(page) + "/healthz").status_code == 503
+    until(lambda: httpx.get(base(page) + "/healthz").status_code == 200)
+
+
+def test_browsers_that_have_gone_leave_room_for_others(page: PageRenderer) -> None:
+    for _ in range(MAX_GREETING + 4):
+        with watch(page) as socket:
+            next_text(socket, "state")
 
 
 def test_the_number_of_browsers_is_bounded(page: PageRenderer) -> None:
@@ -293,6 +344,15 @@ def test_a_snapshot_is_the_exact_newest_picture(page: PageRenderer) -> None:
     decoded = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR)
     assert decoded is not None
     assert np.array_equal(decoded[..., ::-1], frame.image)
+
+
+def test_a_snapshot_of_squeezed_pixels_is_as_wide_as_it_is_shown(page: PageRenderer) -> None:
+    frame = magnified(77, size=(720, 576))
+    page.render(replace(frame, frame=replace(frame.frame, pixel_aspect=64 / 45)))
+    answer = httpx.post(base(page) + "/snapshot", json={}, headers={"Origin": base(page)})
+    decoded = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR)
+    assert decoded is not None
+    assert decoded.shape == (576, 1024, 3)
 
 
 def test_metrics_and_health_tell_the_state_and_only_a_trusted_rate(

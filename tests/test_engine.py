@@ -1,0 +1,54 @@
+"""The engine's thread by itself, between a real ring and a real magnifier."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from live_run import as_frames, magnifier, shipped
+from ward_feeds import TIMEOUT, until
+
+from deepmag.stream.engine import Engine, FaceFinder
+from deepmag.stream.frames import MagnifiedFrame
+from deepmag.stream.ring import FrameRing
+from deepmag.stream.settings import LiveSettings, Region, Settings
+
+FRAMES = as_frames([np.full((72, 96, 3), 100, np.uint8)] * 4, np.arange(4) / 30)
+
+
+@contextmanager
+def engine_behind(ring: FrameRing, out: list[MagnifiedFrame], roi: Region = "full") -> Iterator[Engine]:
+    settings = LiveSettings(Settings(lag=0.0, roi=roi))
+    finder = FaceFinder(None, at_once=True)
+    engine = Engine(ring, magnifier(shipped(), lag=0.0), settings, finder, out.append)
+    engine.start()
+    try:
+        yield engine
+    finally:
+        engine.stop()
+        assert engine.join(TIMEOUT)
+
+
+def test_who_waits_for_the_next_frame_is_not_busy() -> None:
+    ring, out = FrameRing(), list[MagnifiedFrame]()
+    with engine_behind(ring, out) as engine:
+        ring.put(FRAMES[0])
+        until(lambda: len(out) == 1, "the picture")
+        until(lambda: engine.busy(time.monotonic() + 60.0) == 0.0, "it to wait")
+
+
+def test_a_region_that_does_not_fit_is_told_once_for_as_long_as_it_does_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ring, out = FrameRing(), list[MagnifiedFrame]()
+    with engine_behind(ring, out, roi=(500, 500, 100, 100)) as engine:
+        for frame in FRAMES:
+            ring.put(frame)
+        ring.close()
+        assert engine.join(TIMEOUT)
+    assert [one.roi for one in out] == len(FRAMES) * [(0, 0, 96, 72)]
+    assert len(caplog.records) == 1
+    assert "500,500,100,100" in caplog.text
