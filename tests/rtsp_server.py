@@ -59,8 +59,9 @@ def rtsp_server(
     codec: Literal["h264", "jpeg"] = "h264",
     file: Path | None = None,
     port: int = 0,
+    only: Literal["", "tcp", "udp"] = "",
 ) -> Iterator[RtspServer]:
-    """Serve a moving test pattern, or the H.264 in an MP4 ``file``, at /test, over TCP and UDP.
+    """Serve a moving test pattern, or the H.264 in an MP4 ``file``, at /test, over TCP and UDP, or ``only`` one of them.
 
     port: 0 for any free one; a fixed one to come back after an outage.
     """
@@ -73,6 +74,7 @@ def rtsp_server(
         "codec": codec,
         "file": str(file) if file else "",
         "port": port,
+        "only": only,
     }
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     process = subprocess.Popen(
@@ -129,6 +131,8 @@ def _serve(options: dict[str, Any]) -> None:
     factory.set_launch(f"( {_pipeline(options)} )")
     factory.set_shared(not options["file"])
     factory.set_latency(0)
+    if options["only"]:
+        factory.set_protocols(getattr(GstRtsp.RTSPLowerTrans, options["only"].upper()))
 
     if options["auth"] != "none":
         user, password = options["user"], options["password"]

@@ -18,6 +18,8 @@ from scripted_camera import ScriptedCamera, number_of, painted
 
 from deepmag.stream.capture.address import parse_address
 from deepmag.stream.capture.open import open_source
+from deepmag.stream.capture.options import openings
+from deepmag.stream.capture.source import SourceError
 from deepmag.stream.frames import Frame
 
 
@@ -44,18 +46,69 @@ def frames_of(url: str, count: int, time: Time) -> tuple[list[Frame], float | No
     return frames, getattr(source, "nominal_rate", None)
 
 
-def test_jpegs_without_timestamps_are_as_far_apart_as_they_come() -> None:
+def jpegs(count: int) -> list[bytes]:
+    return [cv2.imencode(".jpg", painted(number))[1].tobytes() for number in range(count)]
+
+
+def multipart(parts: list[bytes]) -> bytes:
+    """What a camera answers that sends one JPEG after the other."""
     stream = b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=next\r\n\r\n"
-    for number in range(30):
-        jpeg = cv2.imencode(".jpg", painted(number))[1].tobytes()
-        stream += b"--next\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)
-        stream += jpeg + b"\r\n"
+    for part in parts:
+        stream += b"--next\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(part)
+        stream += part + b"\r\n"
+    return stream
+
+
+def test_jpegs_without_timestamps_are_as_far_apart_as_they_come() -> None:
+    stream = multipart(jpegs(30))
     with ScriptedCamera([stream, threading.Event()]) as camera:
         frames, nominal = frames_of(camera.url.replace("tcp", "http") + "/video", 20, Time(tick=0.03))
     assert nominal is None  # FFmpeg says 25
     pts, arrived = (np.array([getattr(frame, name) for frame in frames]) for name in ("pts", "arrived"))
     assert pts[-1] == pytest.approx(arrived[-1] - arrived[0], rel=0.05)
     assert {frame.session for frame in frames} == {0}
+
+
+def test_data_without_a_picture_are_a_loss_after_a_while() -> None:
+    """Twelve seconds of it are none, since a picture follows; eighteen are."""
+    broken, good = b"\xff\xd8 no picture \xff\xd9", jpegs(30)
+    stream = multipart([*good, *[broken] * 60, good[7], *[broken] * 90])
+    numbers: list[int] = []
+    with ScriptedCamera([stream, threading.Event()]) as camera:
+        url = camera.url.replace("tcp", "http") + "/video"
+        source = open_source(parse_address(url), clock=Time(tick=0.1))  # two looks at it for each part
+        with pytest.raises(SourceError, match="sends data, but no picture that can be decoded") as caught:
+            numbers.extend(number_of(frame.image) for frame in source.frames(threading.Event()))
+    assert caught.value.retry
+    assert numbers[-2:] == [29, 7]
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (401, "wrong user name or password"),
+        (403, "wrong user name or password"),
+        (404, "no such stream"),
+        (400, "no such stream"),
+    ],
+)
+def test_what_a_server_refuses_is_said_and_is_the_addresss_own_fault(status: int, says: str) -> None:
+    refusal = b"HTTP/1.0 %d No\r\nContent-Length: 0\r\n\r\n" % status
+    with (
+        ScriptedCamera([refusal, threading.Event()]) as camera,
+        pytest.raises(SourceError, match=says) as caught,
+    ):
+        frames_of(camera.url.replace("tcp", "http") + "/video", 1, Time())
+    assert not caught.value.retry
+
+
+def test_a_stream_in_segments_may_be_silent_for_longer_than_one_of_pictures() -> None:
+    (pictures,), (segments,) = (
+        openings(parse_address(f"http://127.0.0.1/{path}")) for path in ("video", "live.m3u8?token=x")
+    )
+    assert pictures.stall < 10 < segments.stall  # a segment lasts 10 s at most
+    assert segments.read_timeout is not None
+    assert segments.read_timeout >= 10
 
 
 @contextmanager

@@ -104,6 +104,12 @@ def test_frames_come_in_time_over_both_transports(open_server: RtspServer, trans
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_a_transport_is_the_one_that_is_asked_of_the_server(transport: Transport) -> None:
+    with rtsp_server(only=transport) as server, capturing(server.url(), transport=transport) as (_, ring):
+        assert len(take(ring, 5)) == 5
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_a_password_opens_it(guarded_server: RtspServer, transport: Transport) -> None:
     with capturing(guarded_server.url(), transport=transport) as (_, ring):
         assert len(take(ring, 5)) == 5

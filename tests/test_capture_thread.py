@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scripted_camera import encode, number_of
+from ward_feeds import until
 
 from deepmag.stream.capture.address import parse_address
 from deepmag.stream.capture.open import open_source
@@ -150,6 +151,19 @@ def test_stop_frees_a_thread_that_waits_for_room(tmp_path: Path) -> None:
     thread.stop()
     assert thread.join(TIMEOUT)
     assert thread.error is None
+
+
+def test_the_first_try_after_a_good_connection_is_as_soon_as_the_very_first(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    source = Rehearsed([(0, CUT), (7, CUT)])  # its frames are a second apart
+    ring = FrameRing(100)
+    thread = CaptureThread(source, ring, random=lambda: 0.0, clock=lambda: 6.0)
+    thread.start()
+    until(lambda: len(source.closed_in) == 2 and len(caplog.records) == 2, "both to fail")
+    thread.stop()
+    assert thread.join(TIMEOUT)
+    assert [record.getMessage() for record in caplog.records] == 2 * ["cam: cut; next try in 0.5 s"]
 
 
 @pytest.mark.parametrize(("changes", "state"), [(False, "stale"), (True, "live")])

@@ -152,6 +152,13 @@ def test_pictures_that_arrive_in_clumps_and_without_timestamps_are_evened_out(cl
     assert clock.stamp(arrivals[-1] + 3.0) == arrivals[-1] + 3.0
 
 
+def test_after_a_pause_pictures_are_as_far_apart_as_they_come_again() -> None:
+    clock = ArrivalClock()
+    arrivals = [start + k / 25 for start in (5.0, 65.0) for k in range(20)]
+    stamps = [clock.stamp(arrived) for arrived in arrivals]
+    assert stamps[20:] == pytest.approx(arrivals[20:], abs=1e-6)
+
+
 @pytest.mark.parametrize("rate", [250, 300, 1000])
 def test_the_rate_limit_holds_faster_streams_to_240_frames_a_second(rate: int) -> None:
     limit = RateLimit()
