@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from test_breath import Take
@@ -216,6 +218,46 @@ def test_a_slow_breath_with_pauses_is_never_shown_twice_as_fast(bpm, noise) -> N
     # two breaths, and the third of one for which they have to be trusted
     assert min(rates) < 150 / bpm + 3
     assert max(rates) == 50.0
+
+
+LONG = np.arange(round(SLOW_WINDOW * ASCENT_RATE)) / ASCENT_RATE
+
+
+def looked(wave, slow, **how):
+    """What is found of a breath in the window, and in the longer one."""
+    rate = BreathRate()
+    for tick in range(len(LONG)):
+        found = breath_of(wave, **how)
+        rate.update(tick / ASCENT_RATE, replace(found, slow=slow), np.zeros(4))
+    return rate.evidence
+
+
+def test_a_slow_breath_has_to_be_about_as_regular_as_the_one_that_is_seen_now() -> None:
+    assert looked(sine(12), sine(5.0, LONG)).rate == pytest.approx(5.0, abs=0.3)
+    assert looked(sine(12), sine(5.0, LONG) + 0.5 * noise(3, len(LONG))).rate == pytest.approx(12, abs=0.3)
+
+
+def test_the_rate_of_the_same_breath_is_the_longer_windows() -> None:
+    found = looked(sine(6.4), sine(5.5, LONG) + 0.4 * noise(3, len(LONG)))
+    assert found.rate == pytest.approx(5.5, abs=0.2)
+    assert found.quality > 0.9
+
+
+def test_what_is_not_breath_counts_for_less_where_a_slow_breath_is_much_larger() -> None:
+    assert looked(sine(4.5), sine(4.5, LONG), explained=0.6).objection == "other movement"
+    assert looked(sine(4.5), 6 * sine(4.5, LONG), explained=0.6).objection == ""
+
+
+@pytest.mark.parametrize(("bpm", "after"), [(6.5, 0.3 * 60 / 6.5), (30.0, 1.5)])
+def test_a_rate_has_to_be_trusted_for_a_third_of_a_breath(bpm, after) -> None:
+    rate, trusted = BreathRate(), None
+    for tick in range(LENGTH):
+        t = tick / ASCENT_RATE
+        rate.update(t, breath_of(sine(bpm)), np.zeros(4))
+        trusted = t if trusted is None and rate.evidence.quality > SHOW else trusted
+        if rate.reading(t).rate is not None:
+            break
+    assert t - trusted == pytest.approx(after, abs=1 / ASCENT_RATE)
 
 
 def test_a_breath_of_ordinary_pace_needs_no_longer_window() -> None:
