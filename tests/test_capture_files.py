@@ -21,6 +21,7 @@ import pytest
 from av.stream import Disposition
 from scripted_camera import encode, lose_packets, number_of, painted
 
+from deepmag.stream.capture import orientation
 from deepmag.stream.capture.address import parse_address
 from deepmag.stream.capture.limits import Limits
 from deepmag.stream.capture.open import open_source
@@ -74,18 +75,16 @@ SHOWN = {  # (a, b, c, d) of the file: where what is stored at its upper left co
 }
 
 
-@pytest.mark.parametrize(("matrix", "first", "second"), SHOWN.values(), ids=SHOWN)
-def test_a_picture_is_turned_and_mirrored_as_its_file_says(
-    tmp_path: Path, matrix: tuple[int, ...], first: tuple[str, str], second: tuple[str, str]
-) -> None:
+def turned_clip(folder: Path, matrix: tuple[int, ...]) -> Path:
+    """A picture, red at its upper left and blue at its upper right, in a file that says how it is to be shown."""
     stored = np.full((48, 64, 3), 128, np.uint8)
     stored[:24, :32], stored[:24, 32:] = (255, 0, 0), (0, 0, 255)
-    with av.open(str(tmp_path / "clip.mp4"), "w") as container:
+    with av.open(str(folder / "clip.mp4"), "w") as container:
         stream = container.add_stream("libx264", rate=30, width=64, height=48)
         stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
         container.mux(stream.encode(av.VideoFrame.from_ndarray(stored)))
         container.mux(stream.encode())
-    plain = (tmp_path / "clip.mp4").read_bytes()
+    plain = (folder / "clip.mp4").read_bytes()
     written = [ONE * value for value in matrix]
     before, after = (
         struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30) for a, b, c, d in ((ONE, 0, 0, ONE), written)
@@ -93,9 +92,15 @@ def test_a_picture_is_turned_and_mirrored_as_its_file_says(
     header = plain.index(b"tkhd")
     turned = plain[:header] + plain[header:].replace(before, after, 1)
     assert matrix == (1, 0, 0, 1) or turned != plain
-    (tmp_path / "turned.mp4").write_bytes(turned)
+    (folder / "turned.mp4").write_bytes(turned)
+    return folder / "turned.mp4"
 
-    frame = read(tmp_path / "turned.mp4")[0]
+
+@pytest.mark.parametrize(("matrix", "first", "second"), SHOWN.values(), ids=SHOWN)
+def test_a_picture_is_turned_and_mirrored_as_its_file_says(
+    tmp_path: Path, matrix: tuple[int, ...], first: tuple[str, str], second: tuple[str, str]
+) -> None:
+    frame = read(turned_clip(tmp_path, matrix))[0]
     upright = matrix[0] != 0
     assert frame.image.shape == ((48, 64, 3) if upright else (64, 48, 3))
     assert frame.pixel_aspect == pytest.approx(4 / 3 if upright else 3 / 4, abs=1e-3)
@@ -105,6 +110,22 @@ def test_a_picture_is_turned_and_mirrored_as_its_file_says(
         x = width // 4 + (side == "right") * (width // 2)
         y = height // 4 + (end == "lower") * (height // 2)
         assert frame.image[y, x] == pytest.approx(colour, abs=40)
+
+
+@pytest.mark.parametrize("turn", ["as stored", "turned to the right", "upside down", "turned to the left"])
+def test_a_picture_is_turned_also_where_its_side_data_cannot_be_read(
+    tmp_path: Path, turn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = turned_clip(tmp_path, SHOWN[turn][0])
+    wanted = read(clip)[0]
+
+    def unknown(_: object) -> None:
+        raise ValueError("of a kind that PyAV does not know")
+
+    monkeypatch.setattr(orientation, "SideDataContainer", unknown)
+    found = read(clip)[0]
+    np.testing.assert_array_equal(found.image, wanted.image)
+    assert found.pixel_aspect == wanted.pixel_aspect
 
 
 def test_a_pixel_that_is_said_to_be_a_hundred_times_as_wide_is_not_believed(tmp_path: Path) -> None:

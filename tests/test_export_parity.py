@@ -36,6 +36,15 @@ def test_one_pair_whose_relu_switched_does_not_fail_the_others() -> None:
     assert parity.errors.max() == pytest.approx(0.01, rel=1e-3)
 
 
+def test_most_pairs_have_to_agree() -> None:
+    reference = np.ones((5, 4), dtype=np.float32)
+    output = reference.copy()
+    output[:3] *= 1.01
+    parity = compare("dx", output, reference)
+    assert not parity.agrees
+    assert "median 1.0e-02" in str(parity)
+
+
 def test_something_where_the_reference_is_zero_is_an_error() -> None:
     assert not compare("y", np.ones((1, 1), dtype=np.float32), np.zeros((1, 1), dtype=np.float32)).agrees
 

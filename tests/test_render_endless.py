@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import shutil
 import subprocess
 import sys
 from itertools import chain
@@ -13,7 +14,7 @@ import pytest
 from render_frames import magnified, number_in, numbered
 from test_render_recorder import play
 
-from deepmag.stream.render.endless_recorder import RETRY, EndlessRecorder
+from deepmag.stream.render.endless_recorder import RETRY, ROOM, SOON, EndlessRecorder
 from deepmag.stream.render.recorder import Recorder
 from deepmag.stream.render.renderer import RendererError, ReportingRenderer
 
@@ -148,6 +149,48 @@ def test_a_folder_that_comes_back_is_recorded_to_again(tmp_path: Path) -> None:
     bench.recorder.close()
     assert numbers_in(share / "bed.mkv") == list(range(5))
     assert numbers_in(share / "bed-2.mkv") == list(range(10, 100))
+
+
+def test_a_disk_that_stays_full_is_not_filled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    share = tmp_path / "share"
+    share.mkdir()
+    bench = Bench(share / "bed.mkv", hours=1)
+    bench.recorder.open()
+    bench.record(range(5))
+    share.rename(tmp_path / "away")
+    bench.time += 3600
+    bench.record(range(5, 6))
+    assert bench.recorder.trouble
+    (tmp_path / "away").rename(share)
+    usage = shutil.disk_usage(share)
+    for free, files in ((ROOM - 1, {"bed.mkv"}), (ROOM, {"bed.mkv", "bed-2.mkv"})):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
+        bench.time += RETRY
+        bench.record(range(6, 100))
+        assert {path.name for path in share.iterdir()} == files
+    bench.recorder.close()
+
+
+def test_while_files_fail_soon_each_is_waited_for_twice_as_long(tmp_path: Path) -> None:
+    share, away = tmp_path / "share", tmp_path / "away"
+    share.mkdir()
+    bench = Bench(share / "bed.mkv")
+    bench.recorder.open()
+    for lasted, wait in ((1, 2 * RETRY), (1, 4 * RETRY), (1, 8 * RETRY), (SOON, RETRY), (1, 2 * RETRY)):
+        bench.record(range(1))
+        bench.time += lasted
+        bench.record(range(1, 2))
+        share.rename(away)
+        bench.recorder.render(magnified(2, image=numbered(2, 90, 160)))  # another size takes a new file
+        away.rename(share)
+        lost, failed = bench.recorder.lost, bench.time
+        bench.time = failed + wait - 1
+        bench.record(range(1))
+        assert bench.recorder.lost == lost + 1
+        bench.time = failed + wait
+        bench.record(range(1))
+        assert bench.recorder.lost == lost + 1
+    bench.recorder.close()
 
 
 @pytest.mark.parametrize("number", [errno.ENOTCONN, errno.ESTALE, errno.EIO])

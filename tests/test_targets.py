@@ -241,6 +241,22 @@ def test_before_its_first_picture_a_run_connects_and_says_why_it_takes_so_long()
     assert (status.state, status.detail) == ("connecting", "the lag of 2 s must pass first")
 
 
+@pytest.mark.parametrize(("target", "taken"), [("pulse", False), ("respiration", True), ("both", True)])
+def test_a_frame_may_wait_for_a_tick_of_respiration_but_not_for_the_pulse(target: Target, taken: bool) -> None:
+    """A tenth of a second."""
+    pipeline = Pipeline(
+        DemoSource(size=(160, 120)),
+        shipped(),  # type: ignore[arg-type]
+        None,
+        Settings(target=target),
+        respiration=open_respiration_ascender(RESPIRATION, "cpu"),
+        clock=lambda: 0.1,
+    )
+    pipeline.ring.put(sleeper()[0])
+    assert (pipeline.ring.get(timeout=0.0) is not None) == taken
+    pipeline.stop()
+
+
 def test_a_recording_of_respiration_is_told_the_frames_rate_not_the_ticks() -> None:
     camera = DemoSource(size=(160, 120))
     camera.nominal_rate = None  # type: ignore[assignment]  # as a camera, which does not say

@@ -44,6 +44,11 @@ def test_zero_phase_agrees_with_scipy_inside_a_long_clip():
     assert zero_phase(x, PULSE_BAND, RATE)[300:-300] == pytest.approx(expected[300:-300], abs=1e-3)
 
 
+def test_a_clip_that_begins_and_ends_at_a_crest_is_filtered_as_if_the_pulse_went_on():
+    crest_to_crest = np.cos(2 * np.pi * 1.2 * np.arange(6 * 25 + 1) / RATE)
+    assert zero_phase(crest_to_crest, PULSE_BAND, RATE) == pytest.approx(crest_to_crest, abs=0.03)
+
+
 @pytest.mark.parametrize("length", [1, 2, 10, 25])
 def test_a_clip_shorter_than_the_filter_is_filtered_and_stays_bounded(length):
     x = np.random.default_rng(1).standard_normal((length, 3))

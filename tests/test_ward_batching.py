@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from ward_feeds import until
 
 from deepmag.export.runtime import open_ascender
 from deepmag.models.weights import PULSE, RESPIRATION
@@ -66,17 +67,20 @@ def test_a_request_that_fails_fails_alone() -> None:
 
 
 def test_a_batch_is_no_larger_than_allowed() -> None:
-    sizes = []
+    sizes, go_on = [], threading.Event()
 
     def run(requests: Sequence[int]) -> list[int]:
         sizes.append(len(requests))
+        assert go_on.wait(PATIENCE)
         return list(requests)
 
-    batcher = Batcher(run, members=lambda: 7, budget=PATIENCE, largest=3)
+    batcher = Batcher(run, members=lambda: 1, budget=PATIENCE, largest=3)
     with ThreadPoolExecutor(7) as pool:
-        answers = [pool.submit(batcher.submit, i) for i in range(6)]
-        assert [answer.result() for answer in answers] == list(range(6))
-    assert max(sizes) == 3
+        answers = [pool.submit(batcher.submit, i) for i in range(7)]
+        until(lambda: len(batcher._waiting) == 6, "all others to wait for the first")
+        go_on.set()
+        assert [answer.result() for answer in answers] == list(range(7))
+    assert sizes == [1, 3, 3]
     batcher.close()
 
 
