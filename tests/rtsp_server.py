@@ -61,7 +61,7 @@ def rtsp_server(
     port: int = 0,
     only: Literal["", "tcp", "udp"] = "",
 ) -> Iterator[RtspServer]:
-    """Serve a moving test pattern, or the H.264 in an MP4 ``file``, at /test, over TCP and UDP, or ``only`` one of them.
+    """Serve a moving test pattern, or the H.264 in an MP4 ``file``, at /test, over TCP and UDP, or ``only`` one.
 
     port: 0 for any free one; a fixed one to come back after an outage.
     """

