@@ -17,13 +17,17 @@ from scipy.ndimage import uniform_filter1d
 from scipy.signal import butter, sosfilt
 
 from deepmag.models.blood import BLOOD
+from deepmag.models.representation import Box, regrid
+from deepmag.models.running_limit import RunningLimit
 from deepmag.models.temporal import PULSE_BAND, band_at
 
 MEMORY = 5.0  # s, time constant of the live regression; to either side, of the offline one
 SPREAD = 1.0  # reduced pixels over which differences are averaged: blood is no finer, noise is
-INDEPENDENT = 3.6  # values a second in what the band-pass lets through: twice its width in Hz
 EXPECTED = 0.35  # standard deviation that the skin's amplitudes are expected to have, of their mean
 MOST = 2.0  # times the mean
+LEAST_DIFFERENCE = (
+    1e-4  # RMS over the picture, for its limit: the cleanest synthetic face has three times that
+)
 
 Floats = NDArray[np.float32]
 
@@ -66,6 +70,7 @@ class RunningAmplitudes:
 
     def reset(self) -> None:
         """Forget everything."""
+        self._limit = RunningLimit(LEAST_DIFFERENCE)
         self._rate = 0.0
         self._filtered: NDArray[np.float64] | None = None
         self._means: NDArray[np.float32] | None = None
@@ -79,11 +84,17 @@ class RunningAmplitudes:
         if rate != self._rate:
             self._rate, self._sections, self._filtered = rate, _band_pass(rate), None
         own = along_blood(x)
-        values = np.append(own, np.float32(y))
+        size = rms(own)
+        held = self._limit.hold(size, ticks / rate)
+        if not self._limit.settled:
+            return
+        # both by the same factor: one change of light is larger than all pulses that are remembered
+        values = np.append(own, np.float32(y)) * np.float32(held / size if size else 1.0)
         if self._filtered is None:
             self._filtered = np.zeros((len(self._sections), 2, values.size))
-        held = np.broadcast_to(values, (ticks, values.size))
-        passed, self._filtered = sosfilt(self._sections, held, axis=0, zi=self._filtered)
+        passed, self._filtered = sosfilt(
+            self._sections, np.broadcast_to(values, (ticks, values.size)), axis=0, zi=self._filtered
+        )
         difference, output = passed[-1, :-1].reshape(own.shape).astype(np.float32), float(passed[-1, -1])
         if self._means is None:
             self._means = np.zeros((2, *own.shape), np.float32)
@@ -96,9 +107,16 @@ class RunningAmplitudes:
         """The regression as of now; None where nothing has been seen."""
         if self._means is None:
             return None
-        # an exponential average holds as many values as a plain one over twice its time constant
         both, square = self._means.copy()
-        return Amplitudes(both, square, self._power, 2.0 * MEMORY * INDEPENDENT * self._weight)
+        # an exponential average holds as many values as a plain one over twice its time constant, once it is filled
+        seconds = 2.0 * MEMORY * self._weight / (2.0 - self._weight)
+        return Amplitudes(both, square, self._power, seconds * independent(self._rate))
+
+    def move(self, before: Box, after: Box) -> None:
+        """Go on in another square of the picture; see `representation.regrid`."""
+        self._filtered = None
+        if self._means is not None:
+            self._means = regrid(self._means, before, after)
 
 
 def centred_amplitudes(
@@ -132,7 +150,7 @@ def centred_amplitudes(
             both[i].reshape(own.shape[1:]),
             square[i].reshape(own.shape[1:]),
             float(power[i, 0]),
-            float(share[i, 0]) * reach / rate * INDEPENDENT,
+            float(share[i, 0]) * reach / rate * independent(rate),
         )
         for i in range(len(both))
     ]
@@ -142,6 +160,17 @@ def along_blood(x: Floats) -> Floats:
     """The difference X (3, L, L) along the colour of blood, positive for more of it; (L, L)."""
     more: Floats = np.tensordot(-BLOOD / (BLOOD @ BLOOD), x, 1)
     return np.asarray(cv2.GaussianBlur(more, (0, 0), SPREAD), np.float32)
+
+
+def rms(own: Floats) -> float:
+    """Root of the mean square."""
+    return float(np.sqrt(np.mean(own**2)))
+
+
+def independent(rate: float) -> float:
+    """Values a second in what the band-pass lets through, twice its width. rate: ticks per second."""
+    low, high = band_at(PULSE_BAND, rate)
+    return 2.0 * (high - low)
 
 
 def _band_pass(rate: float) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from deepmag.models.amplitude import Amplitudes
 from deepmag.models.blood import BLOOD
+from deepmag.models.representation import Box, regrid
 from deepmag.models.skin_colour import likeness
 
 MEMORY = 1.0  # s, time constant of the average
@@ -52,6 +53,11 @@ class SmoothedDirection:
         self._mean += np.float32(share) * (gradient - self._mean)
         # the average starts at zero; this is how much of it is filled, so that early directions are unbiased
         self._weight += share * (1.0 - self._weight)
+
+    def move(self, before: Box, after: Box) -> None:
+        """Go on in another square of the picture; see `representation.regrid`."""
+        if self._mean is not None:
+            self._mean = regrid(self._mean, before, after)
 
     def direction(self, picture: Floats | None = None, amplitudes: Amplitudes | None = None) -> Floats:
         """(3, L, L), units of X per unit of y. Zero where the network sees no pulse.

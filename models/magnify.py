@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
 from deepmag.models.amplitude import MEMORY as AMPLITUDE_REACH
-from deepmag.models.amplitude import Amplitudes, along_blood, centred_amplitudes
+from deepmag.models.amplitude import Amplitudes, along_blood, centred_amplitudes, rms
 from deepmag.models.direction import pulse_direction
 from deepmag.models.representation import L, normalized_difference
 from deepmag.models.running_difference import SPAN, centred_difference
+from deepmag.models.running_limit import OUTLIER
 from deepmag.models.steady import REFERENCE_GAIN, ascend_symmetric
 from deepmag.models.step_size import gamma_for_rate
 from deepmag.models.temporal import PULSE_BAND, Band, band_at, log_factor
@@ -32,7 +33,6 @@ BLOCK = 256  # pairs worked on at once: 4 MB for each array of them
 SETTLED = 2.0  # s after which its band-pass has forgotten where it began
 DIRECTION_REACH = 1.0  # s to either side over which the gradient is averaged
 LEVEL_REACH = 3.0  # s to either side over which |y| is averaged
-OUTLIER = 4.0  # times the mean of |y|: what exceeds it is motion, and is held to it
 COLUMN_BYTES = 1 << 25  # of float64 that the filter works on at once
 
 
@@ -229,26 +229,37 @@ def _running_differences(
 class _Course:
     """What the network says of the pairs of a stretch, (T-1,).
 
-    y: per tick, held within ``limit``, which a sudden motion exceeds. told: which pairs tell anything.
+    y: per tick, held within ``limit``, which a sudden motion exceeds. told: which pairs tell anything. spans: their
+    ticks, 0 of the others. share: of the difference to be counted, where one exceeds its own limit.
     """
 
     y: Floats
     limit: Floats
     told: NDArray[np.bool_]
+    spans: NDArray[np.int64]
+    share: Floats
 
 
 def _pulse_course(ascent: Ascent, small: Floats, ticks: NDArray[np.int64], rate: float) -> _Course:
-    """The limit is OUTLIER times the mean of |y| around each pair, in which a sudden motion counts as held, too."""
-    y, told = np.zeros(len(ticks), np.float32), np.zeros(len(ticks), np.bool_)
+    """Look at all pairs of a stretch, along no direction yet."""
+    y, size = np.zeros((2, len(ticks)), np.float32)
+    told = np.zeros(len(ticks), np.bool_)
     for a in range(0, len(ticks), BLOCK):
         block = slice(a, min(a + BLOCK, len(ticks)))
         x, told[block] = _running_differences(small, ticks, block, rate)
         y[block] = ascend_symmetric(ascent, x, np.zeros_like(x))[1]
+        size[block] = [rms(along_blood(one)) for one in x]
+    limit, most = _limit(np.abs(y), told, rate), _limit(size, told, rate)
+    share = np.minimum(1.0, most / np.maximum(size, np.float32(1e-20)))
+    spans = np.where(told, np.maximum(ticks, 1), 0)
+    return _Course(np.clip(y, -limit, limit), limit, told, spans, share)
+
+
+def _limit(size: Floats, told: NDArray[np.bool_], rate: float) -> Floats:
+    """OUTLIER times the mean of a size around each pair, in which what is sudden counts as held, too."""
     # a picture that is there twice tells nothing of how strong a pulse is, and of a file they may be the most
-    size = np.abs(y)
     held = np.minimum(size, OUTLIER * np.median(size[told])) if told.any() else size
-    limit = OUTLIER * _centred_mean(held, LEVEL_REACH, rate, told=told)
-    return _Course(np.clip(y, -limit, limit), limit, told)
+    return OUTLIER * _centred_mean(held, LEVEL_REACH, rate, told=told)
 
 
 def _steady_block(
@@ -279,15 +290,19 @@ def _amplitudes(
 ) -> list[Amplitudes]:
     """How far each reduced pixel pulses around each pair of a block."""
     reach = round((AMPLITUDE_REACH + SETTLED) * rate)
-    around = slice(max(0, block.start - reach), min(len(ticks), block.stop + reach))
+    place = np.cumsum(course.spans)
+    first, last = np.searchsorted(place, [place[block.start] - reach, place[block.stop - 1] + reach + 1])
+    around = slice(min(int(first), block.start), max(int(last), block.stop))
     own = [
         along_blood(one)
         for a in range(around.start, around.stop, BLOCK)
         for one in _running_differences(small, ticks, slice(a, min(a + BLOCK, around.stop)), rate)[0]
     ]
-    spans = np.where(course.told[around], np.maximum(ticks[around], 1), 0)
+    share = course.share[around]
     inner = slice(block.start - around.start, block.stop - around.start)
-    return centred_amplitudes(np.stack(own), course.y[around], spans, inner, rate)
+    return centred_amplitudes(
+        np.stack(own) * share[:, None, None], course.y[around] * share, course.spans[around], inner, rate
+    )
 
 
 def _centred_mean(values: Floats, reach: float, rate: float, *, told: NDArray[np.bool_]) -> Floats:

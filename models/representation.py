@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 # Both have the operators that the equations need; the live path has no torch, which takes seconds to import.
 Pixels = TypeVar("Pixels", "torch.Tensor", "NDArray[np.float32]")
 
+Box = tuple[int, int, int, int]
+"""x, y, width, height, px."""
+
 L = 36  # side of the reduced picture, px (section 3.2 of the paper)
 INPUT_SCALE = (
     0.004  # the network's input is X / INPUT_SCALE: one fixed number, since a stream has no statistics
@@ -48,6 +51,25 @@ def normalized_difference(before: Pixels, after: Pixels) -> Pixels:
 def invert_normalized_difference(before: Pixels, x: Pixels) -> Pixels:
     """The frame after ``before`` whose normalized difference is x (Eq. 16, with Eq. 14's constant)."""
     return (before + DARK) * (1 + x) / (1 - x) - DARK
+
+
+def regrid(grids: NDArray[np.float32], before: Box, after: Box) -> NDArray[np.float32]:
+    """What lies on the reduced pixels of one region of a picture, on those of another. grids: (N, L, L).
+
+    Linear between them; beyond the first region its edge goes on.
+    """
+    across, down = after[2] / before[2], after[3] / before[3]
+    # a reduced pixel of the second lies here among those of the first, both by their centres
+    matrix = np.array(
+        [
+            [across, 0.0, (after[0] - before[0]) / before[2] * L + 0.5 * (across - 1.0)],
+            [0.0, down, (after[1] - before[1]) / before[3] * L + 0.5 * (down - 1.0)],
+        ]
+    )
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.stack(
+        [cv2.warpAffine(one, matrix, (L, L), flags=flags, borderMode=cv2.BORDER_REPLICATE) for one in grids]
+    )
 
 
 def is_scene_cut(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:

@@ -16,6 +16,7 @@ from deepmag.models.amplitude import RunningAmplitudes
 from deepmag.models.direction import SmoothedDirection
 from deepmag.models.representation import INPUT_SCALE, L, normalized_difference
 from deepmag.models.running_difference import RunningDifference, delay
+from deepmag.models.running_limit import RunningLimit
 from deepmag.models.steady import REFERENCE_GAIN, ascend_symmetric
 from deepmag.models.step_size import gamma_for_rate
 from deepmag.models.temporal import PULSE_BAND, band_at
@@ -37,11 +38,7 @@ if TYPE_CHECKING:
     from deepmag.stream.settings import Mode, Settings
 
 MAX_LOG_FACTOR = 0.4  # S beyond this is no pulse but a blow-up: 1.5-fold brightness
-OUTLIER = 4.0  # times the running mean of |y|: what exceeds it is motion, and is held to it
-LEVEL_MEMORY = 3.0  # s, of that mean
-LEVEL_SETTLED = 0.5  # s before it is trusted
-# Of that mean, at least: a picture that stood still must not hold down the pulse after it. Walls have 0.0005.
-LEVEL_LEAST = 0.0002
+LEAST_OUTPUT = 0.0002  # of |y|, for its limit: walls have 0.0005
 
 
 class Magnifier(Protocol):
@@ -103,8 +100,7 @@ class PulseMagnifier(DelayedMagnifier):
         self._running = RunningDifference()
         self._direction = SmoothedDirection()
         self._amplitudes = RunningAmplitudes()
-        self._level = 0.0
-        self._seen = 0.0  # s of pairs in that mean
+        self._limit = RunningLimit(LEAST_OUTPUT)
         self._repeated = 0  # ticks for which the picture has been the same
         self._unit = INPUT_SCALE
         self._gain = REFERENCE_GAIN
@@ -125,7 +121,8 @@ class PulseMagnifier(DelayedMagnifier):
         self._gain = settings.gain
         if settings.mode != self._mode:
             self._mode = settings.mode
-            self._running.reset()
+            # paper learns nothing, so what `steady` knew would be of any age
+            self._forget_face()
             self._window.set_lag(settings.lag)
             self._pulse.set_lag(settings.lag)
 
@@ -133,9 +130,10 @@ class PulseMagnifier(DelayedMagnifier):
         """Nothing to keep: the pair's reduced pictures are all that the ascent needs."""
 
     def _measure(self, pair: Pair, settings: Settings) -> tuple[NDArray[np.float32], float, float | None]:
-        # X of another square lies elsewhere on the face
-        if self._roi is None or pair.roi.box != self._roi.box:
-            self._running.reset()
+        if self._roi is not None and pair.roi.box != self._roi.box:
+            self._running.reset()  # X of another square lies elsewhere on the face
+            self._direction.move(self._roi.box, pair.roi.box)
+            self._amplitudes.move(self._roi.box, pair.roi.box)
         step, y = self._ascend(pair.before, pair.after, pair.ticks, settings)
         return step, y, y
 
@@ -152,6 +150,7 @@ class PulseMagnifier(DelayedMagnifier):
             ticks += self._repeated
         else:  # it stood still, and did not come late
             self._running.reset()
+            self._amplitudes.reset()
         self._repeated = 0
         # A pair that spans k ticks holds k steps; the network knows the size of one.
         x = normalized_difference(before, after)
@@ -170,29 +169,23 @@ class PulseMagnifier(DelayedMagnifier):
             # what one unit of y is in the skin's green, so that the waveform has a physical scale
             self._unit = float((green**2).sum() / green.sum())
         y = float(value[0])
-        held = self._hold(y, seconds)
+        held = float(np.copysign(self._limit.hold(abs(y), seconds), y))
         self._amplitudes.update(x[0], held, ticks, self.rate)
         if y != held:
             step = step * np.float32(held / y)
         return step[0] * np.float32(ticks), held * ticks
 
-    def _hold(self, y: float, seconds: float) -> float:
-        """Limit y to what a pulse can be, by the running mean of |y|; larger is motion."""
-        self._seen += seconds
-        limit = OUTLIER * max(self._level, LEVEL_LEAST)
-        held = float(np.clip(y, -limit, limit)) if self._seen > LEVEL_SETTLED else y
-        # a plain mean until the memory is filled: else the first pair, however quiet, would hold down what follows
-        share = max(seconds / self._seen, 1.0 - float(np.exp(-seconds / LEVEL_MEMORY)))
-        self._level += share * (abs(held) - self._level)
-        return held
-
     def _forget(self) -> None:
         super()._forget()
+        self._forget_face()
+        self._limit.reset()
+        self._repeated = 0
+
+    def _forget_face(self) -> None:
+        """Where it pulses, and how far."""
+        self._running.reset()
         self._direction.reset()
         self._amplitudes.reset()
-        self._level = self._seen = 0.0
-        self._repeated = 0
-        self._running.reset()
 
     def _magnify(self, waiting: Waiting) -> NDArray[np.uint8]:
         scale = (self._gain - 1.0) / (REFERENCE_GAIN - 1.0)

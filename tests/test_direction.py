@@ -98,3 +98,11 @@ def test_skin_that_pulses_less_is_moved_less_and_y_still_rises_by_one():
     found = pulse_direction(gradient, None, amplitudes)
     assert found[1, 10:26, 20:26].mean() == pytest.approx(0.5 * found[1, 10:26, 10:16].mean(), rel=0.05)
     assert float((gradient * found).sum()) == pytest.approx(1.0, rel=1e-4)
+
+
+def test_in_another_square_of_the_picture_it_is_where_it_was():
+    direction = SmoothedDirection()
+    direction.update(blood_like(), 1.0)
+    before = direction.direction()
+    direction.move((100, 50, 360, 360), (130, 30, 360, 360))  # by three reduced pixels and two
+    assert direction.direction() == pytest.approx(np.roll(before, (2, -3), (1, 2)), abs=1e-7)

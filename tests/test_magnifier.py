@@ -92,14 +92,17 @@ def test_the_pulse_is_added_to_skin_only(take):
     assert off < 0.01 * on
 
 
+@pytest.mark.parametrize("light", ["steady", "a lamp goes out"])
 @pytest.mark.parametrize("how", ["live", "offline"])
-def test_half_a_face_that_does_not_pulse_is_left_nearly_alone(how):
+def test_half_a_face_that_does_not_pulse_is_left_nearly_alone(how, light):
     x, _, w, _ = person().region
     middle = x + w // 2
     images = [
         np.concatenate([alive[:, :middle], dead[:, middle:]], axis=1)
         for alive, dead in zip(pictures(), pictures(strength=0.0), strict=True)
     ]
+    if light != "steady":
+        images[100:] = [(0.9 * image).astype(np.uint8) for image in images[100:]]
     if how == "live":
         shown = shown_by(as_frames(images, np.arange(len(images)) / RATE))
     else:

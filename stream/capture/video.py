@@ -6,6 +6,7 @@ one kills the process. To be stoppable all the same, a read blocks for a bounded
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import logging
@@ -33,7 +34,7 @@ from deepmag.stream.gpu_codecs import decoded_by_gpu, open_nvdec, still_decodes
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     import numpy as np
     from av import Packet, VideoFrame, VideoStream
@@ -95,24 +96,25 @@ class VideoSource:
         rate_limit, pacer, by_arrival, seq = RateLimit(), Pacer(), ArrivalClock(), 0
         while not stop.is_set():
             before = seq
-            timed = self._pictures(stop)
-            for (picture, orientation), claimed in (
-                timed if self.live else spread_repeats(timed, self._period)
-            ):
-                timeline = timeline or Timeline(live=self.live, nominal_rate=self.nominal_rate)
-                arrived = self._clock()
-                stamp = by_arrival.stamp(arrived) if self.live and not self._stamped else claimed
-                session, pts = timeline.place(stamp, arrived, (picture.width, picture.height))
-                if not rate_limit.admits(session, pts):
-                    self._skip("too fast")
-                    continue
-                image = self._image(picture, orientation)
-                if self._paced:
-                    if stop.wait(pacer.delay(session, pts, arrived)):
-                        return
+            # closed here, by this thread, whatever happens: the traceback of an error would keep the container open
+            with contextlib.closing(self._pictures(stop)) as timed:
+                for (picture, orientation), claimed in (
+                    timed if self.live else spread_repeats(timed, self._period)
+                ):
+                    timeline = timeline or Timeline(live=self.live, nominal_rate=self.nominal_rate)
                     arrived = self._clock()
-                yield Frame(session, seq, pts, arrived, image, orientation.pixel_aspect)
-                seq += 1
+                    stamp = by_arrival.stamp(arrived) if self.live and not self._stamped else claimed
+                    session, pts = timeline.place(stamp, arrived, (picture.width, picture.height))
+                    if not rate_limit.admits(session, pts):
+                        self._skip("too fast")
+                        continue
+                    image = self._image(picture, orientation)
+                    if self._paced:
+                        if stop.wait(pacer.delay(session, pts, arrived)):
+                            return
+                        arrived = self._clock()
+                    yield Frame(session, seq, pts, arrived, image, orientation.pixel_aspect)
+                    seq += 1
             if seq == before and not self.live and not stop.is_set():
                 raise SourceError(f"{self.name}: not one picture in it could be decoded", retry=False)
             if not self._loop:
@@ -124,7 +126,7 @@ class VideoSource:
 
     def _pictures(
         self, stop: threading.Event
-    ) -> Iterator[tuple[tuple[VideoFrame, Orientation], float | None]]:
+    ) -> Generator[tuple[tuple[VideoFrame, Orientation], float | None]]:
         """Yield the decoded pictures of one connection and their timestamps, s, the broken ones left out."""
         container, opening, by_gpu = self._open()
         try:
@@ -241,7 +243,7 @@ class VideoSource:
             if 0 < stated <= BELIEVED_RATE:
                 rate = stated
             elif not self.live:
-                _say_assumed(self.name, rate)
+                _say_assumed(self.name, rate or DEFAULT_RATE)
         self.nominal_rate = rate if 0 < rate <= BELIEVED_RATE and (self._stamped or not self.live) else None
         log.info(
             "%s: %s %dx%d, %s frames/s",
