@@ -25,7 +25,7 @@ MEMORY = 5.0  # s, time constant of the live regression; to either side, of the 
 SPREAD = 1.0  # reduced pixels over which differences are averaged: blood is no finer, noise is
 EXPECTED = 0.35  # standard deviation that the skin's amplitudes are expected to have, of their mean
 MOST = 2.0  # times the mean
-LEAST_DIFFERENCE = 1e-4  # RMS over the picture, for its limit: the cleanest faces have three times that
+LEAST_DIFFERENCE = 1e-4  # RMS over the picture, for its limit: the still person of the demo has twice that
 
 Floats = NDArray[np.float32]
 
