@@ -76,9 +76,13 @@ def test_a_batch_is_no_larger_than_allowed() -> None:
 
     batcher = Batcher(run, members=lambda: 1, budget=PATIENCE, largest=3)
     with ThreadPoolExecutor(7) as pool:
-        answers = [pool.submit(batcher.submit, i) for i in range(7)]
-        until(lambda: len(batcher._waiting) == 6, "all others to wait for the first")
-        go_on.set()
+        try:
+            answers = [pool.submit(batcher.submit, 0)]
+            until(lambda: sizes == [1], "the first to run")  # else others may be of its batch
+            answers += [pool.submit(batcher.submit, i) for i in range(1, 7)]
+            until(lambda: len(batcher._waiting) == 6, "all others to wait for it")
+        finally:
+            go_on.set()
         assert [answer.result() for answer in answers] == list(range(7))
     assert sizes == [1, 3, 3]
     batcher.close()
