@@ -236,6 +236,19 @@ def test_the_rate_is_told_by_how_much_the_networks_output_is_late(mode):
     assert np.angle(-(y * turned) @ wave / (green @ wave), deg=True) == pytest.approx(0, abs=5)
 
 
+def test_after_paper_steady_follows_no_direction_of_before():
+    class Watched(Remembering):
+        def steady(self, x, direction, growth):
+            followed.append(bool(direction.any()))
+            return super().steady(x, direction, growth)
+
+    followed: list[bool] = []
+    machine = magnifier(Watched(shipped()))
+    for frame, mode in zip(frames_of()[:9], ["steady"] * 4 + ["paper"] * 2 + ["steady"] * 3, strict=True):
+        machine.push(frame, settings(mode=mode))
+    assert followed == [False, True, True, False, True, True]
+
+
 def test_a_change_of_gain_acts_on_the_next_picture_out():
     frames = frames_of()[:240]
     changed = live(shipped(), frames, lambda frame: settings(gain=10.0 if frame.seq < 200 else 1.0))
