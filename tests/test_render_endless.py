@@ -128,7 +128,8 @@ def test_a_file_that_was_removed_is_noticed(tmp_path: Path, caplog: pytest.LogCa
     assert numbers_in(tmp_path / "bed.mkv") == list(range(10, 20))
 
 
-def test_a_folder_that_comes_back_is_recorded_to_again(tmp_path: Path) -> None:
+def where_the_folder_went(tmp_path: Path) -> tuple[Bench, Path]:
+    """Five pictures in, an hour later the next file cannot begin: the folder is at "away"."""
     share = tmp_path / "share"
     share.mkdir()
     bench = Bench(share / "bed.mkv", hours=1)
@@ -136,6 +137,11 @@ def test_a_folder_that_comes_back_is_recorded_to_again(tmp_path: Path) -> None:
     bench.record(range(5))
     share.rename(tmp_path / "away")
     bench.time += 3600
+    return bench, share
+
+
+def test_a_folder_that_comes_back_is_recorded_to_again(tmp_path: Path) -> None:
+    bench, share = where_the_folder_went(tmp_path)
     bench.record(range(5, 10))
     assert isinstance(bench.recorder, ReportingRenderer)
     assert "does not exist" in bench.recorder.trouble
@@ -152,13 +158,7 @@ def test_a_folder_that_comes_back_is_recorded_to_again(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_stays_full_is_not_filled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    share = tmp_path / "share"
-    share.mkdir()
-    bench = Bench(share / "bed.mkv", hours=1)
-    bench.recorder.open()
-    bench.record(range(5))
-    share.rename(tmp_path / "away")
-    bench.time += 3600
+    bench, share = where_the_folder_went(tmp_path)
     bench.record(range(5, 6))
     assert bench.recorder.trouble
     (tmp_path / "away").rename(share)
