@@ -11,11 +11,10 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from deepmag.models.reconstruction import Roi
+
 # Both have the operators that the equations need; the live path has no torch, which takes seconds to import.
 Pixels = TypeVar("Pixels", "torch.Tensor", "NDArray[np.float32]")
-
-Box = tuple[int, int, int, int]
-"""x, y, width, height, px."""
 
 L = 36  # side of the reduced picture, px (section 3.2 of the paper)
 INPUT_SCALE = (
@@ -53,7 +52,7 @@ def invert_normalized_difference(before: Pixels, x: Pixels) -> Pixels:
     return (before + DARK) * (1 + x) / (1 - x) - DARK
 
 
-def regrid(grids: NDArray[np.float32], before: Box, after: Box) -> NDArray[np.float32]:
+def regrid(grids: NDArray[np.float32], before: Roi, after: Roi) -> NDArray[np.float32]:
     """What lies on the reduced pixels of one region of a picture, on those of another. grids: (N, L, L).
 
     Linear between them; beyond the first region its edge goes on.
