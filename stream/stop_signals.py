@@ -1,17 +1,47 @@
-"""Signals that ask a command to stop, heard by an event: of what runs live, and of what works through a task."""
+"""Signals that ask a command to stop: of what runs live, and of what works through a task."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import queue
 import signal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import threading
     from types import FrameType
 
 
-def stop_on_signals(stop: threading.Event) -> None:
+class Stop:
+    """Whether a command is to stop, asked for by a signal or by any thread, and waited for by one.
+
+    No `threading.Event`: a handler runs in the main thread, which may hold the event's own lock since it has just begun
+    to wait, and would then wait for itself for good. A `queue.SimpleQueue` may be put to from anywhere.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def set(self) -> None:
+        """Ask for it; more than once is as once."""
+        if not self._asked:
+            self._asked = True
+            self._wake.put(None)
+
+    def is_set(self) -> bool:
+        """Whether it was asked for."""
+        return self._asked
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until it is asked for, at most so many seconds. Returns whether it was."""
+        if not self._asked:
+            with contextlib.suppress(queue.Empty):
+                self._wake.get(timeout=timeout)
+        return self._asked
+
+
+def stop_on_signals(stop: Stop) -> None:
     """Set ``stop`` on Ctrl-C, SIGTERM and a terminal that is closed; asked twice, the process ends at once."""
     hangup = getattr(signal, "SIGHUP", None)  # which Windows has not
     on_terminal = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]  # a closed one says no
@@ -35,7 +65,7 @@ def stop_on_signals(stop: threading.Event) -> None:
         signal.signal(hangup, on_signal)
 
 
-def stop_on_ctrl_c(stop: threading.Event) -> None:
+def stop_on_ctrl_c(stop: Stop) -> None:
     """Set ``stop`` on Ctrl-C and SIGTERM; asked twice, what runs is left where it is, and its workers are ended."""
 
     def on_signal(*_: object) -> None:

@@ -18,7 +18,6 @@ from made_clip import make_clip, pictures_in
 from rtsp_server import available, rtsp_server
 
 from deepmag.stream import cli
-from deepmag.stream.stop_signals import stop_on_ctrl_c
 
 TIMEOUT = 90.0  # s: several start at once on a small machine
 MAIN = "from deepmag.stream.cli import main; main()"
@@ -243,20 +242,6 @@ def test_ctrl_c_before_a_command_has_begun_is_no_failure_of_it(monkeypatch: pyte
     assert left.value.code == 130
 
 
-def test_a_second_ctrl_c_does_not_wait_for_what_the_first_has_asked_to_end() -> None:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    stop = threading.Event()
-    stop_on_ctrl_c(stop)
-    try:
-        signal.raise_signal(signal.SIGINT)
-        assert stop.is_set()
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGTERM)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def test_the_baselines_run_on_a_file_live_and_offline(tmp_path: Path, clip: Path) -> None:
     fast = ("--pace", "max", "--roi", "full", "--record")
     live = Command("live", clip, "--method", "evm", *fast, tmp_path / "evm.mkv")
@@ -322,48 +307,6 @@ def test_ctrl_c_leaves_a_recording_that_plays(tmp_path: Path) -> None:
     assert "Traceback" not in error
     assert pictures_in(video) >= 20
     assert len(rows.read_text().splitlines()) >= 4
-
-
-# A command whose terminal hangs up, which it is told twice, and which has more to write. ignored: as under nohup.
-HUNG_UP = """
-import fcntl, os, signal, sys, termios, threading
-from deepmag.stream.stop_signals import stop_on_signals
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-# whatever the tests run under
-signal.signal(signal.SIGHUP, signal.SIG_IGN if sys.argv[1] == "ignored" else signal.SIG_DFL)
-stop = threading.Event()
-stop_on_signals(stop)
-os.write(1, b"ready")
-try:
-    os.read(0, 1)
-except OSError:
-    pass  # the terminal is gone
-if sys.argv[1] == "heard":
-    for _ in range({timeout} * 10):  # a signal that comes just before a wait does not end it
-        if stop.wait(0.1):
-            break
-    signal.raise_signal(signal.SIGHUP)
-    print("the end", flush=True)
-os.write(int(sys.argv[2]), b"stopped" if stop.is_set() else b"went on")
-"""
-
-
-@pytest.mark.parametrize(("hangup", "outcome"), [("heard", b"stopped"), ("ignored", b"went on")])
-def test_a_terminal_that_is_closed_ends_the_command_in_order(hangup: str, outcome: bytes) -> None:
-    terminal, tty = os.openpty()
-    reading, writing = os.pipe()
-    process = subprocess.Popen(
-        [sys.executable, "-c", HUNG_UP.format(timeout=round(TIMEOUT)), hangup, str(writing)],
-        stdin=tty, stdout=tty, stderr=tty, start_new_session=True, pass_fds=(writing,),
-    )  # fmt: skip
-    os.close(tty)
-    os.close(writing)
-    assert b"ready" in os.read(terminal, 100)
-    os.close(terminal)
-    with open(reading, "rb") as said:
-        answer = said.read()
-    assert process.wait(TIMEOUT) == 0
-    assert answer == outcome
 
 
 def test_a_full_disk_keeps_what_was_recorded_and_fails(tmp_path: Path, clip: Path) -> None:

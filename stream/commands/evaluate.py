@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ from typing import Annotated
 import typer
 
 from deepmag.stream.cli import fail, set_up_logging
-from deepmag.stream.stop_signals import stop_on_ctrl_c
+from deepmag.stream.stop_signals import Stop, stop_on_ctrl_c
 
 
 class Signals(StrEnum):
@@ -78,7 +77,7 @@ def evaluate(
     from deepmag.stream.evaluation.run import evaluate as run
     from deepmag.stream.evaluation.setup import default_jobs
 
-    stop = threading.Event()
+    stop = Stop()
     stop_on_ctrl_c(stop)
     plan = breath = None
     if target in (Signals.pulse, Signals.both):

@@ -18,7 +18,7 @@ from deepmag.stream.commands.network_options import CodecsOption, DeviceOption, 
 from deepmag.stream.describe import describe
 from deepmag.stream.render.endless_recorder import HOURS
 from deepmag.stream.settings import DEFAULT_LAG, Method, Settings, Target, default_lag, parse_region
-from deepmag.stream.stop_signals import stop_on_signals
+from deepmag.stream.stop_signals import Stop, stop_on_signals
 from deepmag.stream.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ def live(
     except RendererError as error:
         fail(str(error), 2)
     gpu = codec_gpu(codecs, device)
-    stop = threading.Event()
+    stop = Stop()
     stop_on_signals(stop)
     pipeline = _build(
         address,
@@ -323,9 +323,7 @@ def _build(
     )
 
 
-def _add_outputs(
-    pipeline: Pipeline, outputs: Outputs, source: str, stop: threading.Event, gpu: int | None
-) -> None:
+def _add_outputs(pipeline: Pipeline, outputs: Outputs, source: str, stop: Stop, gpu: int | None) -> None:
     """Add what is to be seen, written and sent. source: what is opened. gpu: number of the GPU that encodes."""
     from deepmag.stream.outputs import push, recorder, vitals
 
@@ -371,7 +369,7 @@ def _open_browser(url: str) -> None:
     threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
 
-def _watch(pipeline: Pipeline, stop: threading.Event, duration: float | None) -> None:
+def _watch(pipeline: Pipeline, stop: Stop, duration: float | None) -> None:
     """Wait for the end, a signal, or a failed renderer that was all there was to see."""
     from rich.console import Console
 

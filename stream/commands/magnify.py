@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,7 +10,7 @@ import typer
 
 from deepmag.stream.cli import fail, set_up_logging
 from deepmag.stream.settings import Method, Settings, Target, offline_mode
-from deepmag.stream.stop_signals import stop_on_ctrl_c
+from deepmag.stream.stop_signals import Stop, stop_on_ctrl_c
 
 LOG_PERIOD = 10.0  # s between two lines in a log
 
@@ -75,7 +74,7 @@ def magnify(
     from deepmag.stream.settings import parse_region
 
     set_up_logging("warning")
-    stop = threading.Event()
+    stop = Stop()
     stop_on_ctrl_c(stop)
     try:
         settings = Settings(

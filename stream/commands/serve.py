@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import typer
 
 from deepmag.stream.cli import fail, set_up_logging
 from deepmag.stream.commands.network_options import DeviceOption, RuntimeOption, ThreadsOption
-from deepmag.stream.stop_signals import stop_on_signals
+from deepmag.stream.stop_signals import Stop, stop_on_signals
 from deepmag.stream.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ def serve(
         typer.echo(f"{len(listed.good)} of {listed.listed} feeds are fine")
         raise typer.Exit(2 if listed.problems else 0)
 
-    stop = threading.Event()
+    stop = Stop()
     stop_on_signals(stop)
     if ray is not None:
         options = Options(groups, gpus, runtime, device, threads, budget / 1e3)
@@ -157,7 +156,7 @@ def _serve_on_ray(
     address: str,
     options: Options,
     served: tuple[str, int, str | None] | None,
-    stop: threading.Event,
+    stop: Stop,
     duration: float | None,
 ) -> None:
     """Run the feeds elsewhere; ends as `_watch` does. served: where the page is, None for no page."""
@@ -200,7 +199,7 @@ def _serve_on_ray(
         fail("; ".join(ward.troubles))
 
 
-def _watch(ward: Ward, stop: threading.Event, duration: float | None) -> None:
+def _watch(ward: Ward, stop: Stop, duration: float | None) -> None:
     """Look after the feeds until a signal, the end of all files, or of the time."""
     began = said = time.monotonic()
     with Watchdog() as watchdog:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from deepmag.stream.cli import fail
-from deepmag.stream.stop_signals import stop_on_ctrl_c
+from deepmag.stream.stop_signals import Stop, stop_on_ctrl_c
 
 
 def register(app: typer.Typer) -> None:
@@ -92,7 +91,7 @@ def train(
     where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     # Weights and moments shrink towards zero; numbers too small for a normal float cost a CPU up to tenfold.
     torch.set_flush_denormal(True)
-    stop = threading.Event()
+    stop = Stop()
     stop_on_ctrl_c(stop)
     columns = (
         TextColumn("training {task.fields[net]}"),
