@@ -191,21 +191,3 @@ def test_of_colours_beyond_a_usual_screens_it_is_said_once_that_they_look_pale(
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(warnings) == bool(said)
     assert all(said in warning and "look pale" in warning for warning in warnings)
-
-
-@pytest.mark.parametrize("interlaced", [0, 1])
-def test_of_interlaced_video_it_is_said_once_that_it_is_woven(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, interlaced: int
-) -> None:
-    frames = [stored((96, 64), BT601, BT601) for _ in range(4)]
-    clip = write(
-        tmp_path / "clip.mkv",
-        *frames,
-        codec="libx264",
-        options={"x264-params": f"interlaced={interlaced}:tff={interlaced}"},
-    )
-    for _ in range(2):
-        read(clip)
-    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert len(warnings) == interlaced
-    assert all("combs" in warning and str(clip) in warning for warning in warnings)

@@ -22,6 +22,7 @@ from av.stream import Disposition
 
 from deepmag.stream.capture.arrival_clock import ArrivalClock
 from deepmag.stream.capture.colours import say_foreign_colours, to_rgb
+from deepmag.stream.capture.deinterlace import Deinterlacer
 from deepmag.stream.capture.failures import open_failure, read_failure
 from deepmag.stream.capture.limits import Limits
 from deepmag.stream.capture.options import openings
@@ -98,11 +99,12 @@ class VideoSource:
             before = seq
             # closed here, by this thread, whatever happens: the traceback of an error would keep the container open
             with contextlib.closing(self._pictures(stop)) as timed:
-                for (picture, orientation), claimed in (
+                for (picture, orientation, decoded), claimed in (
                     timed if self.live else spread_repeats(timed, self._period)
                 ):
                     timeline = timeline or Timeline(live=self.live, nominal_rate=self.nominal_rate)
-                    arrived = self._clock()
+                    # what is deinterlaced has waited for the next one since, which is latency
+                    arrived = decoded if self.live else self._clock()
                     stamp = by_arrival.stamp(arrived) if self.live and not self._stamped else claimed
                     session, pts = timeline.place(stamp, arrived, (picture.width, picture.height))
                     if not rate_limit.admits(session, pts):
@@ -126,12 +128,13 @@ class VideoSource:
 
     def _pictures(
         self, stop: threading.Event
-    ) -> Generator[tuple[tuple[VideoFrame, Orientation], float | None]]:
-        """Yield the decoded pictures of one connection and their timestamps, s, the broken ones left out."""
+    ) -> Generator[tuple[tuple[VideoFrame, Orientation, float], float | None]]:
+        """Yield the pictures of one connection, when they were decoded, and their timestamps, s; no broken ones."""
         container, opening, by_gpu = self._open()
         try:
             stream = self._stream(container)
             reader = OrientationReader(stream)
+            deinterlacer: Deinterlacer[tuple[Orientation, float, float | None]] = Deinterlacer(self.name)
             size, last, failed, numbers = (0, 0), self._clock(), 0, itertools.count()
             for packet in self._packets(container, stream, opening, stop):
                 try:
@@ -154,8 +157,6 @@ class VideoSource:
                         self._skip("corrupt")
                         continue
                     failed = 0
-                    if picture.interlaced_frame:
-                        _say_interlaced(self.name)
                     if size == (0, 0) and by_gpu:
                         by_gpu = self._say_what_decodes(picture)
                     if size != (picture.width, picture.height):
@@ -163,12 +164,16 @@ class VideoSource:
                         self._limits.check(*size, self.name)
                     # where the format has no times, a broken picture takes its time, too
                     stamp = picture.time if self._stamped else number * self._period()
-                    yield (picture, reader.read(picture)), stamp
+                    told = reader.read(picture), self._clock(), stamp
+                    for whole, (orientation, decoded, timed) in deinterlacer.add(picture, told):
+                        yield (whole, orientation, decoded), timed
                     last = self._clock()
                 if self.live and self._clock() - last > NO_PICTURE:
                     raise SourceError(
                         f"{self.name} sends data, but no picture that can be decoded", retry=True
                     )
+            for whole, (orientation, decoded, timed) in deinterlacer.rest():
+                yield (whole, orientation, decoded), timed
         finally:
             container.close()
 
@@ -317,14 +322,6 @@ def _detached(packet: Packet[VideoStream]) -> Packet[VideoStream]:
 
 
 @lru_cache(maxsize=64)  # a clip is read several times
-def _say_interlaced(name: str) -> None:
-    log.warning(
-        "%s is interlaced: what moves fast shows as combs; deinterlace it before, as FFmpeg's bwdif does",
-        name,
-    )
-
-
-@lru_cache(maxsize=64)
 def _say_assumed(name: str, rate: float) -> None:
     log.warning(
         "%s does not say how fast its pictures follow each other: %g frames/s are assumed, and pulse and breathing "
