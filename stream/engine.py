@@ -192,13 +192,16 @@ class Engine:
             if timed and not late:
                 self.latency.add(magnified.ready, delay)
             self.frames += 1
-            self._publish(_without_rates(magnified) if late else magnified)
+            self._publish(_believed(magnified, late=late))
 
 
-def _without_rates(frame: MagnifiedFrame) -> MagnifiedFrame:
-    """A frame of before an outage: what was read then is nothing to be shown now."""
+def _believed(frame: MagnifiedFrame, *, late: bool) -> MagnifiedFrame:
+    """The frame, without rates that nobody shall believe. late: it is of before an outage, and what was read then."""
+    if not late and frame.frame.clock_is_right:
+        return frame
+    nothing = Reading(None, 0.0, "no new picture" if late else "the camera's clock is wrong")
 
     def withdrawn(signal: Signal | None) -> Signal | None:
-        return None if signal is None else replace(signal, reading=Reading(None, 0.0, "no new picture"))
+        return None if signal is None else replace(signal, reading=nothing)
 
     return replace(frame, pulse=withdrawn(frame.pulse), respiration=withdrawn(frame.respiration))

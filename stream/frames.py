@@ -29,6 +29,7 @@ class Frame:
     arrived: time.monotonic() when the decoder handed the picture over, s.
     image: (H, W, 3) uint8, RGB, never written to after it is published.
     pixel_aspect: width of a pixel where it is shown, over its height: 1 but for what was stored squeezed.
+    clock_is_right: whether the stream's time was seen to run as fast as time does; no rate can be told from it else.
     """
 
     session: int
@@ -37,6 +38,7 @@ class Frame:
     arrived: float
     image: NDArray[np.uint8]
     pixel_aspect: float = 1.0
+    clock_is_right: bool = True
 
 
 @dataclass(frozen=True, slots=True)

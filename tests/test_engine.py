@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -52,3 +53,15 @@ def test_a_region_that_does_not_fit_is_told_once_for_as_long_as_it_does_not(
     assert [one.roi for one in out] == len(FRAMES) * [(0, 0, 96, 72)]
     assert len(caplog.records) == 1
     assert "500,500,100,100" in caplog.text
+
+
+def test_of_a_camera_whose_clock_is_wrong_no_rate_is_shown_but_the_picture_is() -> None:
+    ring, out = FrameRing(), list[MagnifiedFrame]()
+    with engine_behind(ring, out) as engine:
+        for frame, right in zip(FRAMES, (True, False, False, True), strict=True):
+            ring.put(replace(frame, clock_is_right=right))
+        ring.close()
+        assert engine.join(TIMEOUT)
+    reasons = [one.readings["pulse"].reason for one in out]
+    assert [reason == "the camera's clock is wrong" for reason in reasons] == [False, True, True, False]
+    assert [one.frame.seq for one in out] == [0, 1, 2, 3]

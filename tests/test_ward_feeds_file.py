@@ -73,6 +73,7 @@ def test_a_password_is_in_no_repr(tmp_path: Path) -> None:
         ),
         ('[[feed]]\nname = "c"\nsource = "rtsp://u:${NO_SUCH}@h/s"\n', "line 14: feed 'c': source: the environment"),
         ('[[feed]]\nname = "c"\nsource = "demo"\ntransport = "pigeon"\n', "line 15: feed 'c': transport must be tcp"),
+        ('[[feed]]\nname = "c"\nsource = "demo"\ntimestamps = "ntp"\n', "line 15: feed 'c': timestamps must be stream"),
         ('[[feed]]\nname = "c"\nsource = "demo"\ncodecs = "nvdec"\n', "line 15: feed 'c': codecs must be cpu or gpu"),
         ("[ward]\nx = 1\n", "line 12: unknown key ward outside a [[feed]]"),
         ('[[feed]]\nname = "c"\nsource = "demo"\n[feed.x]\ny = 1\n', "line 15: feed 'c': unknown key x"),

@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from deepmag.stream.capture.source import Source
 
 Pace = Literal["file", "max"]
+Timestamps = Literal["stream", "arrival"]
 
 
 def open_source(
     address: Address,
     *,
     transport: Transport = "tcp",
+    timestamps: Timestamps = "stream",
     pace: Pace = "file",
     loop: bool = False,
     limits: Limits | None = None,
@@ -28,9 +30,9 @@ def open_source(
 ) -> Source:
     """Make the source at ``address``. It opens nothing before its frames are asked for, so it cannot fail.
 
-    transport: of RTSP. pace: files play at their own rate, or as fast as they are taken. loop: files start
-    again at their end. limits: on the picture's size. stall: s of silence that end a live connection. gpu: number of
-    the GPU that is to decode, where it can.
+    transport: of RTSP. timestamps: of a live source: its own, or when pictures arrive. pace: files play at their own
+    rate, or as fast as they are taken. loop: files start again at their end. limits: on the picture's size. stall: s of
+    silence that end a live connection. gpu: number of the GPU that is to decode, where it can.
     """
     if address.kind == "demo":
         from deepmag.stream.capture.demo import DemoSource
@@ -39,5 +41,13 @@ def open_source(
     from deepmag.stream.capture.video import VideoSource
 
     return VideoSource(
-        address, transport=transport, pace=pace, loop=loop, limits=limits, stall=stall, gpu=gpu, clock=clock
+        address,
+        transport=transport,
+        timestamps=timestamps,
+        pace=pace,
+        loop=loop,
+        limits=limits,
+        stall=stall,
+        gpu=gpu,
+        clock=clock,
     )

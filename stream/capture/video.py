@@ -21,6 +21,7 @@ from av.format import Flags
 from av.stream import Disposition
 
 from deepmag.stream.capture.arrival_clock import ArrivalClock
+from deepmag.stream.capture.clock_check import ClockCheck
 from deepmag.stream.capture.colours import say_foreign_colours, to_rgb
 from deepmag.stream.capture.deinterlace import Deinterlacer
 from deepmag.stream.capture.failures import open_failure, read_failure
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepmag.stream.capture.address import Address
-    from deepmag.stream.capture.open import Pace
+    from deepmag.stream.capture.open import Pace, Timestamps
     from deepmag.stream.capture.options import Opening, Transport
     from deepmag.stream.capture.orientation import Orientation
 
@@ -68,6 +69,7 @@ class VideoSource:
         address: Address,
         *,
         transport: Transport = "tcp",
+        timestamps: Timestamps = "stream",
         pace: Pace = "file",
         loop: bool = False,
         limits: Limits | None = None,
@@ -81,6 +83,7 @@ class VideoSource:
         self.skipped: Counter[str] = Counter()
         self._address = address
         self._transport: Transport = transport
+        self._by_arrival = timestamps == "arrival" and address.live
         # pictures of a segment come all at once, and are as far apart as those of a file
         self._paced = pace == "file" and (not address.live or address.segmented)
         self._loop = loop and not address.live
@@ -90,11 +93,18 @@ class VideoSource:
         self._clock = clock
         self._stamped = True
         self._raw_camera = False
+        self._said_wrong = False
 
     def frames(self, stop: threading.Event) -> Iterator[Frame]:
         """Open, deliver until the end or ``stop``, close. Raises SourceError."""
         timeline: Timeline | None = None
-        rate_limit, pacer, by_arrival, seq = RateLimit(), Pacer(), ArrivalClock(), 0
+        rate_limit, pacer, by_arrival, clock_check, seq = (
+            RateLimit(),
+            Pacer(),
+            ArrivalClock(),
+            ClockCheck(),
+            0,
+        )
         while not stop.is_set():
             before = seq
             # closed here, by this thread, whatever happens: the traceback of an error would keep the container open
@@ -105,8 +115,10 @@ class VideoSource:
                     timeline = timeline or Timeline(live=self.live, nominal_rate=self.nominal_rate)
                     # what is deinterlaced has waited for the next one since, which is latency
                     arrived = decoded if self.live else self._clock()
-                    stamp = by_arrival.stamp(arrived) if self.live and not self._stamped else claimed
+                    own = not self._by_arrival and (self._stamped or not self.live)
+                    stamp = claimed if own else by_arrival.stamp(arrived)
                     session, pts = timeline.place(stamp, arrived, (picture.width, picture.height))
+                    right = not own or self._is_right(clock_check, session, pts, arrived)
                     if not rate_limit.admits(session, pts):
                         self._skip("too fast")
                         continue
@@ -115,12 +127,27 @@ class VideoSource:
                         if stop.wait(pacer.delay(session, pts, arrived)):
                             return
                         arrived = self._clock()
-                    yield Frame(session, seq, pts, arrived, image, orientation.pixel_aspect)
+                    yield Frame(session, seq, pts, arrived, image, orientation.pixel_aspect, right)
                     seq += 1
             if seq == before and not self.live and not stop.is_set():
                 raise SourceError(f"{self.name}: not one picture in it could be decoded", retry=False)
             if not self._loop:
                 return
+
+    def _is_right(self, check: ClockCheck, session: int, pts: float, arrived: float) -> bool:
+        """Whether the stream's own time can be believed. Of segments it cannot be told: they come all at once."""
+        if not self.live or self._paced or check.add(session, pts, arrived):
+            return True
+        if not self._said_wrong:
+            self._said_wrong = True
+            log.warning(
+                "%s: its timestamps run %.2f times as fast as time does, or its pictures come ever later; no rates are "
+                "shown meanwhile. If this stays, its clock is wrong, and --timestamps arrival (of a feed: "
+                'timestamps = "arrival") goes by when pictures come',
+                self.name,
+                check.speed,
+            )
+        return False
 
     def _period(self) -> float:
         """How far apart the pictures are, s, as is stated or assumed."""

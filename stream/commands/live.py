@@ -152,6 +152,13 @@ def live(
     loop: Annotated[bool, typer.Option("--loop", help="Start a file again at its end.")] = False,
     duration: Annotated[float | None, typer.Option(help="End after this many seconds.")] = None,
     transport: Annotated[Literal["tcp", "udp"], typer.Option(help="Of RTSP.")] = "tcp",
+    timestamps: Annotated[
+        Literal["stream", "arrival"],
+        typer.Option(
+            help="What counts as the time of a camera's picture. stream: what the camera says. arrival: when it comes, "
+            "for a camera whose clock is wrong; the log tells of one."
+        ),
+    ] = "stream",
     runtime: RuntimeOption = "auto",
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
@@ -236,6 +243,7 @@ def live(
         pace=pace,
         loop=loop,
         transport=transport,
+        timestamps=timestamps,
         runtime=runtime,
         device=device,
         threads=threads,
@@ -289,6 +297,7 @@ def _build(
     pace: Literal["file", "max"],
     loop: bool,
     transport: Literal["tcp", "udp"],
+    timestamps: Literal["stream", "arrival"],
     runtime: Runtime,
     device: str,
     threads: int | None,
@@ -303,7 +312,7 @@ def _build(
     from deepmag.stream.pipeline import Pipeline
 
     require(settings.method)
-    opened = open_source(address, transport=transport, pace=pace, loop=loop, gpu=gpu)
+    opened = open_source(address, transport=transport, timestamps=timestamps, pace=pace, loop=loop, gpu=gpu)
     try:
         networks = open_networks(settings, runtime, device, threads, at_once=pace == "file")
     except (ValueError, AscenderUnavailableError) as error:

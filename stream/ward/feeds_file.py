@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from deepmag.stream.capture.address import Address, parse_address, redact
+from deepmag.stream.capture.open import Timestamps
 from deepmag.stream.outputs import check_push, check_record
 from deepmag.stream.render.endless_recorder import HOURS
 from deepmag.stream.render.renderer import RendererError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from deepmag.stream.gpu_codecs import Codecs
 
 Transport = Literal["tcp", "udp"]
-CHOICES = {"transport": get_args(Transport), "codecs": ("cpu", "gpu")}
+CHOICES = {"transport": get_args(Transport), "timestamps": get_args(Timestamps), "codecs": ("cpu", "gpu")}
 LEAST_HOURS = 0.01  # of split, as of that of `deepmag live`
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}")
@@ -40,6 +41,7 @@ KEYS: dict[str, type | tuple[type, ...]] = {
     "method": str,
     "roi": str,
     "transport": str,
+    "timestamps": str,
     "loop": bool,
     "codecs": str,
     "record": str,
@@ -68,6 +70,7 @@ class FeedSpec:
     push: str | None = field(default=None, repr=False)
     codecs: Codecs = "cpu"
     split: float = HOURS
+    timestamps: Timestamps = "stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +180,7 @@ def _spec(entry: dict[str, Any]) -> FeedSpec:
         _push(entry),
         entry.get("codecs", "cpu"),
         float(entry.get("split", HOURS)),
+        entry.get("timestamps", "stream"),
     )
 
 

@@ -129,6 +129,7 @@ class Ward:
             open_source(
                 spec.address,
                 transport=spec.transport,
+                timestamps=spec.timestamps,
                 pace="file",
                 loop=spec.loop,
                 gpu=self._codec_gpu(spec),
