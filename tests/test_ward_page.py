@@ -106,3 +106,21 @@ def test_the_tiles_show_all_and_a_click_opens_one(running: tuple[Ward, WardPage,
         assert tab.url.endswith("/feeds/bed-1/")
         tab.click("#all-feeds")
         wait_for(tab, "document.querySelectorAll('.tile[data-state=live]').length === 2")
+
+
+@needs_chromium
+def test_a_long_name_is_shown_whole_and_the_pictures_of_many_feeds_stay_to_be_seen(
+    running: tuple[Ward, WardPage, Path], browser: Any
+) -> None:
+    _, page, _ = running
+    with opened(browser, page.url) as tab:
+        wait_for(tab, "document.querySelectorAll('.tile').length === 3")
+        cut, height = tab.evaluate("""() => {
+            const tiles = document.getElementById("tiles"), tile = tiles.firstElementChild;
+            const name = tile.querySelector("h2");
+            name.textContent = "Neonatal ward on the north side, bed 10";
+            for (let more = 0; more < 27; more += 1) tiles.append(tile.cloneNode(true));
+            return [name.scrollWidth > name.clientWidth, tiles.lastElementChild.querySelector("canvas").clientHeight];
+        }""")
+        assert not cut
+        assert height > 50
