@@ -111,6 +111,44 @@ def test_a_picture_that_stands_still_is_stale_whatever_the_server_says(
         assert server.clients == 1  # the server still speaks with it
 
 
+HIDE = """() => {
+    Object.defineProperty(document, "hidden", { get: () => true, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+SHOW = """() => {
+    delete document.hidden;
+    document.dispatchEvent(new Event("visibilitychange"));
+    const text = (id) => document.getElementById(id).textContent;
+    return [text("state"), text("rate"), document.getElementById("stage").dataset.dim];
+}"""
+
+
+def test_the_picture_from_before_a_tab_was_hidden_is_stale_until_the_next(
+    browser: Browser, server: PageRenderer
+) -> None:
+    with Camera(server), opened(browser, server.url) as tab:
+        wait_text(tab, "#rate", "72")
+        tab.evaluate(HIDE)
+        seq = tab.evaluate("document.getElementById('magnified').header.seq")
+        tab.wait_for_timeout(1300)
+        assert tab.title().startswith("72 bpm")  # the numbers are of now, also in a hidden tab
+        assert tab.evaluate(SHOW) == ["stale", "--", "true"]
+        wait_drawn(tab, seq + 30)
+        wait_text(tab, "#state", "live")
+        wait_text(tab, "#rate", "72")
+
+
+def test_a_hidden_tab_whose_timers_rest_has_no_old_rate_in_its_title(
+    browser: Browser, server: PageRenderer
+) -> None:
+    with opened(browser, server.url) as tab:
+        with Camera(server):
+            wait_text(tab, "#rate", "72")
+            tab.evaluate("() => { for (let timer = 1; timer < 10000; timer += 1) clearInterval(timer); }")
+            tab.evaluate(HIDE)
+        wait_for(tab, "document.title === 'deepmag'")
+
+
 def test_a_server_that_hangs_is_noticed_and_found_again(
     browser: Browser, server: PageRenderer, control: FakeControl
 ) -> None:

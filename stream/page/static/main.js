@@ -63,6 +63,7 @@ const link = new Link(token, () => ({ original: beside, visible: !document.hidde
     for (const scan of scans) scan.spread(span);
     for (const caption of document.querySelectorAll(".scan-span")) caption.textContent = `${span} s`;
     controls.reflect(message.settings, message.ranges, performance.now());
+    if (document.hidden) readout.update(performance.now(), link); // a hidden tab's timers come once a minute, its title is seen
   },
   notice,
   change: () => readout.update(performance.now(), link),
@@ -80,6 +81,7 @@ function drawn(header, bitmap, original) {
   scans[0].add(bitmap, column, header.t);
   if (beside && original) scans[1].add(original, column, header.t);
   frames += 1;
+  if ($("stage").dataset.dim === "true") readout.update(performance.now(), link);
 }
 
 function followRegion({ roi, size }) {
@@ -125,7 +127,10 @@ $("original-button").addEventListener("click", toggleOriginal);
 $("snapshot").addEventListener("click", takeSnapshot);
 $("record").addEventListener("click", toggleRecord);
 $("help-button").addEventListener("click", openHelp);
-document.addEventListener("visibilitychange", () => link.send({ type: "visible", on: !document.hidden }));
+document.addEventListener("visibilitychange", () => {
+  link.send({ type: "visible", on: !document.hidden });
+  readout.update(performance.now(), link); // at once: the picture is of when the tab was hidden
+});
 bindKeys(
   {
     o: ["original beside it, the same frame", toggleOriginal],

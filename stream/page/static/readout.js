@@ -27,7 +27,7 @@ const WORDS = {
   },
 };
 
-let seenSince = 0; // ms: a hidden tab is sent no pictures
+let seenSince = 0; // ms: a hidden tab is sent no pictures, and shows the one of before until the next has come
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) seenSince = performance.now();
 });
@@ -35,8 +35,11 @@ document.addEventListener("visibilitychange", () => {
 /** ms since a new frame reached the page, as its state says, or this browser; this browser alone if that is long ago. */
 function silenceSince(state, stateAt, pictureAt, now) {
   const told = state ? state.silence * MS + now - stateAt : Infinity;
-  const frozen = document.hidden ? 0 : now - Math.max(pictureAt, seenSince);
-  return frozen > FROZEN ? frozen : Math.min(told, now - pictureAt);
+  const age = now - pictureAt;
+  if (document.hidden) return Math.min(told, age);
+  if (pictureAt < seenSince && age > SILENCE && age < Infinity) return age;
+  const frozen = now - Math.max(pictureAt, seenSince);
+  return frozen > FROZEN ? frozen : Math.min(told, age);
 }
 
 /** Whether it has been silent for too long: then what is shown is of the past. */

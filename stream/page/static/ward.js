@@ -55,6 +55,7 @@ class Tile {
       }
       this.context.drawImage(bitmap, 0, 0, width, bitmap.height);
       bitmap.close();
+      if (this.element.dataset.state !== "live") this.update();
     } catch {
       // undecodable: the next
     }
@@ -140,7 +141,10 @@ function again(why) {
 }
 
 document.addEventListener("visibilitychange", () => {
-  for (const tile of tiles) tile.link.send({ type: "visible", on: !document.hidden });
+  for (const tile of tiles) {
+    tile.link.send({ type: "visible", on: !document.hidden });
+    tile.update(); // at once: its picture is of when the tab was hidden
+  }
 });
 setInterval(() => {
   const now = performance.now();
