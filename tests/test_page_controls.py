@@ -115,6 +115,40 @@ def test_a_dragged_box_becomes_the_region_and_a_click_the_column(
         tab.get_by_text("too small").wait_for()
 
 
+def test_escape_in_the_middle_of_a_box_draws_none(
+    browser: Browser, server: PageRenderer, control: FakeControl
+) -> None:
+    with Camera(server), opened(browser, server.url) as tab:
+        wait_drawn(tab)
+        tab.locator("#overlay").hover(position={"x": 50, "y": 50})
+        tab.mouse.down()
+        tab.locator("#overlay").hover(position={"x": 250, "y": 250})
+        assert tab.locator("#rubber").is_visible()
+        tab.keyboard.press("Escape")
+        assert tab.locator("#rubber").is_hidden()
+        tab.mouse.up()
+        tab.keyboard.press("m")  # messages keep their order
+        assert control.wait_until(lambda settings: settings.mode == "paper")
+        assert control.settings.roi == "auto"
+
+
+def test_the_arrow_keys_draw_a_box(browser: Browser, server: PageRenderer, control: FakeControl) -> None:
+    with Camera(server), opened(browser, server.url) as tab:
+        wait_drawn(tab)
+        tab.locator("#roi-box").focus()
+        tab.keyboard.press("Enter")
+        tab.keyboard.press("ArrowLeft")  # the first shows it, in the middle
+        for key in ("ArrowLeft", "ArrowDown", "ArrowDown", "Shift+ArrowRight", "Shift+ArrowUp"):
+            tab.keyboard.press(key)
+        assert tab.locator("#rubber").is_visible()
+        assert control.settings.roi == "auto"
+        tab.keyboard.press("Enter")
+        assert control.wait_until(lambda settings: isinstance(settings.roi, tuple))
+        assert control.settings.roi == pytest.approx((0.28 * 640, 0.34 * 480, 0.42 * 640, 0.38 * 480), abs=1)
+        assert tab.locator("#rubber").is_hidden()
+        assert tab.evaluate("document.activeElement.id") == "roi-box"
+
+
 def test_snapshot_saves_the_exact_picture(browser: Browser, server: PageRenderer, tmp_path: Path) -> None:
     with opened(browser, server.url) as tab:
         wait_connected(tab, server)
@@ -163,6 +197,12 @@ def test_a_finger_draws_a_box_once_that_was_asked(
         touch("touchStart", 0.25, 0.25)
         for step in range(1, 6):
             touch("touchMove", 0.25 + step * 0.1, 0.25 + step * 0.1)
+        tab.evaluate("""() => {
+            for (const type of ["pointermove", "pointerup"]) {
+                const event = new PointerEvent(type, { pointerId: 99, clientX: 300, pointerType: "touch" });
+                document.getElementById("overlay").dispatchEvent(event);  // another finger, or a palm
+            }
+        }""")
         touch("touchEnd")
         assert control.wait_until(lambda settings: isinstance(settings.roi, tuple))
         assert control.settings.roi == pytest.approx((160, 120, 320, 240), abs=4)

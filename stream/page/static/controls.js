@@ -100,6 +100,6 @@ export class Controls {
     const whole = roi === "full" || (roi === "auto" && this.target === "respiration");
     $("roi-full").ariaPressed = String(whole && !this.region.armed);
     $("roi-box").ariaPressed = String(boxed || this.region.armed);
-    write($("region-text"), this.region.armed ? "drag a box on the picture" : boxed ? `${roi[2]}×${roi[3]} at ${roi[0]}, ${roi[1]}` : "");
+    write($("region-text"), this.region.armed ? "drag it, or use the arrow keys" : boxed ? `${roi[2]}×${roi[3]} at ${roi[0]}, ${roi[1]}` : "");
   }
 }

@@ -141,7 +141,7 @@ bindKeys(
     "]": ["more lag", () => controls.step("lag", 1), true],
     a: ["region: find the face", () => controls.set("roi", "auto")],
     w: ["region: whole picture", () => controls.set("roi", "full")],
-    b: ["region: draw a box (with a finger)", () => region.arm(!region.armed)],
+    b: ["region: draw a box (with a finger, or the arrow keys)", () => region.arm(!region.armed)],
     ArrowLeft: ["scan line further left", () => chooseColumn(column - 0.01, true), true],
     ArrowRight: ["scan line further right", () => chooseColumn(column + 0.01, true), true],
     s: ["snapshot", takeSnapshot],

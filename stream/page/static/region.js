@@ -2,6 +2,8 @@
 
 const CLICK = 6; // px: a press that moves less is a click, not a box
 const SMALLEST = 36; // px of the source, as the server asks
+const STEP = 0.02; // of the picture, that an arrow key moves the box
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
@@ -33,17 +35,51 @@ export class Region {
     this.roi = "";
     this.armed = false;
     this.start = null;
+    this.keyed = null; // the box that the arrow keys move, 0..1
     overlay.addEventListener("pointerdown", (event) => this.press(event));
     overlay.addEventListener("pointermove", (event) => this.move(event));
     overlay.addEventListener("pointerup", (event) => this.release(event));
     overlay.addEventListener("pointercancel", () => this.drop());
+    overlay.addEventListener("keydown", (event) => this.armed && this.key(event));
   }
 
-  /** Armed, a finger draws a box instead of scrolling; a mouse always draws. */
+  /** Armed, a finger draws a box instead of scrolling, and the arrow keys move one; a mouse always draws. */
   arm(armed) {
+    if (armed && !this.armed) {
+      this.before = document.activeElement;
+      this.overlay.focus({ preventScroll: true });
+    } else if (this.armed && document.activeElement === this.overlay) {
+      this.overlay.blur();
+      this.before.focus({ preventScroll: true });
+    }
+    if (!armed) this.drop(); // Escape, in the middle of it
     this.armed = armed;
     this.overlay.dataset.armed = String(armed);
     this.on.onArmed(armed);
+  }
+
+  /** Arrows move a box, with Shift its lower right corner; Enter takes it. */
+  key(event) {
+    const arrow = ARROWS[event.key];
+    if (event.ctrlKey || event.metaKey || event.altKey || !(arrow || (event.key === "Enter" && this.keyed))) return;
+    event.preventDefault();
+    event.stopPropagation(); // the page has its own use for arrows
+    if (!arrow) {
+      const { left, top, width, height } = this.keyed;
+      this.take({ x: left, y: top }, { x: left + width, y: top + height });
+      return;
+    }
+    const box = this.keyed ?? { left: 0.3, top: 0.3, width: 0.4, height: 0.4 };
+    if (event.shiftKey) {
+      box.width = clamp(box.width + arrow[0] * STEP, STEP, 1 - box.left);
+      box.height = clamp(box.height + arrow[1] * STEP, STEP, 1 - box.top);
+    } else if (this.keyed) {
+      box.left = clamp(box.left + arrow[0] * STEP, 0, 1 - box.width);
+      box.top = clamp(box.top + arrow[1] * STEP, 0, 1 - box.height);
+    }
+    this.keyed = box;
+    this.rubber.hidden = false;
+    place(this.rubber, box);
   }
 
   showRoi(roi, size) {
@@ -69,12 +105,14 @@ export class Region {
 
   press(event) {
     if (event.button !== 0 || !event.isPrimary) return;
-    this.start = { ...this.point(event), clientX: event.clientX, clientY: event.clientY, boxed: false };
+    this.drop();
+    const { pointerId, clientX, clientY } = event;
+    this.start = { ...this.point(event), pointerId, clientX, clientY, boxed: false };
     this.overlay.setPointerCapture(event.pointerId);
   }
 
   move(event) {
-    if (!this.start) return;
+    if (event.pointerId !== this.start?.pointerId) return; // another finger
     const far = Math.hypot(event.clientX - this.start.clientX, event.clientY - this.start.clientY) > CLICK;
     if (!far && !this.start.boxed) return;
     if (event.pointerType === "touch" && !this.armed) return;
@@ -91,14 +129,18 @@ export class Region {
 
   release(event) {
     const start = this.start;
+    if (event.pointerId !== start?.pointerId) return;
     this.drop();
-    if (!start) return;
     const end = this.point(event);
     if (!start.boxed) {
       if (!this.armed) this.on.onColumn(clamp(end.x, 0, 1));
       return;
     }
-    const box = boxBetween(start, end, this.size);
+    this.take(start, end);
+  }
+
+  take(from, to) {
+    const box = boxBetween(from, to, this.size);
     this.arm(false);
     if (Math.min(box[2], box[3]) < SMALLEST) this.on.onTooSmall(SMALLEST);
     else this.on.onBox(box);
@@ -106,6 +148,7 @@ export class Region {
 
   drop() {
     this.start = null;
+    this.keyed = null;
     this.rubber.hidden = true;
   }
 }
