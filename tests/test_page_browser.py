@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import cv2
+import numpy as np
 import pytest
 from chromium import (
     needs_chromium,
@@ -327,6 +329,23 @@ def test_two_signals_and_a_long_name_do_not_widen_the_page(browser: Browser, wid
             assert tab.evaluate("document.documentElement.scrollHeight") == 640
             assert tab.get_by_role("button", name="Record").is_visible()
     server.close()
+
+
+def test_with_colours_of_one_s_own_what_is_chosen_and_how_much_can_be_seen(
+    browser: Browser, server: PageRenderer
+) -> None:
+    def colours(selector: str) -> int:
+        image = cv2.imdecode(np.frombuffer(tab.locator(selector).screenshot(), np.uint8), cv2.IMREAD_COLOR)
+        assert image is not None
+        middle = image[image.shape[0] // 2 - 2 : image.shape[0] // 2 + 2, 4:-4]
+        return len(np.unique(middle.reshape(-1, 3), axis=0))
+
+    with Camera(server), opened(browser, server.url, forced_colors="active") as tab:
+        wait_text(tab, "#quality-text", "quality 86 %")
+        assert colours("#quality") > 1
+        assert colours("#gain") > 1
+        background = "getComputedStyle(document.getElementById('{}')).backgroundColor"
+        assert tab.evaluate(f"{background.format('roi-auto')} !== {background.format('roi-full')}")
 
 
 def test_the_picture_stays_close_behind_the_camera(browser: Browser, server: PageRenderer) -> None:
