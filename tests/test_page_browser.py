@@ -331,6 +331,25 @@ def test_two_signals_and_a_long_name_do_not_widen_the_page(browser: Browser, wid
     server.close()
 
 
+@pytest.mark.parametrize("size", [(740, 360), (915, 412), (960, 480)])  # phones on their side; 200 % of 1920
+def test_in_a_low_window_nothing_lies_over_another_part(browser: Browser, size: tuple[int, int]) -> None:
+    box = "document.querySelector('{}').getBoundingClientRect()"
+    view = {"viewport": {"width": size[0], "height": size[1]}}
+    with served("both") as server, Camera(server, breath=CALM), opened(browser, server.url, **view) as tab:
+        wait_text(tab, "#breaths", "15")
+        assert tab.evaluate("document.documentElement.scrollWidth") == size[0]
+        assert tab.evaluate(f"{box.format('main')}.bottom <= {box.format('footer')}.top")
+        assert tab.evaluate(f"{box.format('.waves')}.bottom <= {box.format('.controls')}.top")
+        assert tab.evaluate(
+            "(panel => panel.scrollHeight <= panel.clientHeight)(document.querySelector('.controls'))"
+        )
+        assert tab.evaluate(f"{box.format('#magnified')}.bottom") <= size[1]  # the whole picture can be seen
+        # a canvas whose height follows its pixels, which follow its height, was three times as high here
+        assert tab.evaluate(f"{box.format('.waves')}.height") < 300
+        tab.set_viewport_size({"width": 390, "height": 844})
+        wait_for(tab, f"{box.format('#wave')}.height < 128")
+
+
 def test_with_colours_of_one_s_own_what_is_chosen_and_how_much_can_be_seen(
     browser: Browser, server: PageRenderer
 ) -> None:
