@@ -268,9 +268,13 @@ def test_the_token_opens_the_page_and_leaves_the_address_bar(browser: Browser, c
             wait_text(tab, "#rate", "72")
             with tab.expect_download():
                 tab.keyboard.press("s")
-        with opened(browser, local) as tab:
+        with Camera(server), opened(browser, local) as tab:
             tab.get_by_text("This page needs its token").first.wait_for()
             assert tab.locator("#rate").text_content() == "--"
+            tab.evaluate(
+                "(token) => { location.hash = `token=${token}`; }", token
+            )  # as who pastes the address
+            wait_text(tab, "#state", "live")
     finally:
         server.close()
 

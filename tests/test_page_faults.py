@@ -232,6 +232,10 @@ def test_a_server_that_comes_back_is_found_again(browser: Browser, control: Fake
         wait_text(tab, "#state", "connection lost")
         wait_text(tab, "#record", "Record")  # nobody knows whether it goes on
         assert tab.locator("#recording").is_hidden()
+        tab.keyboard.press("r")
+        tab.get_by_text("No recording: no connection to deepmag").wait_for()
+        tab.keyboard.press("s")
+        tab.get_by_text("No snapshot: no connection to deepmag").wait_for()
         second = PageRenderer(control, port=port)
         second.open()
         with Camera(second):

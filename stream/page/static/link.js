@@ -91,6 +91,7 @@ export class Link {
 
 /** The token from the address, kept for this tab only and taken out of the address bar and the history. */
 export function takeToken() {
+  addEventListener("hashchange", () => location.reload()); // the printed address, opened where its page already is
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
   try {
     if (!given) return sessionStorage.getItem("token") ?? "";

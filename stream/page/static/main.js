@@ -115,7 +115,11 @@ async function takeSnapshot() {
   }
 }
 
-const toggleRecord = () => link.send({ type: "record", on: !readout.state?.recording });
+function toggleRecord() {
+  if (link.open) link.send({ type: "record", on: !readout.state?.recording });
+  else notice("No recording: no connection to deepmag", true);
+}
+
 const openHelp = () => $("help").showModal();
 
 function toggleFullscreen() {

@@ -2,7 +2,9 @@
 
 export async function snapshot(token) {
   const headers = { "Content-Type": "application/json", ...(token && { Authorization: `Bearer ${token}` }) };
-  const response = await fetch("snapshot", { method: "POST", headers, body: "{}" });
+  const response = await fetch("snapshot", { method: "POST", headers, body: "{}" }).catch(() => {
+    throw new Error("no connection to deepmag"); // each browser has other words for it
+  });
   if (!response.ok) {
     const answer = await response.json().catch(() => ({}));
     throw new Error(answer.error ?? `the server answered ${response.status}`);
