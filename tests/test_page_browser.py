@@ -123,6 +123,9 @@ def test_the_page_s_parts_stand_one_below_the_other_with_and_without_troubles(
             assert header[1] <= main[0]
             assert main[1] <= footer[0]
             assert not troubles or header[1] <= line[0] < line[1] <= main[0]
+        control.state = replace(control.state, recording=f"deepmag-{'long-' * 12}20261128-161220.mp4")
+        wait_text(tab, "#record", "Stop")
+        assert tab.evaluate("document.documentElement.scrollWidth") == viewport[0]
 
 
 def test_the_scan_line_shows_the_chosen_column_over_time(browser: Browser, server: PageRenderer) -> None:

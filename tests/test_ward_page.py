@@ -104,6 +104,8 @@ def test_the_tiles_show_all_and_a_click_opens_one(running: tuple[Ward, WardPage,
         tab.click(".tile >> nth=0")
         wait_for(tab, "(document.getElementById('magnified')?.header?.seq ?? -1) > 0")
         assert tab.url.endswith("/feeds/bed-1/")
+        wait_for(tab, "document.getElementById('feed').textContent === 'bed 1'")
+        wait_for(tab, "document.title.endsWith('bed 1 \N{EN DASH} deepmag')")
         tab.click("#all-feeds")
         wait_for(tab, "document.querySelectorAll('.tile[data-state=live]').length === 2")
 

@@ -17,8 +17,9 @@ const COLUMN_SLACK = 0.1; // of the region's width: the default column follows t
 const $ = (id) => document.getElementById(id);
 
 const token = takeToken();
-$("all-feeds").hidden = !/\/feeds\/[^/]+\/$/.test(location.pathname); // one of many: see ward.js
 const readout = new Readout();
+const slug = /\/feeds\/([^/]+)\/$/.exec(location.pathname)?.[1]; // one of many: see ward.js
+if (slug) nameFeed();
 const scans = [new ScanLine($("scan")), new ScanLine($("scan-original"))];
 const sweeps = {
   pulse: new Sweep($("wave"), {
@@ -68,6 +69,16 @@ const link = new Link(token, () => ({ original: beside, visible: !document.hidde
   notice,
   change: () => readout.update(performance.now(), link),
 });
+
+/** Says whose page this is: by the slug at once, and where the list of feeds can be had, by the feed's name. */
+async function nameFeed() {
+  $("all-feeds").hidden = $("feed").hidden = false;
+  $("feed").textContent = readout.feed = decodeURIComponent(slug);
+  const response = await fetch("../../feeds", { headers: token ? { Authorization: `Bearer ${token}` } : {} }).catch(() => null);
+  if (!response?.ok) return;
+  const name = (await response.json()).find((feed) => feed.slug === readout.feed)?.name;
+  if (name) $("feed").textContent = readout.feed = name;
+}
 
 function drawn(header, bitmap, original) {
   const [width, height] = header.size;

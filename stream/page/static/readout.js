@@ -86,6 +86,7 @@ export class Readout {
   constructor() {
     this.state = null; // the newest state message
     this.stateAt = 0;
+    this.feed = ""; // the feed's name, where it is one of many
     this.signals = {}; // {rate, quality, reason} by the signal's name, of whichever message came last
     this.pictureAt = -Infinity;
     this.dropped = 0;
@@ -144,7 +145,7 @@ export class Readout {
     const rates = this.panels.map((panel) => panel.update(shown.signals?.[panel.name] ?? withdrawn, now));
     if (this.state) this.figures(this.state, live, now);
     this.recording((link.open && this.state?.recording) || "");
-    const title = [...rates.filter((rate) => rate), "deepmag"].join(" – ");
+    const title = [...rates, this.feed, "deepmag"].filter((part) => part).join(" – ");
     write(document.querySelector("title"), title);
   }
 
