@@ -101,6 +101,17 @@ def test_the_tiles_show_all_and_a_click_opens_one(running: tuple[Ward, WardPage,
         assert tab.locator(".tile h2").all_inner_texts() == ["bed 1", "cot", "gone"]
         wait_for(tab, "document.querySelectorAll('.veil')[2].textContent.includes('connection refused')")
         assert "hush" not in tab.content()
+        tab.evaluate("""() => {
+            Object.defineProperty(document, "hidden", { get: () => true, configurable: true });
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""")
+        tab.wait_for_timeout(1500)
+        assert "live" not in tab.evaluate("""() => {
+            delete document.hidden;
+            document.dispatchEvent(new Event("visibilitychange"));
+            return [...document.querySelectorAll(".tile")].map((tile) => tile.dataset.state);
+        }""")  # its pictures are of before
+        wait_for(tab, "document.querySelectorAll('.tile[data-state=live]').length === 2")
         tab.click(".tile >> nth=0")
         wait_for(tab, "(document.getElementById('magnified')?.header?.seq ?? -1) > 0")
         assert tab.url.endswith("/feeds/bed-1/")
