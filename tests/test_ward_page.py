@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -112,6 +113,10 @@ def test_the_tiles_show_all_and_a_click_opens_one(running: tuple[Ward, WardPage,
             return [...document.querySelectorAll(".tile")].map((tile) => tile.dataset.state);
         }""")  # its pictures are of before
         wait_for(tab, "document.querySelectorAll('.tile[data-state=live]').length === 2")
+        wait_for(
+            tab, "document.querySelector('.numbers [data-trusted=true]')"
+        )  # no number without its quality
+        assert re.fullmatch(r"\d+\s+bpm\s+\d+ %", tab.locator(".numbers").first.inner_text())
         tab.click(".tile >> nth=0")
         wait_for(tab, "(document.getElementById('magnified')?.header?.seq ?? -1) > 0")
         assert tab.url.endswith("/feeds/bed-1/")

@@ -84,7 +84,9 @@ class Tile {
     while (this.parts.numbers.childElementCount > signals.length) this.parts.numbers.lastElementChild.remove();
     while (this.parts.numbers.childElementCount < signals.length) {
       const span = document.createElement("span");
-      span.append(document.createElement("b"), document.createTextNode(""));
+      const small = document.createElement("small");
+      small.append(document.createElement("span"), document.createElement("span"));
+      span.append(document.createElement("b"), small);
       this.parts.numbers.append(span);
     }
     const troubles = (this.link.open && this.state?.troubles) || [];
@@ -95,7 +97,10 @@ class Tile {
       span.dataset.signal = name;
       span.dataset.trusted = String(trusted);
       write(span.firstElementChild, trusted ? String(Math.round(reading.rate)) : "--");
-      if (span.lastChild.data !== ` ${UNITS[name]}`) span.lastChild.data = ` ${UNITS[name]}`;
+      const [unit, quality] = span.lastElementChild.children;
+      write(unit, UNITS[name]);
+      write(quality, trusted ? `${Math.round(reading.quality * 100)} %` : "");
+      quality.title = trusted ? "quality" : "";
       if (live && !trusted && reading.reason) reasons.push(reading.reason);
     });
     write(this.parts.reason, reasons.join("; "));
