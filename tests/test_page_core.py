@@ -40,37 +40,58 @@ if TYPE_CHECKING:
 def test_the_next_picture_waits_until_the_last_is_drawn() -> None:
     viewer = Viewer()
     assert viewer.due(1)
-    viewer.take(1)
+    viewer.take(1, 0.0, 0.0)
     assert not viewer.due(5)
-    viewer.drawn(1)
+    viewer.drawn(1, 0.0)
     assert viewer.due(5)
 
 
 def test_frames_that_went_by_meanwhile_are_counted() -> None:
     viewer = Viewer()
-    assert viewer.take(40) == 0  # those before it came were not meant for it
-    viewer.drawn(40)
-    assert viewer.take(44) == 3
+    assert viewer.take(40, 0.0, 0.0) == 0  # those before it came were not meant for it
+    viewer.drawn(40, 0.0)
+    assert viewer.take(44, 0.0, 0.0) == 3
     assert viewer.passed_over == 3
 
 
 def test_a_late_answer_to_an_older_picture_gives_no_credit() -> None:
     viewer = Viewer()
-    viewer.take(1)
-    viewer.drawn(1)
-    viewer.take(2)
-    viewer.drawn(1)
+    viewer.take(1, 0.0, 0.0)
+    viewer.drawn(1, 0.0)
+    viewer.take(2, 0.0, 0.0)
+    viewer.drawn(1, 0.0)
     assert not viewer.due(3)
 
 
 def test_a_hidden_tab_gets_nothing_and_drops_nothing() -> None:
     viewer = Viewer()
-    viewer.take(1)
-    viewer.drawn(1)
+    viewer.take(1, 0.0, 0.0)
+    viewer.drawn(1, 0.0)
     viewer.show(False)
     assert not viewer.due(100)
     viewer.show(True)
-    assert viewer.take(100) == 0
+    assert viewer.take(100, 0.0, 0.0) == 0
+
+
+def test_latency_is_until_the_answer_that_it_was_drawn() -> None:
+    viewer = Viewer()
+    viewer.take(1, arrived=10.0, now=10.3)
+    assert viewer.latency.quantiles(10.4) is None
+    viewer.drawn(1, now=10.5)
+    viewer.drawn(1, now=19.0)  # said twice: not the answer
+    assert viewer.way == pytest.approx(0.2)
+    assert viewer.latency.quantiles(10.6) == pytest.approx((0.5, 0.5))
+
+
+def test_what_a_hidden_tab_draws_late_says_nothing_of_the_connection() -> None:
+    viewer = Viewer()
+    viewer.take(1, arrived=0.0, now=0.1)
+    viewer.show(False)
+    viewer.show(True)
+    viewer.drawn(1, now=60.0)
+    assert viewer.due(2)
+    assert viewer.way is None
+    assert viewer.latency.quantiles(60.0) is None
 
 
 def test_a_slow_socket_gets_the_newest_state_only() -> None:
@@ -137,13 +158,15 @@ def test_a_picture_message_holds_header_samples_and_both_pictures() -> None:
     feed = Feed()
     published = feed.publish(magnified(0, arrived=5.0), now=5.2)
     data = picture_message(
-        published, [b"one", b"three"], feed.samples(0, 1), shown=(640, 480), state="live", now=5.25
-    )
+        published, [b"one", b"three"], feed.samples(0, 1), shown=(640, 480), state="live", now=5.25,
+        drawn=(0.3, 0.4), way=0.05,
+    )  # fmt: skip
     (length,) = struct.unpack_from("<I", data)
     header = json.loads(data[4 : 4 + length])
     assert data[4 + length :] == b"onethree"
     assert header["jpeg"] == [3, 5]
     assert header["latency"] == pytest.approx(0.25)
+    assert (header["drawn"], header["way"]) == ([0.3, 0.4], 0.05)
     assert header["signals"] == {"pulse": {"rate": 72.4, "quality": 0.86, "reason": ""}}
     assert header["samples"] == [[0.0, 0.0, None]]
     assert header["roi"] == [200, 120, 240, 240]

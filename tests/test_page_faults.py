@@ -12,7 +12,7 @@ from page_scene import Camera, FakeControl, magnified
 from deepmag.stream.page import PageRenderer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, WebSocketRoute
 
 pytestmark = needs_chromium
 
@@ -53,6 +53,41 @@ def test_when_frames_stop_the_numbers_are_withdrawn(browser: Browser, server: Pa
         wait_text(tab, "#rate", "--")
         wait_text(tab, "#reason", "no new picture for over a second")
         assert tab.locator("#veil").is_visible()
+
+
+def test_latency_counts_the_way_to_the_browser_and_pictures_that_take_long_are_stale(
+    browser: Browser, control: FakeControl
+) -> None:
+    late, offset = 3.0, 0.0  # s by which the server's clock goes on while a picture is on its way, and in all
+
+    def on_its_way(socket: WebSocketRoute) -> None:
+        server_side = socket.connect_to_server()
+
+        def answer(message: str | bytes) -> None:
+            nonlocal offset
+            if "drawn" in str(message):
+                offset += late
+            server_side.send(message)
+
+        socket.on_message(answer)
+
+    page = PageRenderer(control, port=0, clock=lambda: time.monotonic() + offset)
+    page.open()
+    try:
+        context = browser.new_context()
+        tab = context.new_page()
+        tab.route_web_socket("**/live", on_its_way)
+        with Camera(page):
+            tab.goto(page.url)
+            wait_for(tab, "document.getElementById('veil').textContent.includes('a picture takes 3 s')")
+            wait_text(tab, "#state", "stale")
+            wait_text(tab, "#rate", "--")
+            late = 0.4
+            wait_text(tab, "#state", "live")
+            wait_for(tab, "parseInt(document.getElementById('latency').textContent) >= 400")
+        context.close()
+    finally:
+        page.close()
 
 
 def test_the_source_s_own_state_is_shown(

@@ -189,12 +189,20 @@ class LiveEndpoint:
         encoded = await self._encoder.newest(original=wants_original)
         published = encoded.published
         samples = self._feed.samples(viewer.sent, published.number)
-        self.dropped += viewer.take(published.number)
+        began = self._clock()
+        self.dropped += viewer.take(published.number, published.frame.frame.arrived, began)
         jpegs = [encoded.magnified]
         if wants_original and encoded.original is not None:
             jpegs.append(encoded.original)
         message = picture_message(
-            published, jpegs, samples, shown=encoded.shown, state=self._state, now=self._clock()
+            published,
+            jpegs,
+            samples,
+            shown=encoded.shown,
+            state=self._state,
+            now=began,
+            drawn=viewer.latency.quantiles(began),
+            way=viewer.way,
         )
         async with asyncio.timeout(SEND_TIMEOUT):
             await socket.send_bytes(message)
@@ -221,7 +229,7 @@ class LiveEndpoint:
         """Do what a browser asks. ValueError, in words for the person, where it cannot be done."""
         kind = message["type"]
         if kind == "drawn":
-            viewer.drawn(message.get("number", 0))
+            viewer.drawn(message.get("number", 0), self._clock())
         elif kind == "original":
             viewer.original = message.get("on") is True
         elif kind == "visible":

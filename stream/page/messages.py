@@ -54,9 +54,12 @@ def picture_message(
     shown: tuple[int, int],
     state: SourceState,
     now: float,
+    drawn: tuple[float, float] | None = None,
+    way: float | None = None,
 ) -> bytes:
     """Pack the binary message of one frame. shown: (width, height) of the JPEGs, px. now: s (monotonic).
 
+    drawn (p50, p95), way: s, what is known of this browser; see ``Viewer``.
     A sample is [t, pulse, respiration], a wave null where it is not measured.
     """
     frame, silence = published.frame, now - published.at
@@ -74,6 +77,8 @@ def picture_message(
         "signals": _shown_readings(frame.readings, state, silence),
         "roi": [int(side) for side in frame.roi],
         "latency": round(now - frame.frame.arrived, 6),
+        "drawn": [_number(value) for value in drawn] if drawn else None,
+        "way": _number(way),
         "state": state,
         "t": round(samples[-1].t, 4) if samples else None,
         "samples": [

@@ -2,6 +2,7 @@
 
 const MS = 1000;
 const SILENCE = 1000; // ms without a new frame: the numbers are withdrawn, not frozen
+const SLOW = 2; // s that a picture is on its way to here; then it is none of now
 const FROZEN = 5000; // ms without a new picture while one could be seen: whatever the server says, it stands still
 const WARN = 5000; // ms for which a dropped frame colours its number
 const SPEAK = 15000; // ms between two rates that are read aloud
@@ -40,6 +41,11 @@ function silenceSince(state, stateAt, pictureAt, now) {
   if (pictureAt < seenSince && age > SILENCE && age < Infinity) return age;
   const frozen = now - Math.max(pictureAt, seenSince);
   return frozen > FROZEN ? frozen : Math.min(told, age);
+}
+
+/** What is wrong with the connection, by the newest picture's header: "" where it is fast enough, or not known yet. */
+export function slowness(header) {
+  return header?.way > SLOW ? `the connection is slow: a picture takes ${header.way.toFixed(0)} s` : "";
 }
 
 /** Whether it has been silent for too long: then what is shown is of the past. */
@@ -89,6 +95,7 @@ export class Readout {
     this.feed = ""; // the feed's name, where it is one of many
     this.signals = {}; // {rate, quality, reason} by the signal's name, of whichever message came last
     this.pictureAt = -Infinity;
+    this.header = null; // of the newest picture
     this.dropped = 0;
     this.droppedAt = -Infinity;
     this.panels = [...document.querySelectorAll(".rate")].map((section) => new SignalPanel(section));
@@ -105,6 +112,7 @@ export class Readout {
 
   hearPicture(header, now) {
     this.pictureAt = now - header.silence * MS;
+    this.header = header;
     this.signals = header.signals;
   }
 
@@ -125,6 +133,8 @@ export class Readout {
       const reason = Object.values(this.state?.signals ?? {})[0]?.reason || state;
       return { reason, state, word: state };
     }
+    const slow = slowness(this.header);
+    if (slow) return { reason: slow, state: "stale", word: "stale" };
     if (this.silence(now) > SILENCE)
       return { reason: "no new picture for over a second", state: "stale", word: "stale" };
     return { state, word: state, signals: this.signals };
@@ -151,12 +161,12 @@ export class Readout {
 
   veil(shown, now) {
     const detail = shown.state !== "offline" && this.state?.detail ? ` – ${this.state.detail}` : "";
-    const age = shown.state === "stale" ? ` (${(this.silence(now) / MS).toFixed(0)} s)` : "";
+    const age = shown.state === "stale" && this.silence(now) > SILENCE ? ` (${(this.silence(now) / MS).toFixed(0)} s)` : "";
     return shown.reason + age + detail;
   }
 
   figures(state, live, now) {
-    const [p50, p95] = state.sent ?? [state.latency_p50, state.latency_p95];
+    const [p50, p95] = this.header?.drawn ?? state.sent ?? [state.latency_p50, state.latency_p95];
     write($("latency"), live && p50 !== null && p50 !== undefined ? `${milliseconds(p50)} / ${milliseconds(p95)} ms` : "–");
     write($("lag-figure"), `${milliseconds(state.lag)} ms`);
     write($("fps"), live && state.fps ? `${state.fps.toFixed(1)} fps` : "–");

@@ -2,7 +2,7 @@
 
 import { Link, takeToken } from "./link.js";
 import { decode } from "./stage.js";
-import { silenceOf, UNITS, write } from "./readout.js";
+import { silenceOf, slowness, UNITS, write } from "./readout.js";
 
 const PICTURE_PERIOD = 200; // ms between two pictures of a tile: five a second are enough to see that it lives
 const TEXT_PERIOD = 500; // ms
@@ -27,6 +27,7 @@ class Tile {
     this.stateAt = 0;
     this.signals = {};
     this.pictureAt = -Infinity;
+    this.header = null;
     const handlers = {
       picture: (header, jpegs) => this.draw(header, jpegs),
       state: (message) => {
@@ -45,6 +46,7 @@ class Tile {
     const came = performance.now();
     this.pictureAt = came - header.silence * 1000;
     this.signals = header.signals;
+    this.header = header;
     try {
       const bitmap = await decode(jpegs[0]);
       const { canvas } = this.parts;
@@ -68,6 +70,8 @@ class Tile {
     if (!this.link.open) return { state: "offline", reason: this.link.refusal || "connecting to deepmag" };
     const state = this.state?.state ?? "connecting";
     if (state !== "live") return { state, reason: this.state?.detail || state };
+    const slow = slowness(this.header);
+    if (slow) return { state: "stale", reason: slow };
     if (silenceOf(this.state, this.stateAt, this.pictureAt, now)) return { state: "stale", reason: "no new picture" };
     return { state, reason: "" };
   }
