@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ import pytest
 from made_clip import make_clip, pictures_in
 from rtsp_server import available, rtsp_server
 from typer.testing import CliRunner
-from ward_feeds import feed, specs, until
+from ward_feeds import TIMEOUT, feed, specs, until
 
 from deepmag.stream.capture.open import open_source
+from deepmag.stream.capture.source import SourceError
+from deepmag.stream.capture.video import VideoSource
 from deepmag.stream.cli import _register, app
 from deepmag.stream.commands import serve
 from deepmag.stream.face import FaceDetector, load_face_detector
-from deepmag.stream.frames import MagnifiedFrame
+from deepmag.stream.frames import Frame, MagnifiedFrame
 from deepmag.stream.pipeline import Pipeline
 from deepmag.stream.ward import ward as ward_module
 from deepmag.stream.ward.feed import RESTART, SETTLE, WardFeed
@@ -76,6 +79,28 @@ def test_a_pipeline_that_failed_is_built_again_and_the_page_stays(tmp_path: Path
     finally:
         again.stop()
         bed.stop()
+        ward.stop()
+
+
+def test_a_camera_that_failed_has_not_come_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a ward whose cameras are not there ends as one whose files are over, where it asks before it has looked."""
+
+    def refused(*_: Any) -> Iterator[Frame]:
+        raise SourceError("the password is wrong", retry=False)
+        yield
+
+    monkeypatch.setattr(VideoSource, "frames", refused)
+    ward = Ward(specs(tmp_path, feed("bed 1", "rtsp://127.0.0.1:9/x", 'method = "evm"')))
+    ward.start()
+    bed = ward.feeds["bed-1"]
+    try:
+        assert bed.pipeline.capture.join(TIMEOUT)
+        assert bed.pipeline.status().state == "ended"
+        assert (bed.status().state, bed.status().detail) == ("lost", "the password is wrong")
+        assert not ward.over
+    finally:
         ward.stop()
 
 

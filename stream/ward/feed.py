@@ -64,7 +64,7 @@ class WardFeed:
     def watch(self, now: float) -> None:
         """Look after it: call it about once a second. now: s, monotonic."""
         if self._ended is None:
-            failure = self._failure()
+            failure = _failure(self._pipeline)
             if failure is not None:
                 self._lost(now, failure)
             elif self._over is None:
@@ -101,9 +101,12 @@ class WardFeed:
 
     def status(self) -> Status:
         """See ``Control``; with why, where the pipeline has failed."""
-        status = self._pipeline.status()
-        if self._ended is None:
-            return status
+        pipeline, ended = self._pipeline, self._ended
+        status = pipeline.status()
+        if ended is None:
+            # asked after the state: a camera that `watch` has not yet seen to fail has not come to its end
+            why = _failure(pipeline)
+            return status if why is None else replace(status, state="lost", detail=why)
         return replace(status, state="lost", detail=f"{self._why}; next try within {self._delay:g} s")
 
     def start_recording(self) -> str:
@@ -140,11 +143,12 @@ class WardFeed:
         self._delay = RESTART if self._pipeline.engine.frames else min(2 * self._delay, RESTART_MOST)
         log.error("%s: %s; it is started again in %g s", self.spec.name, why, self._delay)
 
-    def _failure(self) -> str | None:
-        """Why the pipeline ended, where it should not have; a file that is over is no failure."""
-        if self._pipeline.engine.error is not None:
-            error = self._pipeline.engine.error
-            return f"the engine failed: {type(error).__name__}: {error}"
-        if self._pipeline.capture.error is not None:
-            return str(self._pipeline.capture.error)
-        return None
+
+def _failure(pipeline: Pipeline) -> str | None:
+    """Why a pipeline ended, where it should not have; a file that is over is no failure."""
+    if pipeline.engine.error is not None:
+        error = pipeline.engine.error
+        return f"the engine failed: {type(error).__name__}: {error}"
+    if pipeline.capture.error is not None:
+        return str(pipeline.capture.error)
+    return None
