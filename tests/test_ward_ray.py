@@ -179,3 +179,39 @@ def test_it_ends_with_its_files_and_fails_for_a_group_that_cannot_start(tmp_path
     assert done.returncode == 1
     assert "deepmag: the group of two cannot start: " in done.stderr
     assert pictures_in(video) >= 10  # it plays at its own pace, and a busy machine drops some
+
+
+def test_a_service_manager_ends_it_in_order(tmp_path: Path) -> None:
+    """By SIGTERM, in the place of whose handler Ray puts one that exits at once, with that signal's number."""
+    code = """
+import signal, sys
+from deepmag.stream.cli import main
+from deepmag.stream.ward import remote
+
+class Ward:
+    specs = troubles = ()
+
+    def __init__(self, *_, **__):
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(number))
+
+    @property
+    def over(self):
+        signal.raise_signal(signal.SIGTERM)
+        return False
+
+    def stop(self):
+        print("in order")
+
+remote.RayWard = Ward
+main()
+"""
+    file = tmp_path / "FEEDS.toml"
+    file.write_text(feed("one", "demo"))
+    done = subprocess.run(
+        [sys.executable, "-c", code, "serve", str(file), "--ray", "local", "--no-page"],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "in order\n", "")

@@ -171,6 +171,7 @@ def _serve_on_ray(
         )  # fmt: skip
     except RayUnavailableError as error:
         fail(str(error))
+    stop_on_signals(stop)  # once more: Ray puts an exit of its own in the place of what SIGTERM is to do
     gateway = None
     try:
         if served is not None:
