@@ -113,7 +113,8 @@ class Pipeline:
         )
         self._renderers: tuple[RenderThread, ...] = ()
         self._recording: RenderThread | None = None
-        self._lock = threading.Lock()  # of the two above: the engine only ever reads a tuple
+        self._stopped = False
+        self._lock = threading.Lock()  # of the three above: the engine only ever reads a tuple
         self._beginning = threading.Lock()  # of a recording, which may take seconds to open
         self._errors: list[str] = []
         self._size = (0, 0)
@@ -172,7 +173,7 @@ class Pipeline:
         return self._live.change(**changes)
 
     def add(self, renderer: Renderer, policy: Policy = "latest") -> RenderThread:
-        """Start a renderer and wait until it is open. Raises RendererError where it cannot open."""
+        """Start a renderer and wait until it is open. Raises RendererError where it cannot open, or after `stop`."""
         block = policy == "every" and self._pace == "max"
         thread = RenderThread(renderer, policy=policy, block=block)
         thread.start()
@@ -180,7 +181,12 @@ class Pipeline:
             thread.close(0.0)  # where it opens later, nobody would use it, nor end it
             raise RendererError(thread.error or f"{renderer.name}: did not open within {OPEN_TIMEOUT:g} s")
         with self._lock:
-            self._renderers = (*self._renderers, thread)
+            stopped = self._stopped
+            if not stopped:
+                self._renderers = (*self._renderers, thread)
+        if stopped:  # while it opened: nobody would end it
+            _end(thread)
+            raise RendererError(f"{renderer.name}: it opened when all was ended already")
         return thread
 
     def report(self, trouble: str) -> None:
@@ -205,6 +211,7 @@ class Pipeline:
             self.engine.join(CLOSE_TIMEOUT)
             self.capture.join(2.0)
         with self._lock:
+            self._stopped = True
             renderers, self._renderers, self._recording = self._renderers, (), None
         self._end_all(renderers)
 

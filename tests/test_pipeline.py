@@ -297,6 +297,39 @@ def test_a_renderer_that_opens_too_late_is_closed_again(
         assert pipeline.renderers == ()
 
 
+def test_a_recording_that_opens_as_all_ends_is_ended_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip: Path, ascender: Ascender
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    opening, answers = threading.Event(), threading.Event()
+    really_open = Recorder.open
+
+    def slowly_open(recorder: Recorder) -> None:
+        opening.set()
+        assert answers.wait(TIMEOUT)
+        really_open(recorder)
+
+    monkeypatch.setattr(Recorder, "open", slowly_open)
+    refused = []
+
+    def record() -> None:
+        try:
+            pipeline.start_recording()
+        except RendererError as error:
+            refused.append(str(error))
+
+    with pipeline_of(str(clip), ascender) as pipeline:
+        page = threading.Thread(target=record)
+        page.start()
+        assert opening.wait(TIMEOUT)
+        pipeline.stop()
+        answers.set()
+        page.join(TIMEOUT)
+        assert refused == ["recorder: it opened when all was ended already"]
+        assert pipeline.renderers == ()
+        assert list(tmp_path.iterdir()) == []  # nor is an empty file left
+
+
 def test_an_engine_that_hangs_behind_a_live_source_is_stale(ascender: Ascender) -> None:
     hung, go_on = threading.Event(), threading.Event()
     passed = 0.0
