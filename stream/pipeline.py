@@ -172,12 +172,15 @@ class Pipeline:
             changes["roi"] = clamp_box(roi, self._size)
         return self._live.change(**changes)
 
-    def add(self, renderer: Renderer, policy: Policy = "latest") -> RenderThread:
-        """Start a renderer and wait until it is open. Raises RendererError where it cannot open, or after `stop`."""
+    def add(self, renderer: Renderer, policy: Policy = "latest", *, wait: bool = True) -> RenderThread:
+        """Start a renderer and wait until it is open. Raises RendererError where it cannot open, or after `stop`.
+
+        wait: else it opens when it can, and its thread tells why it has not.
+        """
         block = policy == "every" and self._pace == "max"
         thread = RenderThread(renderer, policy=policy, block=block)
         thread.start()
-        if not thread.wait_opened(OPEN_TIMEOUT):
+        if wait and not thread.wait_opened(OPEN_TIMEOUT):
             thread.close(0.0)  # where it opens later, nobody would use it, nor end it
             raise RendererError(thread.error or f"{renderer.name}: did not open within {OPEN_TIMEOUT:g} s")
         with self._lock:

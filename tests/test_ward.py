@@ -14,6 +14,7 @@ from rtsp_server import available, rtsp_server
 from typer.testing import CliRunner
 from ward_feeds import TIMEOUT, feed, specs, until
 
+from deepmag.stream import pipeline as pipeline_module
 from deepmag.stream.capture.open import open_source
 from deepmag.stream.capture.source import SourceError
 from deepmag.stream.capture.video import VideoSource
@@ -22,6 +23,8 @@ from deepmag.stream.commands import serve
 from deepmag.stream.face import FaceDetector, load_face_detector
 from deepmag.stream.frames import Frame, MagnifiedFrame
 from deepmag.stream.pipeline import Pipeline
+from deepmag.stream.render import thread as thread_module
+from deepmag.stream.render.endless_recorder import EndlessRecorder
 from deepmag.stream.ward import ward as ward_module
 from deepmag.stream.ward.feed import RESTART, SETTLE, WardFeed
 from deepmag.stream.ward.ward import Ward
@@ -167,7 +170,7 @@ def test_what_cannot_be_written_yet_is_in_the_status_and_written_when_it_can_be(
     bed = ward.feeds["bed"]
     ward.start()
     try:
-        assert len(bed.status().troubles) == 2
+        until(lambda: len(bed.status().troubles) == 2, "both to be told")
         share.mkdir()  # it is mounted after all
         for thread in bed.pipeline.renderers:
             thread.renderer._retry_at = 0.0  # type: ignore[attr-defined]
@@ -176,6 +179,35 @@ def test_what_cannot_be_written_yet_is_in_the_status_and_written_when_it_can_be(
         ward.stop()
     assert (share / "bed.mkv").stat().st_size > 10_000
     assert len((share / "bed.csv").read_text().splitlines()) >= 2
+
+
+def test_a_disk_that_does_not_answer_holds_up_no_feed_and_is_written_to_when_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline_module, "OPEN_TIMEOUT", 0.1)
+    monkeypatch.setattr(thread_module, "STALLED", 0.1)
+    answers = threading.Event()
+    really_open = EndlessRecorder.open
+
+    def slowly_open(recorder: EndlessRecorder) -> None:
+        assert answers.wait(TIMEOUT)
+        really_open(recorder)
+
+    monkeypatch.setattr(EndlessRecorder, "open", slowly_open)
+    file = tmp_path / "bed.mkv"
+    ward = Ward(specs(tmp_path, feed("bed", "demo", f'method = "evm"\nrecord = "{file}"')))
+    bed = ward.feeds["bed"]
+    ward.start()
+    try:
+        until(lambda: bed.pipeline.engine.frames > 3, "pictures")
+        until(lambda: "recorder has been opening for over" in str(bed.status().troubles), "it to be told")
+        answers.set()
+        until(lambda: bed.pipeline.renderers[0].rendered > 3, "it to be recorded")
+        until(lambda: bed.status().troubles == (), "that to be told")
+    finally:
+        answers.set()
+        ward.stop()
+    assert pictures_in(file) > 3
 
 
 def test_a_batch_does_not_wait_for_a_feed_that_has_no_network(tmp_path: Path) -> None:
@@ -246,7 +278,7 @@ def test_only_feeds_that_ask_for_it_are_decoded_and_encoded_by_the_gpu(
     assert opened == {str(clips[0]): 1, str(clips[1]): None}
     recorders: list[int | None] = []
     monkeypatch.setattr(
-        Pipeline, "add", lambda _self, renderer, _policy: recorders.append(renderer._new(clips[0])._gpu)
+        Pipeline, "add", lambda _self, renderer, *_, **__: recorders.append(renderer._new(clips[0])._gpu)
     )
     for one in ward.feeds.values():
         ward._add_outputs(one.spec, one.pipeline)

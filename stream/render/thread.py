@@ -63,7 +63,7 @@ class RenderThread:
         own = getattr(renderer, "idle_period", IDLE_PERIOD)
         self._idle_period: float = own if idle_period is None else idle_period
         self._clock = clock
-        self._began: float | None = None  # when the renderer was given what it is at now
+        self._began: float | None = None  # when the renderer began what it is at now
         self._changed = threading.Condition()
         self._waiting: deque[MagnifiedFrame] = deque()
         self._closing = False
@@ -161,7 +161,8 @@ class RenderThread:
         began = self._began  # read once: the renderer's thread clears it
         if began is None or self._clock() - began <= STALLED:
             return None
-        return f"{self.name} has been writing one picture for over {STALLED:g} s: its disk or network does not answer"
+        at = "writing one picture" if self._opened else "opening"
+        return f"{self.name} has been {at} for over {STALLED:g} s: its disk or network does not answer"
 
     @property
     def _gone(self) -> bool:
@@ -169,7 +170,9 @@ class RenderThread:
 
     def _run(self) -> None:
         try:
+            self._began = self._clock()
             self.renderer.open()
+            self._began = None
             with self._changed:
                 self._opened = True
                 self._changed.notify_all()

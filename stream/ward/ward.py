@@ -152,7 +152,8 @@ class Ward:
 
         def add(make: Callable[[], Renderer], policy: Policy) -> None:
             try:
-                pipeline.add(make(), policy)
+                # not waited for: a disk that does not answer yet would hold up the other feeds, and be given up
+                pipeline.add(make(), policy, wait=False)
             except (RendererError, OSError) as error:
                 log.error("%s: %s; it runs without", spec.name, error)
                 pipeline.report(str(error))
