@@ -25,8 +25,10 @@ from deepmag.stream.frames import Frame, MagnifiedFrame
 from deepmag.stream.pipeline import Pipeline
 from deepmag.stream.render import thread as thread_module
 from deepmag.stream.render.endless_recorder import EndlessRecorder
+from deepmag.stream.settings import Settings
 from deepmag.stream.ward import ward as ward_module
 from deepmag.stream.ward.feed import RESTART, SETTLE, WardFeed
+from deepmag.stream.ward.feeds_file import FeedSpec
 from deepmag.stream.ward.ward import Ward
 
 
@@ -81,6 +83,29 @@ def test_a_pipeline_that_failed_is_built_again_and_the_page_stays(tmp_path: Path
         assert len(outputs) == 2
     finally:
         again.stop()
+        bed.stop()
+        ward.stop()
+
+
+def test_what_is_changed_while_a_pipeline_is_built_again_is_kept(tmp_path: Path) -> None:
+    (spec,) = specs(tmp_path, feed("bed 1", "demo", 'method = "evm"'))
+    ward = Ward((spec,))
+    built = []
+
+    def build(spec: FeedSpec, settings: Settings) -> Pipeline:
+        if built:  # the page has its own thread
+            bed.change(gain=42.0)
+        built.append(ward._build(spec, settings))
+        return built[-1]
+
+    bed = WardFeed(spec, build)
+    bed.pipeline.engine.error = RuntimeError("out of memory")
+    bed.watch(100.0)
+    bed.watch(100.0 + RESTART)
+    try:
+        assert bed.pipeline is built[1]
+        assert bed.settings.gain == 42.0
+    finally:
         bed.stop()
         ward.stop()
 

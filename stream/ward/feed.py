@@ -44,6 +44,7 @@ class WardFeed:
         self._outputs = outputs
         self._page: Renderer | None = None
         self._pipeline = build(spec, spec.settings)
+        self._changing = threading.Lock()  # of settings, or of the pipeline that has them
         self._ended: float | None = None  # when it was seen that the pipeline had failed
         self._why = ""
         self._delay = RESTART / 2
@@ -72,12 +73,17 @@ class WardFeed:
             elif self._finishing is None and now - self._over >= SETTLE:
                 self._finish()
         elif now - self._ended >= self._delay:
-            settings = self._pipeline.settings
             self.restarts += 1
             try:
                 self.stop()
                 self._over = self._finishing = None
-                self._pipeline = self._build(self.spec, settings)
+                pipeline = self._build(self.spec, self._pipeline.settings)
+                with self._changing:  # also what a person has changed while it was built
+                    settings = self._pipeline.settings
+                    pipeline.change(
+                        gain=settings.gain, mode=settings.mode, lag=settings.lag, roi=settings.roi
+                    )
+                    self._pipeline = pipeline
                 self._ended, self._why = None, ""
                 self._start()
             except Exception as error:  # whatever it is, the other feeds are not to end with it
@@ -97,7 +103,8 @@ class WardFeed:
 
     def change(self, **changes: Any) -> Settings:
         """See ``Control``."""
-        return self._pipeline.change(**changes)
+        with self._changing:
+            return self._pipeline.change(**changes)
 
     def status(self) -> Status:
         """See ``Control``; with why, where the pipeline has failed."""
