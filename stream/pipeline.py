@@ -283,7 +283,12 @@ class Pipeline:
         return str(thread.renderer.path.name)  # type: ignore[attr-defined]
 
     def _end_all(self, threads: tuple[RenderThread, ...]) -> None:
-        self._errors += [trouble for thread in threads if (trouble := _end(thread))]
+        before = [thread.reported for thread in threads]
+        for thread in threads:  # all at once: of several that hang each would have its time else
+            thread.close(0.0)
+        until = time.monotonic() + CLOSE_TIMEOUT
+        ends = [_end(*of, until - time.monotonic()) for of in zip(threads, before, strict=True)]
+        self._errors += [trouble for trouble in ends if trouble]
 
     def _take_recording(self) -> RenderThread:
         with self._lock:
@@ -314,9 +319,12 @@ class Pipeline:
             thread.push(frame)
 
 
-def _end(thread: RenderThread) -> str:
-    """Close a renderer. Returns why what it wrote is not whole, or ""."""
-    before = thread.reported  # what it could not get over; to be closed is no way out of it
-    if not thread.close(CLOSE_TIMEOUT):
+def _end(thread: RenderThread, before: str | None = None, left: float | None = None) -> str:
+    """Close a renderer. Returns why what it wrote is not whole, or "".
+
+    before: what it reported before it was asked to end. left: s, where it was asked already.
+    """
+    before = before or thread.reported  # what it could not get over; to be closed is no way out of it
+    if not thread.close(CLOSE_TIMEOUT if left is None else max(0.0, left)):
         return f"{thread.name} did not finish within {CLOSE_TIMEOUT:g} s: its last pictures may be lost"
     return thread.reported or before or ""

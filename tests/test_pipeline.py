@@ -242,6 +242,20 @@ def test_an_output_that_cannot_be_ended_is_told_at_the_end(
         assert pipeline.errors == ["slow did not finish within 0.1 s: its last pictures may be lost"]
 
 
+def test_outputs_that_hang_do_so_side_by_side(clip: Path, ascender: Ascender) -> None:
+    both = threading.Barrier(2, timeout=TIMEOUT)
+
+    class Hanging(Collector):
+        def close(self) -> None:
+            both.wait()  # for ever, if it were one after the other
+
+    with pipeline_of(str(clip), ascender) as pipeline:
+        pipeline.add(Hanging())
+        pipeline.add(Hanging())
+        pipeline.stop()
+        assert pipeline.errors == []
+
+
 def test_of_two_recordings_asked_for_at_once_one_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip: Path, ascender: Ascender
 ) -> None:

@@ -336,6 +336,21 @@ def test_the_recording_of_a_file_that_is_over_is_whole_while_others_go_on(tmp_pa
         ward.stop()
 
 
+def test_feeds_whose_disks_hang_end_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = threading.Barrier(2, timeout=TIMEOUT)
+    monkeypatch.setattr(
+        EndlessRecorder, "close", lambda _: both.wait()
+    )  # for ever, if it were one after the other
+    text = "".join(
+        feed(name, "demo", f'method = "evm"\nrecord = "{tmp_path / name}.mkv"') for name in ("one", "two")
+    )
+    ward = Ward(specs(tmp_path, text))
+    ward.start()
+    ward.stop()
+    assert not both.broken
+    assert ward.troubles == []
+
+
 def test_files_that_are_over_end_the_ward(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "a.mp4", frames=20)
     ward = Ward(specs(tmp_path, feed("file", str(clip), 'roi = "full"')), device="cpu", threads=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -95,11 +96,10 @@ class Ward:
         for feed in self.feeds.values():  # all at once: each waits for what is inside it
             feed.pipeline.capture.stop()
             feed.pipeline.engine.stop()
-        for feed in self.feeds.values():
-            try:
-                feed.stop()
-            except Exception:  # the recordings of the others are to be finished
-                log.exception("%s did not end in order", feed.spec.name)
+        with ThreadPoolExecutor(
+            len(self.feeds), "end"
+        ) as side_by_side:  # a disk that hangs costs none its recording
+            list(side_by_side.map(_end, self.feeds.values()))
         self._networks.close()
 
     def describe(self) -> Iterator[str]:
@@ -166,3 +166,10 @@ class Ward:
             add(partial(vitals, pipeline, spec.vitals, endless=True, patient=True), "every")
         if spec.push is not None:
             add(partial(push, pipeline, spec.push, gpu, patient=True), "latest")
+
+
+def _end(feed: WardFeed) -> None:
+    try:
+        feed.stop()
+    except Exception:  # the recordings of the others are to be finished
+        log.exception("%s did not end in order", feed.spec.name)
