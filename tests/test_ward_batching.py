@@ -12,6 +12,7 @@ from ward_feeds import until
 
 from deepmag.export.runtime import open_ascender
 from deepmag.models.weights import PULSE, RESPIRATION
+from deepmag.stream.ward import batching
 from deepmag.stream.ward.batched_ascender import BatchedAscender, BatchedRespiration
 from deepmag.stream.ward.batching import Batcher
 
@@ -93,6 +94,26 @@ def test_after_the_end_nobody_is_left_waiting() -> None:
     batcher.close()
     with pytest.raises(RuntimeError, match="nothing runs"):
         batcher.submit(1)
+
+
+def test_what_hangs_does_not_keep_the_end_from_coming(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "CLOSE_TIMEOUT", 0.1)
+    hangs, answers = threading.Event(), threading.Event()
+
+    def hang(requests: Sequence[int]) -> list[int]:
+        hangs.set()
+        assert answers.wait(PATIENCE)
+        return list(requests)
+
+    batcher = Batcher(hang, members=lambda: 1)
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            answer = pool.submit(batcher.submit, 1)
+            assert hangs.wait(PATIENCE)
+            pool.submit(batcher.close).result(PATIENCE)
+        finally:
+            answers.set()
+        assert answer.result(PATIENCE) == 1
 
 
 def test_pairs_of_many_feeds_get_what_each_would_get_alone() -> None:

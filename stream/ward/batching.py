@@ -6,6 +6,7 @@ and nobody is passed over: requests run in the order in which they came.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -20,6 +21,9 @@ Result = TypeVar("Result")
 
 BUDGET = 0.005  # s that the first of a batch waits for the others
 LARGEST = 64  # requests run at once: it bounds the memory
+CLOSE_TIMEOUT = 5.0  # s for what waits to be run at the end
+
+log = logging.getLogger("deepmag.stream.ward")
 
 
 @dataclass(slots=True)
@@ -74,11 +78,13 @@ class Batcher(Generic[Request, Result]):
         return mine.result  # type: ignore[return-value]  # set, since there was no error
 
     def close(self) -> None:
-        """Run what waits, and end."""
+        """Run what waits, and end; what hangs, in a GPU's driver, say, is left behind."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._thread.join()
+        self._thread.join(CLOSE_TIMEOUT)
+        if self._thread.is_alive():
+            log.error("a network did not end within %g s", CLOSE_TIMEOUT)
 
     def _serve(self) -> None:
         while batch := self._next():
