@@ -155,6 +155,19 @@ def test_a_failing_renderer_ends_alone_says_so_once_and_hides_the_password(
     assert "secret" not in threads[0].error + caplog.text
 
 
+def test_a_renderer_that_cannot_even_be_closed_has_ended_all_the_same() -> None:
+    class Wrong(Slow):
+        def close(self) -> None:
+            raise ZeroDivisionError("oops")
+
+    thread = RenderThread(Wrong(free=True), policy="every")
+    thread.start()
+    thread.push(magnified(0))
+    assert thread.close(PATIENCE)
+    assert thread.closed
+    assert (thread.rendered, thread.error) == (1, "unexpected ZeroDivisionError: oops")
+
+
 def test_an_unexpected_exception_ends_the_renderer_with_an_error() -> None:
     class Wrong(Slow):
         def render(self, frame: MagnifiedFrame) -> None:

@@ -178,14 +178,13 @@ class RenderThread:
                 self._changed.notify_all()
             while self._step():
                 pass
-        except RendererError as error:
-            self._fail(str(error))
         except Exception as error:
-            # A defect in one renderer must not stop the others, nor vanish: it ends this one, in the log.
-            log.debug("%s failed", self.name, exc_info=True)
-            self._fail(f"unexpected {type(error).__name__}: {error}")
+            self._fail(error)
         finally:
-            self.renderer.close()
+            try:
+                self.renderer.close()
+            except Exception as error:  # it never should; who waits for the end waits all the same
+                self._fail(error)
             with self._changed:
                 self._dropped += len(self._waiting)
                 self._waiting.clear()
@@ -219,8 +218,13 @@ class RenderThread:
             raise
         self._rendered += 1
 
-    def _fail(self, message: str) -> None:
+    def _fail(self, error: Exception) -> None:
+        message = str(error)
+        if not isinstance(error, RendererError):
+            # A defect in one renderer must not stop the others, nor vanish: it ends this one, in the log.
+            log.debug("%s failed", self.name, exc_info=error)
+            message = f"unexpected {type(error).__name__}: {error}"
         with self._changed:
-            self._error = redact(message)
+            self._error = self._error or redact(message)
             self._changed.notify_all()
-        log.error("%s: %s", self.name, self._error)
+        log.error("%s: %s", self.name, redact(message))
