@@ -6,6 +6,8 @@ import json
 import multiprocessing
 import os
 import signal
+import sys
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -269,6 +271,29 @@ def test_jobs_run_in_other_processes_with_one_thread_each_and_can_be_stopped() -
         endless = crew.submit(Waiting())
         crew.stop()
         assert isinstance(endless.exception(timeout=60), StoppedError)
+
+
+@dataclass(frozen=True)
+class Killed:
+    """A job whose process is ended as a tick has taken a lock."""
+
+    cost: float = 1.0
+
+    def run(self) -> None:
+        """End it."""
+
+        def on_step(_frame: Any, event: str, function: Any) -> None:
+            if event == "c_return" and function.__name__ == "__enter__":
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.setprofile(on_step)
+        tick(0.25)
+
+
+def test_a_process_that_is_ended_takes_no_lock_with_it_that_the_crew_waits_for() -> None:
+    with Crew(2) as crew:
+        assert isinstance(crew.submit(Killed()).exception(timeout=60), BrokenProcessPool)
+        assert crew.done == 0.0
 
 
 def test_a_process_is_deaf_to_ctrl_c_from_its_first_moment() -> None:

@@ -43,6 +43,19 @@ class _Flag(Protocol):
     def set(self) -> None: ...
 
 
+class _SharedFlag:
+    """No `multiprocessing.Event`: its lock is kept for good by a process that is ended while it looks."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def is_set(self) -> bool:
+        return bool(self._value.value)
+
+    def set(self) -> None:
+        self._value.value = 1
+
+
 class _Tally(Protocol):
     def add(self, amount: float) -> None: ...
 
@@ -95,7 +108,7 @@ class Crew:
         if jobs > 1:
             # Spawned, not forked: a fork of a process with threads (torch's, ONNX Runtime's) may hang.
             context = multiprocessing.get_context("spawn")
-            self._flag = context.Event()
+            self._flag = _SharedFlag(context.RawValue("b", 0))
             self._value = context.Value("d", 0.0)
             self._pool = ProcessPoolExecutor(jobs, context, _begin, (self._flag, self._value))
 
@@ -123,7 +136,9 @@ class Crew:
     @property
     def done(self) -> float:
         """Units of work done so far, over all processes."""
-        return self._local.total if self._value is None else float(self._value.value)
+        if self._value is None:
+            return self._local.total
+        return float(self._value.get_obj().value)  # without its lock, which a process may have taken with it
 
     def stop(self) -> None:
         """Make every job raise StoppedError at its next tick."""
