@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from made_clip import make_clip, pictures_in
 
 from deepmag.stream.stop_signals import Stop, stop_on_ctrl_c, stop_on_signals
 
@@ -92,6 +94,39 @@ def test_a_second_ctrl_c_does_not_wait_for_what_the_first_has_asked_to_end() -> 
     assert stop.is_set()
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGTERM)
+
+
+# Ctrl-C twice while the muxer, which is C, has a part of the file written: an exception would be lost in there, and the
+# part with it.
+TWICE_IN_A_WRITE = """
+import signal
+from deepmag.stream.cli import main
+from deepmag.stream.render.safe_file import SafeFile
+
+write, size = SafeFile.write, 0
+
+def interrupted(file, data):
+    global size
+    size += len(data)
+    if size > 20_000:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+    return write(file, data)
+
+SafeFile.write = interrupted
+main()
+"""
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_what_a_second_ctrl_c_leaves_of_a_video_plays(tmp_path: Path, suffix: str) -> None:
+    clip, out = make_clip(tmp_path / "clip.mp4", frames=150), tmp_path / f"out{suffix}"
+    done = subprocess.run(
+        [sys.executable, "-c", TWICE_IN_A_WRITE, "magnify", str(clip), str(out), "--method", "evm"],
+        capture_output=True, timeout=TIMEOUT, check=False,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGINT
+    assert 0 < pictures_in(out) < 150
 
 
 # A command whose terminal hangs up, which it is told twice, and which has more to write. ignored: as under nohup.

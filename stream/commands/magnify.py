@@ -10,7 +10,7 @@ import typer
 
 from deepmag.stream.cli import fail, set_up_logging
 from deepmag.stream.settings import Method, Settings, Target, offline_mode
-from deepmag.stream.stop_signals import Stop, stop_on_ctrl_c
+from deepmag.stream.stop_signals import Stop, stop_on_signals
 
 LOG_PERIOD = 10.0  # s between two lines in a log
 
@@ -75,7 +75,7 @@ def magnify(
 
     set_up_logging("warning")
     stop = Stop()
-    stop_on_ctrl_c(stop)
+    stop_on_signals(stop)
     try:
         settings = Settings(
             gain=gain,
