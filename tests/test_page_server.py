@@ -10,6 +10,7 @@ import struct
 import threading
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -29,6 +30,8 @@ from deepmag.stream.page.live import CLOSE_FULL, CLOSE_NONSENSE, CLOSE_TOKEN, MA
 from deepmag.stream.page.server import MAX_CONNECTIONS, MAX_MESSAGE
 from deepmag.stream.page_client import PageClient
 from deepmag.stream.render.renderer import RendererError
+from deepmag.stream.ward import gateway as gateway_module
+from deepmag.stream.ward.gateway import Gateway
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -478,11 +481,8 @@ def test_who_connects_and_asks_for_nothing_is_let_go_and_a_viewer_stays(
         page.close()
 
 
-def test_a_viewer_that_reads_nothing_loses_its_place_and_its_connection(
-    control: FakeControl, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(live_module, "SEND_TIMEOUT", 0.2)
-    monkeypatch.setattr(server_module, "LINGER", 0.1)
+@pytest.fixture
+def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
     bind = server_module._bind
 
     def bind_small(host: str, port: int) -> socket.socket:
@@ -493,27 +493,72 @@ def test_a_viewer_that_reads_nothing_loses_its_place_and_its_connection(
         return listener
 
     monkeypatch.setattr(server_module, "_bind", bind_small)
-    page = PageRenderer(control, port=0)
-    page.open()
-    noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8)
+
+
+@contextlib.contextmanager
+def viewer_that_reads_nothing(port: int, path: str) -> Iterator[None]:
+    """From its hello on."""
     greeting = (
-        f"GET /live HTTP/1.1\r\nHost: 127.0.0.1:{port_of(page)}\r\nOrigin: {base(page)}\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n"
         "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
         "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
     )
     hello = b'{"type":"hello"}'
-    masked = bytes([0x81, 0x80 | len(hello), 0, 0, 0, 0]) + hello
+    with socket.socket() as viewer:
+        viewer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        viewer.connect(("127.0.0.1", port))
+        viewer.sendall(greeting.encode())
+        assert viewer.recv(12) == b"HTTP/1.1 101"
+        viewer.sendall(bytes([0x81, 0x80 | len(hello), 0, 0, 0, 0]) + hello)
+        yield
+
+
+@pytest.mark.usefixtures("small_buffers")
+def test_a_viewer_that_reads_nothing_loses_its_place_and_its_connection(
+    control: FakeControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_module, "SEND_TIMEOUT", 0.2)
+    monkeypatch.setattr(server_module, "LINGER", 0.1)
+    page = PageRenderer(control, port=0)
+    page.open()
+    noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8)
     connections = page._server._server.server_state.connections  # type: ignore[union-attr]
     try:
-        with socket.socket() as viewer:
-            viewer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            viewer.connect(("127.0.0.1", port_of(page)))
-            viewer.sendall(greeting.encode())
-            assert viewer.recv(12) == b"HTTP/1.1 101"
-            viewer.sendall(masked)
+        with viewer_that_reads_nothing(port_of(page), "/live"):
             until(lambda: page.clients == 1)
             page.render(replace(magnified(0), image=noise))
             until(lambda: page.clients == 0)
             until(lambda: not connections)
     finally:
+        page.close()
+
+
+@pytest.mark.usefixtures("small_buffers")
+def test_nor_does_it_keep_them_where_the_feed_is_elsewhere(
+    control: FakeControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway_module, "SEND_TIMEOUT", 0.2)
+    monkeypatch.setattr(server_module, "LINGER", 0.1)
+    page = PageRenderer(control, port=0, token="of-the-feed")
+    page.open()
+
+    class Elsewhere:
+        specs = (SimpleNamespace(slug="bed", name="bed"),)
+        token = "of-the-feed"
+
+        def url_of(self, _slug: str) -> str:
+            return base(page) + "/"
+
+    gateway = Gateway(Elsewhere(), port=0)  # type: ignore[arg-type]
+    gateway.open()
+    noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8)
+    connections = gateway._server._server.server_state.connections  # type: ignore[union-attr]
+    try:
+        with viewer_that_reads_nothing(gateway._server._port, "/feeds/bed/live"):
+            until(lambda: page.clients == 1)
+            page.render(replace(magnified(0), image=noise))
+            until(lambda: page.clients == 0)
+            until(lambda: not connections)
+    finally:
+        gateway.close()
         page.close()

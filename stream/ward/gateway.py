@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from deepmag.stream.page.app import NO_STORE, STATIC, refused
 from deepmag.stream.page.guard import Guard
-from deepmag.stream.page.live import CLOSE_NONSENSE, CLOSE_SILENT, CLOSE_TOKEN, HELLO_TIMEOUT
+from deepmag.stream.page.live import CLOSE_NONSENSE, CLOSE_SILENT, CLOSE_TOKEN, HELLO_TIMEOUT, SEND_TIMEOUT
 from deepmag.stream.page.messages import parse_message
 from deepmag.stream.page.server import MAX_CONNECTIONS, PageServer
 from deepmag.stream.ward.page import EACH
@@ -175,8 +175,10 @@ class Gateway:
                 await _pump(socket, feed)
         except (OSError, WebSocketException, TimeoutError):
             pass  # the feed's process has ended: the browser tries again
-        with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # the browser was the one to go
-            await socket.close(GONE)
+        # the browser was the one to go, or reads nothing
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
+            async with asyncio.timeout(SEND_TIMEOUT):
+                await socket.close(GONE)
 
 
 async def _pump(socket: WebSocket, feed: ClientConnection) -> None:
@@ -184,10 +186,11 @@ async def _pump(socket: WebSocket, feed: ClientConnection) -> None:
 
     async def out() -> None:
         async for message in feed:
-            if isinstance(message, str):
-                await socket.send_text(message)
-            else:
-                await socket.send_bytes(message)
+            async with asyncio.timeout(SEND_TIMEOUT):
+                if isinstance(message, str):
+                    await socket.send_text(message)
+                else:
+                    await socket.send_bytes(message)
 
     async def back() -> None:
         while True:
