@@ -481,6 +481,18 @@ def test_who_connects_and_asks_for_nothing_is_let_go_and_a_viewer_stays(
         page.close()
 
 
+def test_a_server_that_ends_by_itself_is_told(page: PageRenderer, caplog: pytest.LogCaptureFixture) -> None:
+    page.render(magnified(0))
+    thread, loop = page._server._thread, page._server.loop
+    assert thread is not None
+    assert loop is not None
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(TIMEOUT)
+    with pytest.raises(RendererError, match="the page's server stopped"):
+        page.render(magnified(1))
+    assert "the page's server stopped" in caplog.text
+
+
 @pytest.fixture
 def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
     bind = server_module._bind

@@ -40,7 +40,8 @@ class PageServer:
 
     host: address to bind; any other than this machine's own gets a token. port: 0 takes a free one. token: asked of
     every browser; None makes one up where the page can be reached from outside. names: further host names under which
-    the page may be opened, e.g. behind a proxy. connections: at most so many at once.
+    the page may be opened, e.g. behind a proxy. connections: at most so many at once. failed: whether it ended by
+    itself.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class PageServer:
         self._port = port
         self._connections = connections
         self.access: Access = allow(host, token, names)
+        self.failed = False
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -120,6 +122,7 @@ class PageServer:
         try:
             asyncio.run(self._serve(server, listener))
         except (Exception, SystemExit):  # uvicorn exits where it cannot start; that must not pass unseen
+            self.failed = True
             _log.exception("the page's server stopped")
         finally:
             self._loop = None

@@ -16,6 +16,7 @@ from deepmag.stream.page.latency import LatencyWindow
 from deepmag.stream.page.live import LiveEndpoint
 from deepmag.stream.page.messages import shown_reading
 from deepmag.stream.page.metrics import PageMetrics
+from deepmag.stream.render.renderer import RendererError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,8 +87,13 @@ class StreamPage:
         """Nothing to do: the server is opened by itself."""
 
     def render(self, frame: MagnifiedFrame) -> None:
-        """Hand over one frame; the newest replaces any that no browser was ready for."""
+        """Hand over one frame; the newest replaces any that no browser was ready for.
+
+        Raises RendererError where the server has ended by itself: nobody else would say so.
+        """
         loop: asyncio.AbstractEventLoop | None = self._server.loop
+        if self._server.failed:
+            raise RendererError("the page's server stopped; the log says why")
         if loop is None:
             return
         self._feed.publish(frame, self._clock())
