@@ -128,12 +128,14 @@ def test_bad_input_gives_one_clear_line_and_fails(tmp_path: Path, clip: Path) ->
     fast = ("--pace", "max", "--record")
     out = tmp_path / "out.mkv"
     missing = Command("live", tmp_path / "none.mp4")
+    whole = Command("magnify", tmp_path / "none.mp4", out)
     refused = Command("live", "http://viewer:s3cret@127.0.0.1:1/clip.mp4", *fast, out)
     scrambled = Command("live", text, *fast, out)
     small = Command("live", tiny, *fast, out)
-    with commands(missing, refused, scrambled, small):
-        error = missing.says_one_line("none.mp4", "no such file")
-        assert len(error.splitlines()) == 1  # before anything is loaded, or a page opened
+    with commands(missing, whole, refused, scrambled, small):
+        for command in (missing, whole):
+            error = command.says_one_line("none.mp4", "no such file")
+            assert len(error.splitlines()) == 1  # before anything is loaded, a page opened or a bar drawn
         assert "s3cret" not in refused.says_one_line("connection refused")
         scrambled.says_one_line("text.mp4 is not a video")
         small.says_one_line("too small (32x32)", "36x36")

@@ -181,6 +181,11 @@ def test_a_wrong_entry_is_refused_with_its_clip_and_its_field(entry: Any, words:
         read_clips(listed(tmp_path, {"her": entry}))
 
 
+def test_a_folder_without_a_list_of_clips_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^cannot read .*clips\.json: No such file or directory$"):
+        read_clips(tmp_path)
+
+
 def test_a_list_instead_of_clips_by_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="must be an object of clips by name"):
         read_clips(listed(tmp_path, [GOOD]))

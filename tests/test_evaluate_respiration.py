@@ -13,6 +13,7 @@ from deepmag.models.phase import SIDE
 from deepmag.models.respiration import ASCENT_RATE
 from deepmag.models.synthetic.clip import SyntheticClip, make_clip
 from deepmag.models.weights import RESPIRATION
+from deepmag.stream.evaluation.cells import people_text
 from deepmag.stream.evaluation.plan import people
 from deepmag.stream.evaluation.real import read_clips
 from deepmag.stream.evaluation.real_clip import BreathingClip, RealClips
@@ -176,6 +177,10 @@ def test_the_report_tells_of_respiration_alone(run: tuple[Path, Outcome]) -> Non
     assert "# Pulse" not in text
     assert "| damaged | 15.0 | not measured: broken.mp4 is not a video, or is damaged |" in text
     assert "respiration.safetensors, SHA-256" in text
+
+
+def test_one_is_a_person_and_two_are_people() -> None:
+    assert [people_text(count) for count in (1, 2)] == ["1 person", "2 people"]
 
 
 def test_nothing_to_evaluate_is_said(tmp_path: Path) -> None:

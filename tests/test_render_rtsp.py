@@ -26,6 +26,7 @@ from render_frames import Panel, magnified, numbered
 
 from deepmag.stream.capture.address import parse_address as parse_source
 from deepmag.stream.capture.open import open_source
+from deepmag.stream.capture.redact import redact
 from deepmag.stream.outputs import push as push_of
 from deepmag.stream.pipeline import Pipeline
 from deepmag.stream.render.renderer import RendererError
@@ -403,6 +404,7 @@ def test_an_address_that_is_none_is_refused_without_its_password(url: str) -> No
     with pytest.raises(RendererError, match="rtsp://") as caught:
         RtspPush(url, rate=30)
     assert "hush" not in str(caught.value)
+    assert redact(str(caught.value)) == str(caught.value)  # nor is the form of an address taken for one
 
 
 def test_an_address_is_taken_apart() -> None:

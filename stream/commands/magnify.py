@@ -67,6 +67,7 @@ def magnify(
 
     from deepmag.export.runtime import AscenderUnavailableError
     from deepmag.stream.capture.address import parse_address
+    from deepmag.stream.capture.options import check_file
     from deepmag.stream.capture.source import SourceError
     from deepmag.stream.offline import magnify_file
     from deepmag.stream.outputs import check_record
@@ -94,6 +95,10 @@ def magnify(
         check_record(out)
     except RendererError as error:
         fail(str(error), 2)
+    try:
+        check_file(address)
+    except SourceError as error:
+        fail(str(error))
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),

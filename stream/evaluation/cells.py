@@ -73,6 +73,11 @@ def table2_grid(table: Table, theirs: Mapping[str, tuple[float, float]], keys: S
     return grid((*heads, *(HEADINGS[key] for key in keys)), rows)
 
 
+def people_text(count: int) -> str:
+    """So many people, in words."""
+    return f"{count} person" if count == 1 else f"{count} people"
+
+
 def cell_text(summary: Mapping[str, float] | None, key: str) -> str:
     """Mean and spread of a metric, in its digits."""
     if summary is None:

@@ -54,7 +54,8 @@ def read_clips(folder: Path) -> RealClips:
     try:
         listed = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ValueError(f"cannot read {file}: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"cannot read {file}: {reason}") from None
     if not isinstance(listed, dict):
         raise ValueError(f"cannot read {file}: it must be an object of clips by name")
     clips, left_out, breathing = [], {}, []

@@ -14,6 +14,7 @@ from deepmag.stream.evaluation.cells import (
     grid,
     missing,
     number,
+    people_text,
     table2_grid,
 )
 from deepmag.stream.evaluation.figures import GAMMA_SIGN
@@ -60,7 +61,7 @@ def _pulse(numbers: Table) -> list[str]:
     judged = len({who["seed"] for who in setup["subjects"] if who["tasks"] == "ABCD"})
     return [
         "# Pulse",
-        f"{judged} people per task, {setup['seconds']:g} s each at {width}x{height}, 30 frames/s, with sensor "
+        f"{people_text(judged)} per task, {setup['seconds']:g} s each at {width}x{height}, 30 frames/s, with sensor "
         "noise; the first and the last second of a clip are not judged.",
         "## Table 1: equal visible magnification",
         _table1_text(numbers),

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 DEFAULT_PORT = 554
+# without a login in its place, which would be taken for one and hidden
+FORM = "rtsp://HOST[:PORT]/PATH, with USER:PASSWORD@ before HOST where the server asks for them"
 HEADER_LIMIT = 64 * 1024  # bytes; a peer that sends more speaks something else
 
 # One parameter of a challenge: name="quoted" or name=token.
@@ -33,9 +35,9 @@ def parse_address(url: str) -> RtspAddress:
         port = parts.port or DEFAULT_PORT
         host = parts.hostname
     except ValueError:
-        raise ValueError("the address is not a URL: write rtsp://[user:password@]host[:port]/path") from None
+        raise ValueError(f"the address to push to is not a URL: it must be {FORM}") from None
     if parts.scheme != "rtsp" or not host:
-        raise ValueError("the address to push to must be rtsp://[user:password@]host[:port]/path")
+        raise ValueError(f"the address to push to must be {FORM}")
     shown_host = f"[{host}]" if ":" in host else host
     path = parts.path + (f"?{parts.query}" if parts.query else "")
     user = None if parts.username is None else unquote(parts.username)

@@ -6,7 +6,16 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from deepmag.stream.evaluation.cells import DIGITS, HEADINGS, cell_text, falls_grid, grid, number, table2_grid
+from deepmag.stream.evaluation.cells import (
+    DIGITS,
+    HEADINGS,
+    cell_text,
+    falls_grid,
+    grid,
+    number,
+    people_text,
+    table2_grid,
+)
 from deepmag.stream.evaluation.figures import GAMMA_SIGN
 from deepmag.stream.evaluation.plan import TASKS
 from deepmag.stream.evaluation.respiration.plan import LARGE
@@ -23,7 +32,7 @@ def parts(numbers: Table) -> list[str]:
     width, height = setup["size"]
     return [
         "# Respiration",
-        f"{len(setup['subjects'])} people per task, {setup['seconds']:g} s each at {width}x{height}, "
+        f"{people_text(len(setup['subjects']))} per task, {setup['seconds']:g} s each at {width}x{height}, "
         f"{setup['rate']:g} frames/s. The first 5 s, in which no live method can know a breath, and the last "
         "second are not judged. Gain: growth of the chest's motion, in 0.16 to 0.5 Hz, in step with the true "
         "one, which the renderer knows. Coherence: correlation of what was added to it with the true motion, "
