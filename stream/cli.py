@@ -20,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Make a person's pulse or breathing visible in live video. Not a medical device.",
+    epilog="Begin with `deepmag live`, or, without a camera, `deepmag live demo`. COMMAND --help has all options.",
 )
 
 

@@ -98,11 +98,14 @@ def commands(*made: Command) -> Iterator[None]:
 def test_help_teaches_every_command() -> None:
     whole = Command("--help")
     parts = {
-        name: Command(name, "--help") for name in ("live", "magnify", "train", "export", "doctor", "bench")
+        name: Command(name, "--help")
+        for name in ("live", "serve", "magnify", "train", "evaluate", "export", "doctor", "bench")
     }
     taught = {
         "live": ("SOURCE", "--gain", "--target", "respiration", "--mode", "--method", "--lag", "--roi", "--show",
-                 "--record", "--lossless", "--vitals", "--pace", "demo", "rtsp://"),
+                 "--record", "--lossless", "--vitals", "--pace", "demo", "rtsp://", "deepmag live demo"),
+        "serve": ("FEEDS.toml", "--check", "[[feed]]", "source =", "${BED1_PASSWORD}"),
+        "evaluate": ("--quick", "--data", "--seed", "--target"),
         "magnify": ("IN", "OUT", "--gain", "--mode", "--method"),
         "train": ("pulse", "--out", "--device"),
         "export": ("pulse", "respiration", "--out", "--batch", "dynamic", "--precision", "--check"),
@@ -113,6 +116,7 @@ def test_help_teaches_every_command() -> None:
         code, out, _ = whole.end()
         assert code == 0
         assert "Not a medical device" in out
+        assert "Begin with" in out
         assert all(name in out for name in parts)
         for name, command in parts.items():
             code, out, error = command.end()

@@ -57,17 +57,19 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def bench(
-    seconds: Annotated[float, typer.Option(help="Length of the live run.", min=2, max=86_400)] = 20.0,
-    size: Annotated[str, typer.Option(help="Of the demo's picture, WIDTHxHEIGHT in pixels.")] = "640x480",
-    fps: Annotated[float, typer.Option(help="Of the demo, frames per second.", min=5, max=120)] = 30.0,
-    mode: Annotated[Literal["steady", "paper"], typer.Option(help="Of the ascent.")] = "steady",
+    seconds: Annotated[float, typer.Option(help="Length of the live run, s.", min=2, max=86_400)] = 20.0,
+    size: Annotated[
+        str, typer.Option(help="Size of the demo's picture, WIDTHxHEIGHT in pixels.")
+    ] = "640x480",
+    fps: Annotated[float, typer.Option(help="Frames a second of the demo.", min=5, max=120)] = 30.0,
+    mode: Annotated[Literal["steady", "paper"], typer.Option(help="As of `deepmag live`.")] = "steady",
     target: Annotated[
         Target, typer.Option(help="As of `deepmag live`. Stages and ascents are timed of the pulse only.")
     ] = "pulse",
     streams: Annotated[
         int,
         typer.Option(
-            help="So many demos at once, their networks shared as in `deepmag serve`.", min=1, max=64
+            help="How many demos run at once, their networks shared as in `deepmag serve`.", min=1, max=64
         ),
     ] = 1,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the page to one viewer.")] = True,

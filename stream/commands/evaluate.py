@@ -37,7 +37,7 @@ def evaluate(
     target: Annotated[
         Signals, typer.Option(help="Which half to run: pulse (colour), respiration (motion), or both.")
     ] = Signals.both,
-    seed: Annotated[int, typer.Option(help="Of the synthetic people.", min=0)] = 1,
+    seed: Annotated[int, typer.Option(help="Of the synthetic people: another one, other people.", min=0)] = 1,
     data: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Folder of real clips, with a clips.json; else they are left out."),
@@ -50,10 +50,13 @@ def evaluate(
     ] = None,
     respiration_weights: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Those of respiration."),
+        typer.Option(metavar="FILE", help="Respiration's weights to judge; else those that ship."),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(help="Processes, one thread each; else one a core.", min=1)
+        int | None,
+        typer.Option(
+            help="Processes, one thread each. Default: one a core, fewer where memory is short.", min=1
+        ),
     ] = None,
 ) -> None:
     """Judge the magnifiers on synthetic people whose pulse and breath are known.

@@ -30,10 +30,13 @@ def export(
     target: Annotated[Signal, typer.Argument(help="Which network's ascent.")],
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE.onnx", help="Where to; one that is there is replaced."),
+        typer.Option(
+            "--out", "-o", metavar="FILE.onnx", help="The file to write; one that is there is replaced."
+        ),
     ] = None,
     batch: Annotated[
-        str, typer.Option(metavar="N|dynamic", help="Frame pairs at once: a number, or any number.")
+        str,
+        typer.Option(metavar="N|dynamic", help="Frame pairs at once: a number, or dynamic for any number."),
     ] = "1",
     precision: Annotated[
         Precision,
@@ -61,7 +64,7 @@ def export(
 
     set_up_logging("warning")
     if out is None and not check:
-        fail(f"say where to write it: -o {target}.onnx", 2)
+        fail(f"say where to write it, -o {target}.onnx, or only --check it", 2)
     if clip is not None and not check:
         fail("--clip is for --check", 2)
     try:

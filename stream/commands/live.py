@@ -58,9 +58,23 @@ class Outputs:
     browser: bool
 
 
+# each a paragraph: some versions of Typer join the lines of one
+EXAMPLES = """
+deepmag live demo: a synthetic person, where there is no camera
+
+deepmag live 2 --target both: the camera /dev/video2, pulse and breathing
+
+deepmag live rtsp://USER:PASSWORD@HOST/PATH --host 0.0.0.0: a camera, on a page for the network
+
+deepmag live 0 --record out.mkv --vitals out.csv --show none: nothing on the screen
+
+deepmag live clip.mp4 --pace max --record out.mkv: a file, as fast as it goes
+"""
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("live")(live)
+    app.command("live", epilog=EXAMPLES.strip())(live)
 
 
 def live(
@@ -124,34 +138,41 @@ def live(
     record: Annotated[
         Path | None,
         typer.Option(
-            help="Record the magnified video to a .mkv, .mp4 or .mov file. That of a "
-            "camera, or the demo in real time, replaces none: it takes the next free name, OUT-2 and so on."
+            help="Record the magnified video to a .mkv, .mp4 or .mov file. From a camera, or from the demo in real "
+            "time, no file is replaced: the recording takes the next free name, OUT-2 and so on."
         ),
     ] = None,
     split: Annotated[
         float, typer.Option(min=0.01, help="Hours after which a camera's recording goes on in a new file.")
     ] = HOURS,
-    lossless: Annotated[bool, typer.Option("--lossless", help="Record an exact copy (large).")] = False,
+    lossless: Annotated[bool, typer.Option("--lossless", help="Record each pixel exactly (large).")] = False,
     beside: Annotated[
         bool, typer.Option("--beside", help="Record the original beside the magnified picture.")
     ] = False,
     vitals: Annotated[
         Path | None,
         typer.Option(
-            help="Write one row a second to a CSV file: time, rates or empty, their quality, the reason. Those "
-            "of a camera, or the demo in real time, are added to a file that is there."
+            help="Write one row a second to a CSV file: time, rates (empty where they cannot be trusted), their "
+            "quality, the reason. From a camera, or from the demo in real time, rows are added to a file that is there."
         ),
     ] = None,
     push: Annotated[
-        str | None, typer.Option(help="Send the magnified video to an RTSP server, rtsp://HOST/PATH.")
+        str | None,
+        typer.Option(help="Send the magnified video to an RTSP server, rtsp://[USER:PASSWORD@]HOST/PATH."),
     ] = None,
     pace: Annotated[
         Literal["file", "max"],
-        typer.Option(help="Of a file. file: as it was recorded. max: as fast as possible, no frame dropped."),
+        typer.Option(
+            help="How fast a file is played. file: as it was recorded. max: as fast as possible, no frame dropped."
+        ),
     ] = "file",
     loop: Annotated[bool, typer.Option("--loop", help="Start a file again at its end.")] = False,
-    duration: Annotated[float | None, typer.Option(help="End after this many seconds.")] = None,
-    transport: Annotated[Literal["tcp", "udp"], typer.Option(help="Of RTSP.")] = "tcp",
+    duration: Annotated[
+        float | None, typer.Option(help="End after so many seconds; else at the source's end or Ctrl-C.")
+    ] = None,
+    transport: Annotated[
+        Literal["tcp", "udp"], typer.Option(help="How an RTSP source sends its video.")
+    ] = "tcp",
     timestamps: Annotated[
         Literal["stream", "arrival"],
         typer.Option(
@@ -164,7 +185,7 @@ def live(
     threads: ThreadsOption = None,
     codecs: CodecsOption = "cpu",
     host: Annotated[
-        str, typer.Option(help="Address of the page; one that others can reach asks for a token.")
+        str, typer.Option(help="Address of the page. 0.0.0.0: the network can open it, with the token.")
     ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(help="Port of the page; 0 takes a free one.", min=0, max=65_535)
@@ -172,17 +193,22 @@ def live(
     token: Annotated[
         str | None,
         typer.Option(
-            envvar="DEEPMAG_TOKEN", help="Token for the page. Default: made up where one is needed."
+            envvar="DEEPMAG_TOKEN",
+            help="What a browser has to know to open the page. Default: made up where others can reach it. Better in "
+            "the environment: everybody on this machine can read the command line.",
         ),
     ] = None,
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
     ] = True,
     log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], typer.Option(help="What is logged.")
+        Literal["debug", "info", "warning", "error"], typer.Option(help="What is logged, to standard error.")
     ] = "info",
 ) -> None:
-    """Magnify while it plays. Ctrl-C ends it; recordings are complete."""
+    """Magnify while it plays. Ctrl-C ends it; recordings are complete.
+
+    Without options: the first webcam, or the demo, on a page in the browser.
+    """
     set_up_logging(log_level)
     if show and Show.WINDOW in show:
         # before PyAV, which brings X libraries of its own: with those OpenCV waits for ever for its window

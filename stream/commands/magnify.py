@@ -56,11 +56,11 @@ def magnify(
             "picture. X,Y,W,H: a box in pixels."
         ),
     ] = "auto",
-    lossless: Annotated[bool, typer.Option("--lossless", help="Write an exact copy (large).")] = False,
+    lossless: Annotated[bool, typer.Option("--lossless", help="Write each pixel exactly (large).")] = False,
 ) -> None:
     """Magnify a clip offline, picture for picture. Ctrl-C leaves what is written so far playable.
 
-    The breathing wants at least two breaths in the clip, better five.
+    Respiration wants at least two breaths in the clip, better five. Sound is left out.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn

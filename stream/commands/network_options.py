@@ -36,8 +36,8 @@ DeviceOption = Annotated[
 ThreadsOption = Annotated[
     int | None,
     typer.Option(
-        help="CPU threads of a network. Default: of the pulse's one a core, at most 4, with --ray one; of "
-        "respiration's one.",
+        help="CPU threads for each network. Default: for the pulse's as many as there are cores, 4 at most (with "
+        "--ray 1); for respiration's 1.",
         min=1,
     ),
 ]

@@ -26,17 +26,19 @@ BUDGET_RANGE = (0.0, 100.0)  # ms
 
 log = logging.getLogger("deepmag.serve")
 
-EXAMPLE = r"""
-A feeds file, in TOML (more in docs/ward.md): [\[feed]] begins each feed, then name = "bed 1" and
-source = "rtsp://viewer:${BED1_PASSWORD}@10.0.0.11/stream" on lines of their own; ${NAME} is taken from the environment.
-A feed may also say target, gain, lag, mode, method, roi, transport, timestamps, loop, codecs and split, with the values
-of the options of deepmag live, and record, vitals and push, each to a file or address of its own.
-"""
+# no line is broken within a paragraph: some versions of Typer would keep the break
+EXAMPLE = (
+    r'A feeds file, in TOML (more in docs/ward.md): [\[feed]] begins each feed, then name = "bed 1" and source = '
+    r'"rtsp://viewer:${BED1_PASSWORD}@10.0.0.11/stream" on lines of their own; ${NAME} is taken from the environment.'
+    "\n\n"
+    "A feed may also say target, gain, lag, mode, method, roi, transport, timestamps, loop, codecs and split, with the values of "
+    "the options of deepmag live, and record, vitals and push, each to a file or address of its own."
+)
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("serve", epilog=EXAMPLE.strip())(serve)
+    app.command("serve", epilog=EXAMPLE)(serve)
 
 
 def serve(
@@ -44,7 +46,7 @@ def serve(
         Path, typer.Argument(metavar="FEEDS.toml", help=r"The feeds, each begun by \[\[feed]].")
     ],
     host: Annotated[
-        str, typer.Option(help="Address of the page; one that others can reach asks for a token.")
+        str, typer.Option(help="Address of the page. 0.0.0.0: the network can open it, with the token.")
     ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(help="Port of the page; 0 takes a free one.", min=0, max=65_535)
@@ -52,12 +54,15 @@ def serve(
     token: Annotated[
         str | None,
         typer.Option(
-            envvar="DEEPMAG_TOKEN", help="Token for the page. Default: made up where one is needed."
+            envvar="DEEPMAG_TOKEN",
+            help="What a browser has to know to open the page. Default: made up where others can reach it. Better in "
+            "the environment: everybody on this machine can read the command line.",
         ),
     ] = None,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the page with all feeds.")] = True,
     budget: Annotated[
-        float, typer.Option(help="Milliseconds that a frame pair may wait for those of other feeds.")
+        float,
+        typer.Option(help="Milliseconds that a frame pair may wait for those of other feeds, 0 to 100."),
     ] = 5.0,
     runtime: RuntimeOption = "auto",
     device: DeviceOption = "auto",
@@ -69,14 +74,19 @@ def serve(
             help="Run the feeds on a Ray cluster, e.g. 10.0.0.5:6379 or auto; local starts one on this machine.",
         ),
     ] = None,
-    groups: Annotated[int, typer.Option(help="With --ray: so many processes share the feeds.", min=1)] = 2,
+    groups: Annotated[int, typer.Option(help="With --ray: how many processes share the feeds.", min=1)] = 2,
     gpus: Annotated[
         float, typer.Option(help="With --ray: the share of a GPU for each of them.", min=0)
     ] = 0.0,
-    check: Annotated[bool, typer.Option("--check", help="Only say what is wrong with the file.")] = False,
-    duration: Annotated[float | None, typer.Option(help="End after this many seconds.")] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Only say what is wrong with the file: exit status 2 if anything is."),
+    ] = False,
+    duration: Annotated[
+        float | None, typer.Option(help="End after so many seconds; else at the end of all files or Ctrl-C.")
+    ] = None,
     log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], typer.Option(help="What is logged.")
+        Literal["debug", "info", "warning", "error"], typer.Option(help="What is logged, to standard error.")
     ] = "info",
 ) -> None:
     """Magnify many feeds at once. One page shows them all; a click opens one.

@@ -27,18 +27,20 @@ def train(
         typer.Option(
             "--out",
             "-o",
-            help="Folder for checkpoint and weights; found there, it goes on. Default: runs/TARGET.",
+            help="Folder for checkpoint and weights. A checkpoint that is there is gone on from. Default: runs/TARGET.",
         ),
     ] = None,
     steps: Annotated[int, typer.Option(help="Optimiser steps.", min=1)] = 4000,
     batch: Annotated[
         int,
-        typer.Option(help="Sequences a step, each of 64 frame pairs (respiration: 40; learned: one).", min=2),
+        typer.Option(
+            help="Sequences in each step, of 64 frame pairs each (respiration: 40; learned: 1).", min=2
+        ),
     ] = 4,
     fresh: Annotated[
         int | None,
         typer.Option(
-            help="Of these, newly made ones; the others are seen before. Default: all (respiration: half; "
+            help="How many of these are newly made; the others were seen before. Default: all (respiration: half; "
             "learned: a quarter).",
             min=1,
         ),
@@ -47,7 +49,7 @@ def train(
     start: Annotated[
         Path | None, typer.Option("--from", help="Weights to start from, instead of random ones.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of everything.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of all that is random; the same one gives the same people.")] = 1,
     assets: Annotated[
         Path | None,
         typer.Option(
@@ -58,11 +60,9 @@ def train(
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to train.")] = "auto",
     workers: Annotated[
         int,
-        typer.Option(
-            help="Processes that make the sequences. Default: none, they are made in between.", min=0
-        ),
+        typer.Option(help="Processes that make the sequences; 0: they are made between the steps.", min=0),
     ] = 0,
-    store: Annotated[int, typer.Option(help="Sequences that are kept to be seen again.", min=1)] = 1500,
+    store: Annotated[int, typer.Option(help="How many sequences are kept to be seen again.", min=1)] = 1500,
 ) -> None:
     """Train on synthetic people, or pictures that move.
 
