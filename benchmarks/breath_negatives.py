@@ -242,9 +242,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of the real clips")
     parser.add_argument("names", nargs="*", help="clips to run; default: all")
     arguments = parser.parse_args()
+    if not arguments.data.is_dir():
+        sys.exit(f"the real clips are not in {arguments.data}; name their folder with --data")
     ticks = BreathTicks(open_respiration("cpu"))
     wrong = 0
     print(

@@ -104,6 +104,8 @@ def main() -> None:
         help="options for deepmag live in place of --target respiration",
     )
     options = parser.parse_args()
+    if not options.shared.is_dir():
+        sys.exit(f"the real clips are not in {options.shared}; name the folder above theirs with --shared")
     known = json.loads((options.shared / "data" / "clips.json").read_text())
     results: dict[str, dict[str, float]] = {}
     if not options.json:

@@ -273,14 +273,18 @@ def takes(data: Path, detector: FaceDetector) -> dict[str, tuple[float | None, C
 
 def main() -> int:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=DATA)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of the real clips")
     parser.add_argument("--network", type=Path, help="a PulseNet's weights, .safetensors")
     parser.add_argument("names", nargs="*", help="clips to run; default: all")
     arguments = parser.parse_args()
+    if not arguments.data.is_dir():
+        sys.exit(f"the real clips are not in {arguments.data}; name their folder with --data")
     network = open_ascender(arguments.network, device="cpu") if arguments.network else None
     detector = FaceDetector()
-    wrong = 0
+    wrong = run = without = 0
     print(
         f"{'clip':46s} {'truth':>6s} {'frames':>6s} {'shown, s':>8s} {'rate':>13s} {'first, s':>8s} "
         "quality at, s"
@@ -293,6 +297,8 @@ def main() -> int:
         rates = [rate for _, rate in found.shown]
         bad = any(truth is None or abs(rate - truth) > TOLERANCE for rate in rates)
         wrong += bad
+        run += 1
+        without += truth is None
         frame = (take[-1].t - take[0].t) / max(1, len(take) - 1)
         print(
             f"{name:46s} {truth or '-':>6} {found.frames:6d} {len(rates) * frame:8.1f} "
@@ -301,7 +307,7 @@ def main() -> int:
             f"{found.reason}{'  WRONG' if bad else ''}",
             flush=True,
         )
-    print(f"{wrong} wrong" if wrong else "no wrong rate")
+    print(f"{run} clips, {without} of them without a visible pulse: {wrong or 'none'} with a wrong rate")
     return 1 if wrong else 0
 
 

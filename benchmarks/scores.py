@@ -83,6 +83,8 @@ def main() -> None:
     )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if not options.shared.is_dir():
+        sys.exit(f"the real clips are not in {options.shared}; name the folder above theirs with --shared")
     known = json.loads((options.shared / "data" / "clips.json").read_text())
     results: dict[str, dict[str, dict[str, float]]] = {}
     if not options.json:

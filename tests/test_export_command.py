@@ -67,7 +67,7 @@ def test_what_is_wrong_is_said_in_one_line_and_nothing_is_written(
     (tmp_path / "text.safetensors").write_text("no weights")
     out = tmp_path / "x.onnx"
     wrong: list[tuple[int, str, tuple[Any, ...]]] = [
-        (2, "say where to write it: -o pulse.onnx", ("pulse",)),
+        (2, "say where to write it, -o pulse.onnx", ("pulse",)),
         (2, "must end in .onnx", ("pulse", "-o", tmp_path / "x.pt")),
         (2, "does not exist", ("pulse", "-o", tmp_path / "no" / "x.onnx")),
         (2, "it is a folder", ("pulse", "-o", tmp_path / "folder.onnx")),
