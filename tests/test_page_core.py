@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from page_scene import CALM, GOOD, magnified
 
+from deepmag.stream import breath_rate, vitals
 from deepmag.stream.frames import Reading, Signal
+from deepmag.stream.page.app import STATIC
 from deepmag.stream.page.feed import HISTORY, Feed, Timeline
 from deepmag.stream.page.latency import LatencyWindow
 from deepmag.stream.page.messages import (
@@ -26,7 +28,7 @@ from deepmag.stream.page.messages import (
 from deepmag.stream.page.metrics import PageMetrics
 from deepmag.stream.page.picture import jpeg, png, shown_size
 from deepmag.stream.page.viewer import Viewer
-from deepmag.stream.settings import Settings
+from deepmag.stream.settings import GAIN_RANGE, Settings
 from deepmag.stream.status import Status
 
 if TYPE_CHECKING:
@@ -374,3 +376,16 @@ def test_latencies_older_than_ten_seconds_do_not_count() -> None:
     quantiles = window.quantiles(21.0)
     assert quantiles == pytest.approx((0.495, 0.9405))
     assert window.quantiles(100.0) is None
+
+
+def test_before_the_first_state_the_page_shows_the_defaults_and_its_words_name_the_thresholds_in_force() -> (
+    None
+):
+    text = (STATIC / "index.html").read_text()
+    settings = Settings()
+    low, high = GAIN_RANGE
+    assert f"\N{MULTIPLICATION SIGN}{settings.gain:g}</output>" in text
+    assert f'value="{round(1000 * math.log(settings.gain / low, high / low))}"' in text
+    assert f"gain: {settings.gain:g}, mode" in (STATIC / "controls.js").read_text()
+    for module in (vitals, breath_rate):
+        assert f"from {100 * module.SHOW:.0f} % on, and goes below {100 * module.KEEP:.0f} %" in text

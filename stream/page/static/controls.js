@@ -14,7 +14,7 @@ export class Controls {
     this.send = send;
     this.region = region;
     this.ranges = { gain: [1, 100], lag: [0, 2] };
-    this.settings = { gain: 10, mode: "steady", lag: 0.25, roi: "auto" };
+    this.settings = { gain: 16, mode: "steady", lag: 0.25, roi: "auto" };
     this.target = "pulse"; // fixed when the server started
     this.touched = {}; // when each was set here
     this.waiting = null;
