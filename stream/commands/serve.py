@@ -31,8 +31,8 @@ EXAMPLE = (
     r'A feeds file, in TOML (more in docs/ward.md): [\[feed]] begins each feed, then name = "bed 1" and source = '
     r'"rtsp://viewer:${BED1_PASSWORD}@10.0.0.11/stream" on lines of their own; ${NAME} is taken from the environment.'
     "\n\n"
-    "A feed may also say target, gain, lag, mode, method, roi, transport, timestamps, loop, codecs and split, with the values of "
-    "the options of deepmag live, and record, vitals and push, each to a file or address of its own."
+    "A feed may also say target, gain, lag, mode, method, roi, transport, timestamps, loop, codecs and split, with the "
+    "values of the options of deepmag live, and record, vitals and push, each to a file or address of its own."
 )
 
 
