@@ -40,6 +40,8 @@ from deepmag.stream.capture.redact import RedactingFilter, redact
         ("rtsp://h/x?streamkey=pw", "rtsp://h/x?streamkey=***"),
         ("http://h/x?userpwd=pw", "http://h/x?userpwd=***"),
         ("http://h/x?api_key=pw", "http://h/x?api_key=***"),
+        ("http://h/x?token=p:w: no answer", "http://h/x?token=***: no answer"),
+        ("push to rtsp://h/x?key=pw; trying again", "push to rtsp://h/x?key=***; trying again"),
         ("rtsp://host/live", "rtsp://host/live"),
         ("mail a@b.c at 10:30, key=3", "mail a@b.c at 10:30, key=3"),
     ],

@@ -21,7 +21,8 @@ _LOGIN = re.compile(
 # Whatever comes before it: SessionToken, X-Amz-Signature, loginpas. Not of any length: that would take the square of a
 # word's length, of seconds for what a server may send.
 _QUERY = re.compile(
-    r"([?&;/_][a-z0-9.\-]{0,40}(?:passw(?:or)?d|passphrase|pwd|pass?|psw|token|auth|key|secret|sig|signature)=)[^&\s'\"]*",
+    r"([?&;/_][a-z0-9.\-]{0,40}(?:passw(?:or)?d|passphrase|pwd|pass?|psw|token|auth|key|secret|sig|signature)=)"
+    r"[^&\s'\"]*?(?=[:;,]?(?:[&\s'\"]|$))",  # but for the mark of the sentence that it stands in
     re.IGNORECASE,
 )
 _HEADER = re.compile(r"(authorization:\s*)[^\r\n]*", re.IGNORECASE)
