@@ -398,7 +398,15 @@ def test_a_source_that_is_over_or_lost_is_not_pushed_as_if_it_were_there(
 
 
 @pytest.mark.parametrize(
-    "url", ["http://a/b", "rtsp:///x", "rtsp://h:port/x", "a.mp4", "rtsp://u:hush@h:99999/"]
+    "url",
+    [
+        "http://a/b",
+        "rtsp:///x",
+        "rtsp://h:port/x",
+        "a.mp4",
+        "rtsp://u:hush@h:99999/",
+        "rtsp://u:hush@h/bed 1",
+    ],
 )
 def test_an_address_that_is_none_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(RendererError, match="rtsp://") as caught:

@@ -40,6 +40,8 @@ def parse_address(url: str) -> RtspAddress:
         raise ValueError(f"the address to push to must be {FORM}")
     shown_host = f"[{host}]" if ":" in host else host
     path = parts.path + (f"?{parts.query}" if parts.query else "")
+    if re.search(r"\s", host + path):  # what a request line holds ends there
+        raise ValueError("the address to push to, rtsp://HOST/PATH, holds a blank; write it as %20")
     user = None if parts.username is None else unquote(parts.username)
     return RtspAddress(host, port, f"rtsp://{shown_host}:{port}{path}", user, unquote(parts.password or ""))
 
