@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import resource
 import signal
 import subprocess
@@ -259,6 +260,17 @@ def test_outputs_that_cannot_be_written_are_refused_before_the_first_frame(tmp_p
         with pytest.raises(RendererError, match=f"(?i){why}"):
             recorder.open()
         recorder.close()
+
+
+def test_a_pipe_is_refused_and_who_reads_from_it_not_disturbed(tmp_path: Path) -> None:
+    path = tmp_path / "pipe.mkv"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with pytest.raises(RendererError, match="it is a pipe"):
+            Recorder(path, rate=30).open()
+    finally:
+        os.close(reader)
 
 
 @pytest.mark.parametrize("name", ["a.avi", "a.webm", "a", "a.txt"])

@@ -155,6 +155,8 @@ class Recorder:
             raise RendererError(f"cannot record to {path}: the folder {path.parent} does not exist")
         if path.is_dir():
             raise RendererError(f"cannot record to {path}: it is a folder; name a file in it")
+        if path.is_fifo():  # what opens it to look ends whoever reads from it
+            raise RendererError(f"cannot record to {path}: it is a pipe; name a file")
         if self._source and self._source.exists() and path.exists() and path.samefile(self._source):
             raise RendererError(f"cannot record to {path}: it is the source itself; choose another name")
 
