@@ -26,6 +26,7 @@ from deepmag.stream.capture.address import default_address, list_cameras, parse_
         ("./demo", "file", "./demo"),
         ("a:b.mp4", "file", "a:b.mp4"),
         ("file:///tmp/a%20b.mp4", "file", "/tmp/a b.mp4"),
+        ("file://localhost/tmp/a.mp4", "file", "/tmp/a.mp4"),
         (" demo ", "demo", "demo"),
     ],
 )
@@ -56,6 +57,8 @@ def test_only_what_happens_now_is_live(text: str, live: bool) -> None:
         ("", "empty"),
         ("   ", "empty"),
         ("rtsp://", "no host"),
+        ("file://clip.mp4", "another machine; a file of this one is file:///PATH"),
+        ("file://user:secret@[host/a.mp4", "another machine"),
         ("rtsp://user:secret word@host/x", "blank"),
         ("rtsp://host:port/x", "no valid URL"),
         ("rtsp://user:sec/ret@host/x", "no valid URL"),

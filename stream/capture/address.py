@@ -88,7 +88,10 @@ def parse_address(text: str) -> Address:
         # Not shown: where a password ends cannot be told when it holds a blank.
         raise ValueError(f"the {scheme} address holds a blank; write it as %20")
     if scheme == "file":
-        return Address("file", unquote(urlsplit(text).path))
+        host, _, path = text.partition("://")[2].partition("/")
+        if host.lower() not in ("", "localhost"):
+            raise ValueError(f"{redact(text)} names another machine; a file of this one is file:///PATH")
+        return Address("file", unquote(urlsplit(f"file:///{path}").path))
     try:
         url = urlsplit(text)
         _ = url.port
