@@ -14,7 +14,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from scripted_camera import ScriptedCamera, number_of, painted
+from scripted_camera import ScriptedCamera, encode, number_of, painted
 
 from deepmag.stream.capture.address import parse_address
 from deepmag.stream.capture.open import open_source
@@ -143,3 +143,27 @@ def test_pictures_of_a_segment_come_one_after_the_other(tmp_path: Path) -> None:
     pts, arrived = (np.array([getattr(frame, name) for frame in frames]) for name in ("pts", "arrived"))
     np.testing.assert_allclose(arrived - arrived[0], pts, atol=1e-6)
     np.testing.assert_allclose(np.diff(pts), 1 / 25, atol=1e-6)
+
+
+def test_a_clip_is_one_whatever_its_address_is_called(tmp_path: Path) -> None:
+    """Its pictures came all at once, as of a camera that leaps ahead, and then all again."""
+    encode(range(60), to=tmp_path / "clip", container="mp4", codec="libx264")
+    time = Time()
+    with web_server(tmp_path) as url:
+        source = open_source(parse_address(f"{url}clip?id=7"), clock=time)
+        frames = list(source.frames(time))
+    assert not source.live
+    assert [number_of(frame.image) for frame in frames] == list(range(60))
+    assert {frame.session for frame in frames} == {0}
+    pts, arrived = (np.array([getattr(frame, name) for frame in frames]) for name in ("pts", "arrived"))
+    np.testing.assert_allclose(arrived - arrived[0], pts, atol=1e-6)
+
+
+def test_a_stream_in_the_format_of_a_clip_stays_one() -> None:
+    """Its server does not know how large it will be."""
+    stream = encode(range(100), container="matroska", codec="libx264")
+    with ScriptedCamera([b"HTTP/1.0 200 OK\r\n\r\n" + stream, threading.Event()]) as camera:
+        source = open_source(parse_address(camera.url.replace("tcp", "http") + "/live"), clock=Time())
+        frames = list(itertools.islice(source.frames(threading.Event()), 20))
+    assert len(frames) == 20
+    assert source.live

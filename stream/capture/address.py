@@ -50,7 +50,7 @@ class Address:
     def live(self) -> bool:
         """Whether the pictures happen now, so that losing them means waiting for them to come back.
 
-        A video file on a web server is not live; a stream from one (any other path) is.
+        A video file on a web server is not live; a stream from one (any other path) is, unless it turns out to be one.
         """
         if self.kind != "url":
             return self.kind != "file"

@@ -43,10 +43,13 @@ class Opening:
     resumable: bool = False
 
 
-def openings(address: Address, transport: Transport = "tcp", stall: float | None = None) -> Iterator[Opening]:
+def openings(
+    address: Address, transport: Transport = "tcp", stall: float | None = None, *, clip: bool = False
+) -> Iterator[Opening]:
     """List the ways to open ``address``, the best first; the next is for when a camera refuses one.
 
-    stall: s, instead of the default. Raises SourceError for a file that cannot be one.
+    stall: s, instead of the default. clip: what a web server sends is known to have an end. Raises
+    SourceError for a file that cannot be one.
     """
     if address.kind == "file":
         check_file(address)
@@ -68,7 +71,7 @@ def openings(address: Address, transport: Transport = "tcp", stall: float | None
     elif address.kind == "rtsp":
         options = {**_LIVE, "rtsp_transport": transport, "allowed_media_types": "video"}
         yield Opening(address.text, options=options, read_timeout=POLL, stall=stall or STALL, resumable=True)
-    elif address.live:
+    elif address.live and not clip:
         stall = stall or (SEGMENT_STALL if address.segmented else STALL)
         # Half of it: FFmpeg first hands over what its parser still holds, then times out once more.
         yield Opening(address.text, options=dict(_LIVE), read_timeout=stall / 2, stall=stall)

@@ -54,12 +54,14 @@ log = logging.getLogger("deepmag.stream.capture")
 CAMERA_POLL = 0.002  # s between two looks whether a camera has a picture
 GPU_FAILURES = 30  # packets one after the other that the GPU cannot decode: fewer may be the network's
 BELIEVED_RATE = 10_000.0  # frames/s; beyond, a container or codec that says so is not believed
+CLIP_FORMATS = {"mp4", "matroska", "avi"}
 NO_PICTURE = 15.0  # s of data without a picture: longer than cameras go between two key frames
 
 
 class VideoSource:
     """Pictures from anything that PyAV opens; see ``Source`` and ``open_source``.
 
+    live: as the address tells, until what a web server sends turns out to be a clip.
     nominal_rate: frames/s as the container or the codec states it, or None; known from the first frame on.
     skipped: pictures not delivered, by reason ("corrupt", "too fast").
     """
@@ -86,7 +88,8 @@ class VideoSource:
         self._by_arrival = timestamps == "arrival" and address.live
         # pictures of a segment come all at once, and are as far apart as those of a file
         self._paced = pace == "file" and (not address.live or address.segmented)
-        self._loop = loop and not address.live
+        self._pace: Pace = pace
+        self._loop = loop
         self._limits = limits or Limits()
         self._stall = stall
         self._gpu = gpu
@@ -131,7 +134,7 @@ class VideoSource:
                     seq += 1
             if seq == before and not self.live and not stop.is_set():
                 raise SourceError(f"{self.name}: not one picture in it could be decoded", retry=False)
-            if not self._loop:
+            if self.live or not self._loop:
                 return
 
     def _is_right(self, check: ClockCheck, session: int, pts: float, arrived: float) -> bool:
@@ -159,6 +162,11 @@ class VideoSource:
         """Yield the pictures of one connection, when they were decoded, and their timestamps, s; no broken ones."""
         container, opening, by_gpu = self._open()
         try:
+            if self.live and self._is_clip(container):
+                log.info("%s: a clip, not a stream: it is played to its end", self.name)
+                self.live, self._paced = False, self._pace == "file"
+                container.close()  # to be opened as one: of a stream what is looked at first is left out
+                container, opening, by_gpu = self._open()
             stream = self._stream(container)
             reader = OrientationReader(stream)
             deinterlacer: Deinterlacer[tuple[Orientation, float, float | None]] = Deinterlacer(self.name)
@@ -231,7 +239,7 @@ class VideoSource:
 
     def _connect(self, accelerator: HWAccel | None) -> tuple[InputContainer, Opening]:
         first: SourceError | None = None
-        for opening in openings(self._address, self._transport, self._stall):
+        for opening in openings(self._address, self._transport, self._stall, clip=not self.live):
             try:
                 container = av.open(
                     opening.url,
@@ -249,6 +257,14 @@ class VideoSource:
                 return container, opening
         assert first is not None  # there is at least one way
         raise first from None
+
+    def _is_clip(self, container: InputContainer) -> bool:
+        """Whether what a web server sends has an end: as a stream it would come all at once, again and again.
+
+        Of a stream no server knows the size. The length alone tells nothing: fragmented MP4 states a fragment's.
+        """
+        formats = CLIP_FORMATS.intersection(container.format.name.split(","))
+        return bool(self._address.kind == "url" and formats and container.duration and container.size > 0)
 
     def _stream(self, container: InputContainer) -> VideoStream:
         """Find the best video stream that is no cover picture; SourceError where it cannot be used."""
