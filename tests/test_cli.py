@@ -217,6 +217,12 @@ def test_bad_options_are_refused_before_anything_starts(tmp_path: Path) -> None:
         assert "auto, cpu, cuda or cuda:N" in error
 
 
+def test_what_a_clip_fails_of_is_all_that_is_said(tmp_path: Path) -> None:
+    command = Command("magnify", tmp_path / "none.mp4", tmp_path / "out.mkv")
+    with commands(command):
+        assert "\n" not in command.says_one_line("no such file").strip()
+
+
 def test_what_no_output_or_source_can_be_is_a_wrong_option(tmp_path: Path) -> None:
     out = tmp_path / "o.mkv"
     wrong = {

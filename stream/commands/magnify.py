@@ -105,6 +105,7 @@ def magnify(
         TaskProgressColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
+        transient=True,  # else it stands behind the line that says what went wrong
     ) as progress:
         bar = progress.add_task("reading", total=1.0)
         said = time.monotonic()
