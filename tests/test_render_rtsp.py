@@ -39,6 +39,7 @@ from deepmag.stream.render.rtp_h264 import (
     session_description,
 )
 from deepmag.stream.render.rtsp_messages import authorization, parse_address, parse_response, request
+from deepmag.stream.render.rtsp_publisher import PublishError, RtspPublisher
 from deepmag.stream.render.rtsp_push import LiveEncoder, RtspPush
 from deepmag.stream.settings import Settings
 
@@ -110,12 +111,20 @@ class Clock:
 
 
 class Scripted:
-    """A server whose answers the test writes. answer: of a request, its status and headers. asked: the requests."""
+    """A server whose answers the test writes. answer: of a request, its status and headers. asked: the requests.
 
-    def __init__(self, answer: Callable[[str], tuple[str, dict[str, str]]]) -> None:
+    reads_on: otherwise it takes nothing of the stream, and next to nothing into its buffer, until the block ends.
+    """
+
+    def __init__(self, answer: Callable[[str], tuple[str, dict[str, str]]], *, reads_on: bool = True) -> None:
         self.asked: list[str] = []
         self._answer = answer
         self._socket = socket.create_server(("127.0.0.1", 0))
+        self._ended = threading.Event()
+        if reads_on:
+            self._ended.set()
+        else:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self._thread = threading.Thread(target=self._run)
 
     def __enter__(self) -> Scripted:
@@ -123,6 +132,7 @@ class Scripted:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._ended.set()
         self._thread.join(PATIENCE)
         self._socket.close()
 
@@ -143,6 +153,7 @@ class Scripted:
         ):
             while first := stream.read(1):
                 if first == b"$":  # RTP
+                    self._ended.wait(PATIENCE)
                     _, length = struct.unpack(">BH", stream.read(3))
                     stream.read(length)
                     continue
@@ -315,6 +326,19 @@ def test_a_session_is_kept_alive_in_half_of_the_time_that_the_server_gives(
         push.close()
     assert server.methods == ["OPTIONS", "ANNOUNCE", "SETUP", "RECORD", "OPTIONS", "TEARDOWN"]
     assert all("Session: 1\r\n" in head for head in server.asked[3:])
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_NOTSENT_LOWAT"), reason="this system cannot bound it")
+def test_a_network_that_is_too_slow_holds_few_old_pictures() -> None:
+    picture = b"\0\0\0\1\x65" + 20_000 * b"\xff"
+    left = 0
+    with Scripted(lambda _: ("200 OK", {"Session": "1"}), reads_on=False) as server:
+        publisher = RtspPublisher(parse_address(server.url), b"\x67\x42\0\x1e", b"\x68", now=0.0, timeout=0.2)
+        with contextlib.suppress(PublishError):  # it takes nothing more
+            for left in range(500):
+                publisher.send(picture, 3000 * left, now=0.0, wall=0.0)
+        publisher.close()
+    assert left < 20  # it was 99: minutes of a stream at 10 kB/s
 
 
 def test_a_process_with_more_than_a_thousand_files_pushes_too(monkeypatch: pytest.MonkeyPatch) -> None:

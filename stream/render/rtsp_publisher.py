@@ -7,6 +7,7 @@ engine's and the page's too. Here every wait is on a Python socket with a timeou
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import select
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 5.0  # s for each exchange, and for a frame to leave
 KEEP_ALIVE = 25.0  # s, or half of what the server says; most end a session after 60 s without a request
+UNSENT = 32_768  # bytes that wait in the kernel for the network: else megabytes do, minutes of what a slow one takes
 REPORT_PERIOD = 5.0  # s between sender reports
 CONTROL = "streamid=0"
 INTERLEAVED = b"$"
@@ -81,6 +83,8 @@ class RtspPublisher:
             raise PublishError(f"{address.host} is no name of a host", refused=True) from None
         try:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with contextlib.suppress(AttributeError, OSError):  # not every system has it
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
             self._publish(sps, pps)
         except BaseException:
             self._socket.close()
