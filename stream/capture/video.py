@@ -85,7 +85,7 @@ class VideoSource:
         self.skipped: Counter[str] = Counter()
         self._address = address
         self._transport: Transport = transport
-        self._by_arrival = timestamps == "arrival" and address.live
+        self._by_arrival = timestamps == "arrival"
         # pictures of a segment come all at once, and are as far apart as those of a file
         self._paced = pace == "file" and (not address.live or address.segmented)
         self._pace: Pace = pace
@@ -118,7 +118,7 @@ class VideoSource:
                     timeline = timeline or Timeline(live=self.live, nominal_rate=self.nominal_rate)
                     # what is deinterlaced has waited for the next one since, which is latency
                     arrived = decoded if self.live else self._clock()
-                    own = not self._by_arrival and (self._stamped or not self.live)
+                    own = not self.live or (self._stamped and not self._by_arrival)
                     stamp = claimed if own else by_arrival.stamp(arrived)
                     session, pts = timeline.place(stamp, arrived, (picture.width, picture.height))
                     right = not own or self._is_right(clock_check, session, pts, arrived)
