@@ -97,8 +97,9 @@ class FrameRing:
     """Frames in order from one producer to one consumer, bounded in number and in bytes.
 
     policy: "drop_oldest": ``put`` never waits, the oldest frame makes room; "wait": ``put`` waits for room
-    and nothing is dropped. max_age: s; ``get`` drops what arrived longer ago than that, and longer ago than frames lie
-    apart, since a slow camera's next picture would be later still (None: no limit).
+    and nothing is dropped. max_age: s; ``get`` drops what has waited here for longer than that, and for longer than
+    frames lie apart, since a slow camera's next picture would be later still (None: no limit). What it waited for
+    before, as to be deinterlaced, is the same for all.
     memory: what its slots are made of, for a consumer that takes pictures faster from memory of its own.
     A single frame larger than ``max_bytes`` is still taken: the limit is on what waits beside it.
     """
@@ -120,12 +121,12 @@ class FrameRing:
         self._max_bytes = max_bytes
         self._max_age = max_age
         self._clock = clock
-        self._frames: deque[Frame] = deque()
+        self._frames: deque[tuple[Frame, float]] = deque()  # with when each was put in, s
         self._bytes = 0
         self._changed = threading.Condition()
         self._closed = False
         self._dropped = 0
-        self._arrived: float | None = None  # when the newest frame did, s
+        self._newest: float | None = None  # when the newest frame was put in, s
         self._spacing = 0.0  # s between frames
         self._shape: tuple[int, ...] = ()
         self.pool = SlotPool(2 * capacity, memory)
@@ -154,11 +155,11 @@ class FrameRing:
             while not self._fits(size):
                 self._pop()
                 self._dropped += 1
-            if self._arrived is not None:
-                apart = min(max(frame.arrived - self._arrived, 0.0), SLOWEST)
-                self._spacing += SMOOTHING * (apart - self._spacing)
-            self._arrived = frame.arrived
-            self._frames.append(frame)
+            now = self._clock()
+            if self._newest is not None:
+                self._spacing += SMOOTHING * (min(now - self._newest, SLOWEST) - self._spacing)
+            self._newest = now
+            self._frames.append((frame, now))
             self._bytes += size
             self._changed.notify_all()
         return True
@@ -172,17 +173,16 @@ class FrameRing:
                 self._changed.wait_for(lambda: self._frames or self._closed, left)
                 if not self._frames:
                     return None
-                frame = self._pop()
+                frame, since = self._pop()
                 self._changed.notify_all()
-                age = self._clock() - frame.arrived
-                if self._max_age is None or age <= max(self._max_age, self._spacing):
+                if self._max_age is None or self._clock() - since <= max(self._max_age, self._spacing):
                     return frame
                 self._dropped += 1
 
     def peek(self) -> Frame | None:
         """The frame that waits to be taken next, if any; it may yet be dropped."""
         with self._changed:
-            return self._frames[0] if self._frames else None
+            return self._frames[0][0] if self._frames else None
 
     def close(self) -> None:
         """No more frames: wakes both sides. What is in it can still be taken."""
@@ -209,7 +209,7 @@ class FrameRing:
             len(self._frames) < self._capacity and self._bytes + size <= self._max_bytes
         )
 
-    def _pop(self) -> Frame:
-        frame = self._frames.popleft()
+    def _pop(self) -> tuple[Frame, float]:
+        frame, since = self._frames.popleft()
         self._bytes -= frame.image.nbytes
-        return frame
+        return frame, since

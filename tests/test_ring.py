@@ -89,8 +89,9 @@ def test_a_frame_larger_than_all_bytes_still_goes_through() -> None:
 def test_frames_over_the_age_budget_are_dropped_and_counted() -> None:
     now = 10.0
     ring = FrameRing(8, max_age=0.1, clock=lambda: now)
-    for number, arrived in enumerate((9.5, 9.85, 9.95, 10.0)):
-        ring.put(frame(number, arrived=arrived))
+    for number, when in enumerate((9.5, 9.85, 9.95, 10.0)):
+        now = when
+        ring.put(frame(number))
     assert [f.seq for f in drain(ring)] == [2, 3]
     assert ring.dropped == 2
 
@@ -100,15 +101,27 @@ def test_a_slow_cameras_picture_is_not_dropped_while_the_next_is_further_away() 
     now = 0.0
     ring = FrameRing(8, max_age=0.05, clock=lambda: now)
     for number in range(30):
-        ring.put(frame(number, arrived=0.2 * number))
-        now = 0.2 * number + 0.15
+        now = 0.2 * number
+        ring.put(frame(number))
+        now += 0.15
         taken = ring.get(timeout=0)
         if number > 10:  # the ring knows by then how far apart they are
             assert taken is not None
             assert taken.seq == number
-    now += 1.0
-    ring.put(frame(30, arrived=now - 0.3))
+    ring.put(frame(30))
+    now += 0.3
     assert ring.get(timeout=0) is None  # but one that is older than that is dropped
+
+
+def test_what_a_picture_waited_for_before_it_came_here_makes_it_no_older() -> None:
+    """One that is deinterlaced has waited for the next one, and so has that: dropped, none would be left."""
+    now = 0.0
+    ring = FrameRing(8, max_age=0.05, clock=lambda: now)
+    for number in range(30):
+        now = 0.04 * number + 0.005  # which it took to convert it
+        ring.put(frame(number, arrived=0.04 * (number - 1) - 0.01))
+        now += 0.001
+        assert ring.get(timeout=0) is not None
 
 
 def test_a_picture_in_hand_never_changes_even_when_only_a_crop_is_kept() -> None:
