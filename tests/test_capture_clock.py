@@ -12,7 +12,7 @@ from made_clip import make_clip
 
 from deepmag.stream.capture.address import Address
 from deepmag.stream.capture.clock_check import ClockCheck
-from deepmag.stream.capture.open import Timestamps, open_source
+from deepmag.stream.capture.open import Pace, Timestamps, open_source
 from deepmag.stream.frames import Frame
 
 
@@ -84,12 +84,14 @@ def test_another_session_begins_anew() -> None:
 class Camera:
     """A stream whose pictures arrive at a rate of their own, whatever their times say; nothing waits for them."""
 
-    def __init__(self, clip: Path, rate: float, timestamps: Timestamps = "stream") -> None:
+    def __init__(
+        self, clip: Path, rate: float, timestamps: Timestamps = "stream", pace: Pace = "file"
+    ) -> None:
         self.now = 50.0
         self._step = 1 / rate
         # a file, read as what happens now; of an .mkv it would be told that it has an end
         self.source = open_source(
-            Address("url", f"file://{clip}"), timestamps=timestamps, clock=lambda: self.now
+            Address("url", f"file://{clip}"), timestamps=timestamps, pace=pace, clock=lambda: self.now
         )
 
     def frames(self) -> Iterator[Frame]:
@@ -121,6 +123,19 @@ def test_by_arrival_its_time_is_right(clip: Path, caplog: pytest.LogCaptureFixtu
     assert len(frames) > 400
     assert np.allclose(np.diff([frame.pts for frame in frames]), 1 / 20, atol=1e-3)
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+@pytest.mark.parametrize("timestamps", ["stream", "arrival"])
+def test_when_segments_arrive_says_nothing_of_their_time(tmp_path: Path, timestamps: Timestamps) -> None:
+    segments = make_clip(tmp_path / "clip.m3u8", 900, (64, 48), rate=25)
+    frames = list(Camera(segments, 200.0, timestamps, pace="max").frames())
+    assert len(frames) > 500  # the list has the newest segments
+    assert np.allclose(np.diff([frame.pts for frame in frames]), 1 / 25, atol=1e-3)
+    assert all(frame.clock_is_right for frame in frames)
+
+
+def test_nor_does_it_where_pictures_are_taken_as_fast_as_that_goes(clip: Path) -> None:
+    assert all(frame.clock_is_right for frame in Camera(clip, 20.0, pace="max").frames())
 
 
 def test_a_file_has_no_clock_to_be_wrong_and_no_arrival(clip: Path) -> None:

@@ -85,7 +85,9 @@ class VideoSource:
         self.skipped: Counter[str] = Counter()
         self._address = address
         self._transport: Transport = transport
-        self._by_arrival = timestamps == "arrival"
+        self._by_arrival = timestamps == "arrival" and not address.segmented
+        # neither segments nor what is read as fast as it is taken arrive when they happen
+        self._arrival_tells = pace == "file" and not address.segmented
         # pictures of a segment come all at once, and are as far apart as those of a file
         self._paced = pace == "file" and (not address.live or address.segmented)
         self._pace: Pace = pace
@@ -138,8 +140,8 @@ class VideoSource:
                 return
 
     def _is_right(self, check: ClockCheck, session: int, pts: float, arrived: float) -> bool:
-        """Whether the stream's own time can be believed. Of segments it cannot be told: they come all at once."""
-        if not self.live or self._paced or check.add(session, pts, arrived):
+        """Whether the stream's own time can be believed, as far as can be told."""
+        if not (self.live and self._arrival_tells) or check.add(session, pts, arrived):
             return True
         if not self._said_wrong:
             self._said_wrong = True
