@@ -103,6 +103,18 @@ def test_where_another_size_begins_and_at_the_end_none_stays_behind(tmp_path: Pa
     assert off(done[6][0].to_ndarray(format="rgb24"), scene(2, (128, 128))) < 4
 
 
+def test_it_takes_no_threads(tmp_path: Path) -> None:
+    """FFmpeg would begin one for each core, of each feed and at each reconnection."""
+    tasks = Path("/proc/self/task")
+    if not tasks.is_dir():
+        pytest.skip("threads are counted as Linux does")
+    pictures = decoded(clip(tmp_path / "clip.mkv", interlaced=True, frames=3))
+    before = len(list(tasks.iterdir()))
+    deinterlacers: list[Deinterlacer[int]] = [Deinterlacer("clip") for _ in range(4)]
+    assert [len(one.add(picture, 0)) for one in deinterlacers for picture in pictures] == 4 * [0, 1, 1]
+    assert len(list(tasks.iterdir())) <= before
+
+
 @pytest.mark.parametrize("interlaced", [False, True])
 def test_it_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture, interlaced: bool) -> None:
     caplog.set_level(logging.INFO)

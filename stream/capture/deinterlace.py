@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("deepmag.stream.capture")
 
 # One picture for each that comes, of the rows that were taken first; one that is whole passes as it is.
-BWDIF = "mode=send_frame:deint=interlaced:threads=1"
+BWDIF = "mode=send_frame:deint=interlaced"
 
 Told = TypeVar("Told")
 
@@ -79,6 +79,7 @@ class Deinterlacer(Generic[Told]):
 
     def _graph_for(self, picture: VideoFrame) -> Graph | None:
         graph = Graph()
+        graph.threads = 1  # else each feed has one for each core, which do nothing
         try:
             pixels = f"video_size={picture.width}x{picture.height}:pix_fmt={picture.format.name}"
             colours = f"colorspace={picture.colorspace:d}:range={picture.color_range:d}"

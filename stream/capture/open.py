@@ -30,9 +30,9 @@ def open_source(
 ) -> Source:
     """Make the source at ``address``. It opens nothing before its frames are asked for, so it cannot fail.
 
-    transport: of RTSP. timestamps: of a live source: its own, or when pictures arrive, unless in segments. pace: files play at their own
-    rate, or as fast as they are taken. loop: files start again at their end. limits: on the picture's size. stall: s of
-    silence that end a live connection. gpu: number of the GPU that is to decode, where it can.
+    transport: of RTSP. timestamps: of a live source: its own, or when pictures arrive, but in segments. pace: files
+    play at their own rate, or as fast as they are taken. loop: files start again at their end. limits: on the picture's
+    size. stall: s of silence that end a live connection. gpu: number of the GPU that is to decode, where it can.
     """
     if address.kind == "demo":
         from deepmag.stream.capture.demo import DemoSource
