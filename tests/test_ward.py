@@ -351,6 +351,27 @@ def test_feeds_whose_disks_hang_end_side_by_side(tmp_path: Path, monkeypatch: py
     assert ward.troubles == []
 
 
+def test_where_no_thread_can_be_had_all_feeds_end_in_order_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[str] = []
+    monkeypatch.setattr(WardFeed, "stop", lambda one: ended.append(one.spec.name))
+    text = "".join(feed(name, "demo", 'method = "evm"') for name in ("one", "two", "three"))
+    ward = Ward(specs(tmp_path, text))
+    start = threading.Thread.start
+    left = [True]  # one can
+
+    def refused(thread: threading.Thread) -> None:
+        if not left:
+            raise RuntimeError("can't start new thread")
+        left.pop()
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    ward.stop()
+    assert sorted(ended) == ["one", "three", "two"]
+
+
 def test_files_that_are_over_end_the_ward(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "a.mp4", frames=20)
     ward = Ward(specs(tmp_path, feed("file", str(clip), 'roi = "full"')), device="cpu", threads=1)

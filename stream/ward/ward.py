@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -96,10 +96,18 @@ class Ward:
         for feed in self.feeds.values():  # all at once: each waits for what is inside it
             feed.pipeline.capture.stop()
             feed.pipeline.engine.stop()
-        with ThreadPoolExecutor(
-            len(self.feeds), "end"
-        ) as side_by_side:  # a disk that hangs costs none its recording
-            list(side_by_side.map(_end, self.feeds.values()))
+        threads, alone = [], []
+        for feed in self.feeds.values():  # side by side: a disk that hangs costs none its recording
+            thread = threading.Thread(target=_end, args=(feed,), name=f"end-{feed.spec.slug}")
+            try:
+                thread.start()
+                threads.append(thread)
+            except RuntimeError:  # no thread can be had
+                alone.append(feed)
+        for feed in alone:
+            _end(feed)
+        for thread in threads:
+            thread.join()
         self._networks.close()
 
     def describe(self) -> Iterator[str]:
