@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import FrameType
 
+SHOW_CURSOR = b"\x1b[?25h"  # to a terminal, whose cursor a progress bar hides
+
 
 class Stop:
     """Whether a command is to stop, asked for by a signal or by any thread, and waited for by one.
@@ -55,6 +57,9 @@ def stop_on_signals(stop: Stop) -> None:
                 os.dup2(nowhere, descriptor)
             os.close(nowhere)
         elif stop.is_set():  # asked twice: the person does not want to wait
+            for descriptor in on_terminal[:1]:
+                with contextlib.suppress(OSError):
+                    os.write(descriptor, SHOW_CURSOR)
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         stop.set()

@@ -129,6 +129,34 @@ def test_what_a_second_ctrl_c_leaves_of_a_video_plays(tmp_path: Path, suffix: st
     assert 0 < pictures_in(out) < 150
 
 
+# With a progress bar, which hides the cursor.
+TWICE_BEFORE_A_BAR = """
+import signal
+from rich.console import Console
+from rich.progress import Progress
+from deepmag.stream.stop_signals import Stop, stop_on_signals
+
+stop_on_signals(Stop())
+with Progress(console=Console(force_terminal=True, stderr=True)) as bar:
+    signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
+"""
+
+
+def test_a_second_ctrl_c_leaves_a_terminal_its_cursor() -> None:
+    terminal, tty = os.openpty()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-c", TWICE_BEFORE_A_BAR], stdin=tty, stdout=tty, stderr=tty
+        )
+        assert process.wait(TIMEOUT) == -signal.SIGINT
+        shown = os.read(terminal, 10_000)
+    finally:
+        os.close(tty)
+        os.close(terminal)
+    assert shown.rfind(b"\x1b[?25h") > shown.rfind(b"\x1b[?25l") >= 0
+
+
 # A command whose terminal hangs up, which it is told twice, and which has more to write. ignored: as under nohup.
 HUNG_UP = f"""
 import fcntl, os, signal, sys, termios
