@@ -79,8 +79,8 @@ def test_a_signal_is_heard_at_any_step_of_a_wait() -> None:
 def test_a_signal_ends_a_wait() -> None:
     stop = Stop()
     stop_on_signals(stop)
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
     signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
     try:
         assert stop.wait(TIMEOUT)
     finally:
