@@ -141,8 +141,8 @@ def test_pictures_that_cannot_be_deinterlaced_come_as_they_are(
 def test_a_camera_s_picture_came_when_it_was_decoded_not_when_the_next_one_was(tmp_path: Path) -> None:
     """What a picture waits for the next one counts as latency."""
     now, ages = 50.0, []
-    path = clip(tmp_path / "clip.mkv", interlaced=True)
-    # a file, read as what happens now
+    path = clip(tmp_path / "clip.ts", interlaced=True, frames=40)
+    # a file, read as what happens now; of an .mkv it would be told that it has an end
     source = open_source(Address("url", f"file://{path}"), clock=lambda: now)
     for frame in source.frames(threading.Event()):
         ages.append(now - frame.arrived)
