@@ -246,15 +246,17 @@ def test_a_frame_may_wait_for_a_tick_of_respiration_but_not_for_the_pulse(
     target: Target, taken: bool
 ) -> None:
     """A tenth of a second."""
+    now = 0.0
     pipeline = Pipeline(
         DemoSource(size=(160, 120)),
         shipped(),  # type: ignore[arg-type]
         None,
         Settings(target=target),
         respiration=open_respiration_ascender(RESPIRATION, "cpu"),
-        clock=lambda: 0.1,
+        clock=lambda: now,
     )
     pipeline.ring.put(sleeper()[0])
+    now = 0.1
     assert (pipeline.ring.get(timeout=0.0) is not None) == taken
     pipeline.stop()
 
