@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import socket
-import struct
 import threading
 import time
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import cv2
@@ -19,29 +15,20 @@ import httpx
 import numpy as np
 import pytest
 from page_scene import POOR, FakeControl, magnified
+from page_sockets import TIMEOUT, base, close_code, next_picture, next_text, port_of, watch
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from deepmag.stream.page import PageRenderer
 from deepmag.stream.page import live as live_module
-from deepmag.stream.page import server as server_module
-from deepmag.stream.page.live import CLOSE_FULL, CLOSE_NONSENSE, CLOSE_TOKEN, MAX_CLIENTS, MAX_GREETING
-from deepmag.stream.page.server import MAX_CONNECTIONS, MAX_MESSAGE
+from deepmag.stream.page.live import CLOSE_NONSENSE, CLOSE_TOKEN
+from deepmag.stream.page.server import MAX_MESSAGE
 from deepmag.stream.page_client import PageClient
 from deepmag.stream.render.renderer import RendererError
-from deepmag.stream.ward import gateway as gateway_module
-from deepmag.stream.ward.gateway import Gateway
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-TIMEOUT = 10.0  # s
-
-
-@pytest.fixture
-def control() -> FakeControl:
-    return FakeControl()
+    from collections.abc import Iterator
 
 
 @pytest.fixture
@@ -58,63 +45,6 @@ def guarded(control: FakeControl) -> Iterator[PageRenderer]:
     renderer.open()
     yield renderer
     renderer.close()
-
-
-def port_of(page: PageRenderer) -> int:
-    return httpx.URL(page.url).port or 0
-
-
-def base(page: PageRenderer) -> str:
-    return f"http://127.0.0.1:{port_of(page)}"
-
-
-@contextlib.contextmanager
-def watch(page: PageRenderer, **hello: Any) -> Iterator[ClientConnection]:
-    with connect(f"ws://127.0.0.1:{port_of(page)}/live", origin=Origin(base(page))) as socket:
-        socket.send(json.dumps({"type": "hello", **hello}))
-        yield socket
-
-
-def next_text(socket: ClientConnection, kind: str, holds: Any = lambda _: True) -> dict[str, Any]:
-    end = time.monotonic() + TIMEOUT
-    while time.monotonic() < end:
-        data = socket.recv(TIMEOUT)
-        if isinstance(data, str):
-            message: dict[str, Any] = json.loads(data)
-            if message["type"] == kind and holds(message):
-                return message
-    raise AssertionError(f"no such {kind}")
-
-
-def next_picture(socket: ClientConnection) -> tuple[dict[str, Any], list[bytes]]:
-    while True:
-        data = socket.recv(TIMEOUT)
-        if isinstance(data, bytes):
-            (length,) = struct.unpack_from("<I", data)
-            header = json.loads(data[4 : 4 + length])
-            offset, jpegs = 4 + length, []
-            for size in header["jpeg"]:
-                jpegs.append(data[offset : offset + size])
-                offset += size
-            return header, jpegs
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end, pause = time.monotonic() + TIMEOUT, threading.Event()
-    while not condition():
-        assert time.monotonic() < end
-        pause.wait(0.01)
-
-
-def close_code(socket: ClientConnection) -> int:
-    def drain() -> None:
-        while True:
-            socket.recv(TIMEOUT)
-
-    with pytest.raises(ConnectionClosed) as caught:
-        drain()
-    assert caught.value.rcvd is not None
-    return caught.value.rcvd.code
 
 
 def test_the_page_and_its_files_come_with_safe_headers(page: PageRenderer) -> None:
@@ -313,28 +243,6 @@ def test_a_message_longer_than_any_of_the_pages_is_not_taken(page: PageRenderer)
             next_text(socket, "notice")
 
 
-def test_the_number_of_connections_is_bounded(page: PageRenderer) -> None:
-    with contextlib.ExitStack() as stack:
-        for _ in range(MAX_CONNECTIONS):
-            stack.enter_context(socket.create_connection(("127.0.0.1", port_of(page)), TIMEOUT))
-        assert httpx.get(base(page) + "/healthz").status_code == 503
-    until(lambda: httpx.get(base(page) + "/healthz").status_code == 200)
-
-
-def test_browsers_that_have_gone_leave_room_for_others(page: PageRenderer) -> None:
-    for _ in range(MAX_GREETING + 4):
-        with watch(page) as socket:
-            next_text(socket, "state")
-
-
-def test_the_number_of_browsers_is_bounded(page: PageRenderer) -> None:
-    with contextlib.ExitStack() as stack:
-        for _ in range(MAX_CLIENTS):
-            next_text(stack.enter_context(watch(page)), "state")
-        assert page.clients == MAX_CLIENTS
-        assert close_code(stack.enter_context(watch(page))) == CLOSE_FULL
-
-
 def test_a_snapshot_is_the_exact_newest_picture(page: PageRenderer) -> None:
     headers = {"Origin": base(page)}
     assert httpx.post(base(page) + "/snapshot", json={}, headers=headers).status_code == 409
@@ -442,45 +350,6 @@ def test_render_returns_at_once_while_the_server_hangs(page: PageRenderer, contr
         assert header["seq"] >= 0
 
 
-def test_who_connects_and_asks_for_nothing_is_let_go_and_a_viewer_stays(
-    control: FakeControl, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(server_module, "REQUEST_TIMEOUT", 0.5)
-    monkeypatch.setattr(server_module, "ANSWER_TIMEOUT", 0.5)
-    page = PageRenderer(control, port=0)
-    page.open()
-    try:
-        with (
-            connect(base(page).replace("http", "ws") + "/live", origin=Origin(base(page))) as viewer,
-            socket.create_connection(("127.0.0.1", port_of(page)), TIMEOUT) as silent,
-            socket.create_connection(("127.0.0.1", port_of(page)), TIMEOUT) as slow,
-            socket.create_connection(("127.0.0.1", port_of(page)), TIMEOUT) as second,
-            socket.create_connection(("127.0.0.1", port_of(page)), TIMEOUT) as greedy,
-        ):
-            viewer.send(json.dumps({"type": "hello", "original": False, "visible": True}))
-            slow.sendall(b"GET / HT")
-            # one whole request, and half of another, takes its place no longer either
-            second.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-            answer = second.recv(4096)
-            second.sendall(b"GET / HT")
-            # nor who asks for more than fits between here and there, and reads none of it
-            greedy.settimeout(0.2)
-            with contextlib.suppress(OSError):
-                while True:
-                    greedy.sendall(b"GET /static/main.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-            assert silent.recv(1) == b""
-            assert slow.recv(1) == b""
-            while data := second.recv(4096):
-                answer += data
-            assert answer.startswith(b"HTTP/1.1 200")
-            server = page._server._server
-            assert server is not None
-            until(lambda: len(server.server_state.connections) == 1)  # the viewer's
-            assert json.loads(viewer.recv(TIMEOUT))["type"] == "state"
-    finally:
-        page.close()
-
-
 def test_a_server_that_ends_by_itself_is_told(page: PageRenderer, caplog: pytest.LogCaptureFixture) -> None:
     page.render(magnified(0))
     thread, loop = page._server._thread, page._server.loop
@@ -491,86 +360,3 @@ def test_a_server_that_ends_by_itself_is_told(page: PageRenderer, caplog: pytest
     with pytest.raises(RendererError, match="the page's server stopped"):
         page.render(magnified(1))
     assert "the page's server stopped" in caplog.text
-
-
-@pytest.fixture
-def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
-    bind = server_module._bind
-
-    def bind_small(host: str, port: int) -> socket.socket:
-        listener = bind(host, port)
-        listener.setsockopt(
-            socket.SOL_SOCKET, socket.SO_SNDBUF, 4096
-        )  # so that a picture is more than a kernel takes
-        return listener
-
-    monkeypatch.setattr(server_module, "_bind", bind_small)
-
-
-@contextlib.contextmanager
-def viewer_that_reads_nothing(port: int, path: str) -> Iterator[None]:
-    """From its hello on."""
-    greeting = (
-        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n"
-        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-    )
-    hello = b'{"type":"hello"}'
-    with socket.socket() as viewer:
-        viewer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        viewer.connect(("127.0.0.1", port))
-        viewer.sendall(greeting.encode())
-        assert viewer.recv(12) == b"HTTP/1.1 101"
-        viewer.sendall(bytes([0x81, 0x80 | len(hello), 0, 0, 0, 0]) + hello)
-        yield
-
-
-@pytest.mark.usefixtures("small_buffers")
-def test_a_viewer_that_reads_nothing_loses_its_place_and_its_connection(
-    control: FakeControl, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(live_module, "SEND_TIMEOUT", 0.2)
-    monkeypatch.setattr(server_module, "LINGER", 0.1)
-    page = PageRenderer(control, port=0)
-    page.open()
-    noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8)
-    connections = page._server._server.server_state.connections  # type: ignore[union-attr]
-    try:
-        with viewer_that_reads_nothing(port_of(page), "/live"):
-            until(lambda: page.clients == 1)
-            page.render(replace(magnified(0), image=noise))
-            until(lambda: page.clients == 0)
-            until(lambda: not connections)
-    finally:
-        page.close()
-
-
-@pytest.mark.usefixtures("small_buffers")
-def test_nor_does_it_keep_them_where_the_feed_is_elsewhere(
-    control: FakeControl, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(gateway_module, "SEND_TIMEOUT", 0.2)
-    monkeypatch.setattr(server_module, "LINGER", 0.1)
-    page = PageRenderer(control, port=0, token="of-the-feed")
-    page.open()
-
-    class Elsewhere:
-        specs = (SimpleNamespace(slug="bed", name="bed"),)
-        token = "of-the-feed"
-
-        def url_of(self, _slug: str) -> str:
-            return base(page) + "/"
-
-    gateway = Gateway(Elsewhere(), port=0)  # type: ignore[arg-type]
-    gateway.open()
-    noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8)
-    connections = gateway._server._server.server_state.connections  # type: ignore[union-attr]
-    try:
-        with viewer_that_reads_nothing(gateway._server._port, "/feeds/bed/live"):
-            until(lambda: page.clients == 1)
-            page.render(replace(magnified(0), image=noise))
-            until(lambda: page.clients == 0)
-            until(lambda: not connections)
-    finally:
-        gateway.close()
-        page.close()

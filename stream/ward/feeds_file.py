@@ -11,10 +11,11 @@ import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from deepmag.stream.capture.address import Address, parse_address, redact
 from deepmag.stream.capture.open import Timestamps
+from deepmag.stream.capture.options import Transport
 from deepmag.stream.outputs import check_push, check_record
 from deepmag.stream.render.endless_recorder import HOURS
 from deepmag.stream.render.renderer import RendererError
@@ -23,7 +24,6 @@ from deepmag.stream.settings import Settings, default_lag, parse_region
 if TYPE_CHECKING:
     from deepmag.stream.gpu_codecs import Codecs
 
-Transport = Literal["tcp", "udp"]
 CHOICES = {"transport": get_args(Transport), "timestamps": get_args(Timestamps), "codecs": ("cpu", "gpu")}
 LEAST_HOURS = 0.01  # of split, as of that of `deepmag live`
 
