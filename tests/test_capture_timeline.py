@@ -159,6 +159,34 @@ def test_after_a_pause_pictures_are_as_far_apart_as_they_come_again() -> None:
     assert stamps[20:] == pytest.approx(arrivals[20:], abs=1e-6)
 
 
+@pytest.mark.parametrize("speed", [1.6, 3.0, 1000.0])
+@pytest.mark.parametrize("hang", [0.8, 3.0])
+@pytest.mark.parametrize("rate", [10, 25])
+def test_pictures_that_a_hanging_network_held_up_say_nothing_of_the_rate(
+    rate: int, hang: float, speed: float
+) -> None:
+    """They come ``speed`` times as fast as they were taken, from the end of the hang on until none is left."""
+    clock, stamps, last = ArrivalClock(), [], 0.0
+    caught_up = 20.0 + hang + hang / (speed - 1.0)
+    for k in range(rate * 40):
+        taken = k / rate
+        last = max(taken if not 20.0 <= taken < 20.0 + hang else 20.0 + hang, last + 1 / rate / speed)
+        stamps.append(clock.stamp(last))
+    after = stamps[round((caught_up + 0.5) * rate) :]
+    for second in range(5):
+        first = second * rate
+        assert after[first + rate] - after[first] == pytest.approx(1.0, rel=0.02)
+
+
+def test_a_camera_that_is_faster_after_a_pause_is_soon_taken_at_its_word() -> None:
+    clock = ArrivalClock()
+    arrivals = [5.0 + k / 5 for k in range(50)]
+    arrivals += [arrivals[-1] + 2.0 + k // 3 / 10 + 0.001 * (k % 3) for k in range(300)]
+    stamps = [clock.stamp(arrived) for arrived in arrivals]
+    steps = [after - before for before, after in pairwise(stamps[150:])]
+    assert max(abs(step - 1 / 30) for step in steps) < 0.01
+
+
 @pytest.mark.parametrize("rate", [250, 300, 1000])
 def test_the_rate_limit_holds_faster_streams_to_240_frames_a_second(rate: int) -> None:
     limit = RateLimit()

@@ -7,21 +7,25 @@ from collections import deque
 SPAN = 60  # pictures whose mean period counts
 GAP = 0.5  # s without a picture, after which time goes on from its arrival
 PULL = 0.05  # of the distance to a picture's own arrival, by which its time is moved there
+CATCHING_UP = 0.75  # of the period before a gap: pictures that come faster after it were held up in it
 
 
 class ArrivalClock:
     """Of one connection.
 
-    Networks hand pictures over in clumps: how many come in two seconds is right, when each one does is not.
+    Networks hand pictures over in clumps: how many come in two seconds is right, when each one does is not. Those that
+    were held up while the network hung come all at once afterwards, which says nothing about the camera's rate.
     """
 
     def __init__(self) -> None:
         self._arrivals: deque[float] = deque(maxlen=SPAN + 1)
         self._stamp = 0.0
+        self._period = 0.0  # s, of the pictures before the newest gap
+        self._held_up = 0.0  # pictures that may still come of those which that gap held up
 
     def stamp(self, arrived: float) -> float:
         """The next picture's timestamp, s. arrived: on the monotonic clock, s."""
-        if not self._arrivals or arrived - self._arrivals[-1] > GAP:
+        if not self._arrivals or self._begins_anew(arrived - self._arrivals[-1]):
             self._arrivals.clear()
             self._stamp = arrived
         else:
@@ -30,3 +34,16 @@ class ArrivalClock:
             self._stamp = max(self._stamp, even + PULL * (arrived - even))
         self._arrivals.append(arrived)
         return self._stamp
+
+    def _begins_anew(self, since: float) -> bool:
+        """Whether a picture that came ``since`` s after the one before says nothing about the period."""
+        if since > GAP:
+            if len(self._arrivals) > 1:
+                self._period = (self._arrivals[-1] - self._arrivals[0]) / (len(self._arrivals) - 1)
+            self._held_up = since / self._period if self._period else 0.0
+            return True
+        if self._held_up > 0.0:
+            self._held_up += since / self._period - 1.0
+            if since > CATCHING_UP * self._period:
+                self._held_up = 0.0
+        return self._held_up > 0.0
