@@ -153,4 +153,5 @@ class BothMagnifier:
                 respiration=moved.respiration,
                 roi=coloured.roi,
                 ready=self._clock(),
+                early=coloured.early and moved.early,  # else one of them had it at its time
             )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -304,7 +304,7 @@ class DelayedMagnifier(ABC):
             self._window.push(nothing)
             self._pulse.push(silent)
             self._tick += 1
-            done += self._ripe()
+            done += [replace(frame, early=True) for frame in self._ripe()]
         return done
 
     def _render(self, waiting: Waiting) -> MagnifiedFrame:

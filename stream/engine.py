@@ -157,8 +157,7 @@ class Engine:
 
     def _flush(self) -> None:
         self._busy_since = self._clock()
-        # all at once, and sooner than the lag: they are counted in no rate and no latency
-        self._hand_on(self._magnifier.flush(), timed=False)
+        self._hand_on(self._magnifier.flush())
         self._busy_since = None
 
     def _take(self, frame: Frame) -> None:
@@ -185,11 +184,11 @@ class Engine:
         self.work.add(now, now - began)
         self._hand_on(done)
 
-    def _hand_on(self, done: Sequence[MagnifiedFrame], *, timed: bool = True) -> None:
+    def _hand_on(self, done: Sequence[MagnifiedFrame]) -> None:
         for magnified in done:
             delay = magnified.ready - magnified.frame.arrived
             late = self._is_live and delay > self._settings.current.lag + LATE
-            if timed and not late:
+            if not (magnified.early or late):  # they come out many at once: no rate and no latency is in them
                 self.latency.add(magnified.ready, delay)
             self.frames += 1
             self._publish(_believed(magnified, late=late))

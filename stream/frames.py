@@ -80,6 +80,7 @@ class MagnifiedFrame:
     pulse, respiration: what is measured at this frame; None where this run does not measure it.
     roi: (x, y, w, h), px: what the engine looked at.
     ready: time.monotonic() when the engine finished it, s.
+    early: whether it came out before its lag had passed, since nothing that follows belongs to it.
     """
 
     frame: Frame
@@ -88,6 +89,7 @@ class MagnifiedFrame:
     respiration: Signal | None
     roi: tuple[int, int, int, int]
     ready: float
+    early: bool = False
 
     @property
     def signals(self) -> dict[SignalName, Signal]:

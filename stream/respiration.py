@@ -8,6 +8,7 @@ breath was at its own time; so the motion is updated with every frame.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -172,7 +173,8 @@ class RespirationMagnifier:
         """Take out all frames that wait, with nothing more to come."""
         for age in range(self._held_back - 1, -1, -1):
             self._settle(age)
-        return [self._render(self._waiting.popleft()) for _ in range(len(self._waiting))]
+        waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        return [replace(self._render(frame), early=True) for frame in waiting]
 
     def _forget(self) -> None:
         self._ticks.reset()

@@ -21,10 +21,12 @@ FRAMES = as_frames([np.full((72, 96, 3), 100, np.uint8)] * 4, np.arange(4) / 30)
 
 
 @contextmanager
-def engine_behind(ring: FrameRing, out: list[MagnifiedFrame], roi: Region = "full") -> Iterator[Engine]:
-    settings = LiveSettings(Settings(lag=0.0, roi=roi))
+def engine_behind(
+    ring: FrameRing, out: list[MagnifiedFrame], roi: Region = "full", lag: float = 0.0
+) -> Iterator[Engine]:
+    settings = LiveSettings(Settings(lag=lag, roi=roi))
     finder = FaceFinder(None, at_once=True)
-    engine = Engine(ring, magnifier(shipped(), lag=0.0), settings, finder, out.append)
+    engine = Engine(ring, magnifier(shipped(), lag=lag), settings, finder, out.append)
     engine.start()
     try:
         yield engine
@@ -65,3 +67,15 @@ def test_of_a_camera_whose_clock_is_wrong_no_rate_is_shown_but_the_picture_is() 
     reasons = [one.readings["pulse"].reason for one in out]
     assert [reason == "the camera's clock is wrong" for reason in reasons] == [False, True, True, False]
     assert [one.frame.seq for one in out] == [0, 1, 2, 3]
+
+
+def test_what_an_ended_session_leaves_comes_out_at_once_and_is_in_no_frame_rate() -> None:
+    ring, out = FrameRing(), list[MagnifiedFrame]()
+    with engine_behind(ring, out, lag=0.1) as engine:
+        for session in (0, 1):
+            for frame in FRAMES:
+                ring.put(replace(frame, session=session))
+        ring.close()
+        assert engine.join(TIMEOUT)
+    assert [(one.frame.session, one.frame.seq) for one in out] == [(s, n) for s in (0, 1) for n in range(4)]
+    assert len(engine.latency.values(0.0)) == 2  # the first of each; three were inside

@@ -75,6 +75,13 @@ def pipeline_of(source: DemoSource, settings: Settings) -> Pipeline:
     return Pipeline(source, None, None, settings, respiration=open_respiration_ascender(RESPIRATION, "cpu"))
 
 
+@pytest.mark.parametrize("target", ["pulse", "respiration", "both"])
+def test_what_comes_out_before_its_lag_has_passed_says_so(target: Target) -> None:
+    done = magnified(target)
+    inside = round(LAG * RATE)
+    assert [one.early for one in done] == [False] * (len(done) - inside) + [True] * inside
+
+
 @pytest.mark.parametrize(
     ("target", "signals"),
     [("pulse", ("pulse",)), ("respiration", ("respiration",)), ("both", ("pulse", "respiration"))],
