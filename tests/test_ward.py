@@ -12,7 +12,7 @@ import pytest
 from made_clip import make_clip, pictures_in
 from rtsp_server import available, rtsp_server
 from typer.testing import CliRunner
-from ward_feeds import TIMEOUT, feed, specs, until
+from ward_feeds import TIMEOUT, feed, specs, until, until_ended
 
 from deepmag.stream import pipeline as pipeline_module
 from deepmag.stream.capture.open import open_source
@@ -77,6 +77,7 @@ def test_a_pipeline_that_failed_is_built_again_and_the_page_stays(tmp_path: Path
         again.watch(100.0 + RESTART / 2)
         assert again.restarts == 0
         again.watch(100.0 + RESTART)
+        until_ended("restart-bed-1")
         assert again.restarts == 1
         until(lambda: again.pipeline.engine.frames > 3, "pictures after the restart")
         assert again.settings.gain == 42.0  # what the person chose is kept
@@ -102,6 +103,7 @@ def test_what_is_changed_while_a_pipeline_is_built_again_is_kept(tmp_path: Path)
     bed.pipeline.engine.error = RuntimeError("out of memory")
     bed.watch(100.0)
     bed.watch(100.0 + RESTART)
+    until_ended("restart-bed-1")
     try:
         assert bed.pipeline is built[1]
         assert bed.settings.gain == 42.0
@@ -150,6 +152,8 @@ def test_a_feed_that_cannot_be_built_again_ends_no_other_and_is_tried_less_and_l
     for _ in range(400):
         before = len(built)
         bed.watch(now)
+        until_ended("restart-bed-1")
+        bed.watch(now)
         if len(built) > before:
             tries.append(now)
         now += 1.0
@@ -176,7 +180,11 @@ def test_a_feed_whose_start_fails_is_tried_again(tmp_path: Path, monkeypatch: py
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", no_threads)
         bed.watch(RESTART)
+        until_ended("restart-bed-1")
+        bed.watch(RESTART)
         assert "can't start new thread" in bed.status().detail
+        bed.watch(3 * RESTART)
+        until_ended("restart-bed-1")
         bed.watch(3 * RESTART)
         assert "can't start new thread" in bed.status().detail
     bed.watch(8 * RESTART)
@@ -184,6 +192,49 @@ def test_a_feed_whose_start_fails_is_tried_again(tmp_path: Path, monkeypatch: py
         until(lambda: bed.pipeline.engine.frames > 3, "pictures after the second try")
     finally:
         ward.stop()
+
+
+def test_a_feed_that_begins_again_holds_up_nobody_and_can_be_ended_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (spec,) = specs(tmp_path, feed("bed 1", "demo", 'method = "evm"'))
+    ward = Ward((spec,), device="cpu", threads=1)
+    disk, pipelines = threading.Event(), list[Pipeline]()
+    started, stopped = list[Pipeline](), list[Pipeline]()
+
+    def build(spec: FeedSpec, settings: Settings) -> Pipeline:
+        pipelines.append(ward._build(spec, settings))
+        return pipelines[-1]
+
+    bed = WardFeed(spec, build)
+    stop = Pipeline.stop
+
+    def hanging(pipeline: Pipeline) -> None:
+        assert disk.wait(TIMEOUT)
+        stop(pipeline)
+        stopped.append(pipeline)
+
+    def starting(pipeline: Pipeline) -> None:
+        started.append(pipeline)
+
+    monkeypatch.setattr(Pipeline, "stop", hanging)
+    monkeypatch.setattr(Pipeline, "start", starting)
+    bed.pipeline.engine.error = RuntimeError("out of memory")
+    bed.watch(100.0)
+    bed.watch(100.0 + RESTART)  # it would wait here
+    bed.watch(100.0 + 9 * RESTART)
+    assert "out of memory" in bed.status().detail
+    assert bed.restarts == 1
+    ending = threading.Thread(target=bed.stop)
+    ending.start()
+    until(lambda: bed._stopping, "the end to be asked for")
+    disk.set()
+    ending.join(TIMEOUT)
+    assert not ending.is_alive()
+    assert stopped == pipelines
+    assert len(pipelines) == 2
+    assert started == []
+    ward.stop()
 
 
 def test_what_cannot_be_written_yet_is_in_the_status_and_written_when_it_can_be(tmp_path: Path) -> None:
@@ -323,9 +374,7 @@ def test_the_recording_of_a_file_that_is_over_is_whole_while_others_go_on(tmp_pa
         short.watch(100.0 + SETTLE / 2)
         assert short.pipeline.renderers  # the numbers' last row may not be written yet
         short.watch(100.0 + SETTLE)
-        until(
-            lambda: "finish-short" not in {thread.name for thread in threading.enumerate()}, "its recording"
-        )
+        until_ended("finish-short")
         status = ward.feeds["short"].status()
         # a busy machine may have dropped some, and counted them
         assert pictures_in(tmp_path / "short.mp4") == 40 - sum(status.dropped.values()) > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,11 @@ def until(true: Callable[[], bool], what: str) -> None:
     while not true():
         assert time.monotonic() < end, what
         time.sleep(0.02)
+
+
+def until_ended(thread: str) -> None:
+    """Wait for what is done aside."""
+    until(lambda: thread not in {other.name for other in threading.enumerate()}, thread)
 
 
 def feed(name: str, source: str, more: str = "") -> str:

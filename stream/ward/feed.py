@@ -50,6 +50,9 @@ class WardFeed:
         self._delay = RESTART / 2
         self._over: float | None = None  # when it was seen that the source, a file, had ended
         self._finishing: threading.Thread | None = None
+        self._restarting: threading.Thread | None = None
+        self._failed = ""  # why the newest restart did
+        self._stopping = False
         self.restarts = 0
 
     @property
@@ -63,7 +66,16 @@ class WardFeed:
         self._start()
 
     def watch(self, now: float) -> None:
-        """Look after it: call it about once a second. now: s, monotonic."""
+        """Look after it: call it about once a second. now: s, monotonic.
+
+        It waits for nothing: a disk may take its time, and the other feeds are to be looked after.
+        """
+        if self._restarting is not None:
+            if self._restarting.is_alive():
+                return
+            self._restarting = None
+            if self._failed:
+                self._lost(now, self._failed)
         if self._ended is None:
             failure = _failure(self._pipeline)
             if failure is not None:
@@ -71,30 +83,18 @@ class WardFeed:
             elif self._over is None:
                 self._over = now if self._pipeline.wait(0.0) else None
             elif self._finishing is None and now - self._over >= SETTLE:
-                self._finish()
+                # make whole what was written of a file that is over, for others may go on for days
+                self._finishing = self._aside("finish", self._pipeline.finish_files)
         elif now - self._ended >= self._delay:
-            self.restarts += 1
-            try:
-                self.stop()
-                self._over = self._finishing = None
-                pipeline = self._build(self.spec, self._pipeline.settings)
-                with self._changing:  # also what a person has changed while it was built
-                    settings = self._pipeline.settings
-                    pipeline.change(
-                        gain=settings.gain, mode=settings.mode, lag=settings.lag, roi=settings.roi
-                    )
-                    self._pipeline = pipeline
-                self._ended, self._why = None, ""
-                self._start()
-            except Exception as error:  # whatever it is, the other feeds are not to end with it
-                log.debug("%s could not be started again", self.spec.name, exc_info=True)
-                self._lost(now, redact(f"{type(error).__name__}: {error}"))
+            self._failed, self._ended = "", now  # where no thread can be had the next try is as far off
+            self._restarting = self._aside("restart", self._restart)
 
     def stop(self) -> None:
-        """End it; recordings are finished."""
-        if self._finishing is not None:
-            self._finishing.join()
-        self._pipeline.stop()
+        """End it for good; recordings are finished."""
+        self._stopping = True
+        if self._restarting is not None:
+            self._restarting.join()
+        self._end()
 
     @property
     def settings(self) -> Settings:
@@ -130,20 +130,38 @@ class WardFeed:
         self._outputs(self.spec, self._pipeline)
         self._pipeline.start()
 
-    def _finish(self) -> None:
-        """Make whole what was written of a file that is over, for others may go on for days.
+    def _end(self) -> None:
+        if self._finishing is not None:
+            self._finishing.join()
+        self._pipeline.stop()
 
-        Aside, since a disk may take its time, and the others are to be looked after.
-        """
-        thread = threading.Thread(
-            target=self._pipeline.finish_files, name=f"finish-{self.spec.slug}", daemon=True
-        )
+    def _restart(self) -> None:
+        """Put a new pipeline in the place of the one that failed."""
+        self.restarts += 1
+        try:
+            self._end()
+            self._over = self._finishing = None
+            pipeline = self._build(self.spec, self._pipeline.settings)
+            with self._changing:  # also what a person has changed while it was built
+                settings = self._pipeline.settings
+                pipeline.change(gain=settings.gain, mode=settings.mode, lag=settings.lag, roi=settings.roi)
+                self._pipeline = pipeline
+            self._ended, self._why = None, ""
+            if not self._stopping:
+                self._start()
+        except Exception as error:  # whatever it is, it is tried again
+            log.debug("%s could not be started again", self.spec.name, exc_info=True)
+            self._failed = redact(f"{type(error).__name__}: {error}")
+
+    def _aside(self, what: str, work: Callable[[], None]) -> threading.Thread | None:
+        """Begin work in a thread of its own; None where none can be had: it is tried again."""
+        thread = threading.Thread(target=work, name=f"{what}-{self.spec.slug}", daemon=True)
         try:
             thread.start()
-        except RuntimeError as error:  # no thread can be had: it is tried again
+        except RuntimeError as error:
             log.error("%s: %s", self.spec.name, error)
-        else:
-            self._finishing = thread
+            return None
+        return thread
 
     def _lost(self, now: float, why: str) -> None:
         self._ended, self._why = now, why
