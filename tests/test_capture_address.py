@@ -62,6 +62,7 @@ def test_only_what_happens_now_is_live(text: str, live: bool) -> None:
         ("rtsp://user:secret word@host/x", "blank"),
         ("rtsp://host:port/x", "no valid URL"),
         ("rtsp://user:sec/ret@host/x", "no valid URL"),
+        ("https://user:secret@host/live.MPD?x=1", "DASH cannot be read; name the camera.s HLS"),
     ],
 )
 def test_what_cannot_be_a_source_is_refused_in_words_and_without_the_password(text: str, says: str) -> None:

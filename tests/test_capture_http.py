@@ -22,6 +22,8 @@ from deepmag.stream.capture.options import openings
 from deepmag.stream.capture.source import SourceError
 from deepmag.stream.frames import Frame
 
+END_OF_LIST = "#EXT-X-ENDLIST\n"
+
 
 class Time(threading.Event):
     """A clock, and an event for which waiting takes none of the test's time."""
@@ -126,8 +128,10 @@ def web_server(folder: Path) -> Iterator[str]:
         thread.join()
 
 
-def test_pictures_of_a_segment_come_one_after_the_other(tmp_path: Path) -> None:
-    with av.open(str(tmp_path / "live.m3u8"), "w", format="hls", options={"hls_time": "1"}) as out:
+def segments(folder: Path, *, finished: bool) -> None:
+    """Three of one second, and their list: 75 numbered pictures."""
+    list_ = folder / "live.m3u8"
+    with av.open(str(list_), "w", format="hls", options={"hls_time": "1"}) as out:
         stream = out.add_stream("libx264", rate=25, options={"preset": "ultrafast", "tune": "zerolatency"})
         stream.width, stream.height, stream.pix_fmt, stream.gop_size = 160, 120, "yuv420p", 25
         for number in range(75):
@@ -135,7 +139,14 @@ def test_pictures_of_a_segment_come_one_after_the_other(tmp_path: Path) -> None:
             picture.pts = number
             out.mux(stream.encode(picture))
         out.mux(stream.encode(None))
-    assert len(list(tmp_path.glob("*.ts"))) == 3
+    assert len(list(folder.glob("*.ts"))) == 3
+    assert END_OF_LIST in list_.read_text()
+    if not finished:
+        list_.write_text(list_.read_text().replace(END_OF_LIST, ""))
+
+
+def test_pictures_of_a_segment_come_one_after_the_other(tmp_path: Path) -> None:
+    segments(tmp_path, finished=False)
     with web_server(tmp_path) as url:
         frames, _ = frames_of(f"{url}live.m3u8?token=x", 45, Time())
     numbers = [number_of(frame.image) for frame in frames]
@@ -143,6 +154,33 @@ def test_pictures_of_a_segment_come_one_after_the_other(tmp_path: Path) -> None:
     pts, arrived = (np.array([getattr(frame, name) for frame in frames]) for name in ("pts", "arrived"))
     np.testing.assert_allclose(arrived - arrived[0], pts, atol=1e-6)
     np.testing.assert_allclose(np.diff(pts), 1 / 25, atol=1e-6)
+
+
+def test_segments_whose_list_is_finished_are_a_clip(tmp_path: Path) -> None:
+    segments(tmp_path, finished=True)
+    time = Time()
+    with web_server(tmp_path) as url:
+        source = open_source(parse_address(f"{url}live.m3u8"), clock=time)
+        frames = list(source.frames(time))
+    assert not source.live
+    assert [number_of(frame.image) for frame in frames] == list(range(75))
+
+
+def test_what_is_left_of_a_stream_that_has_ended_is_not_taken_for_now(tmp_path: Path) -> None:
+    segments(tmp_path, finished=False)
+    with web_server(tmp_path) as url:
+        time = Time()
+        source = open_source(parse_address(f"{url}live.m3u8"), clock=time)
+        frames = source.frames(time)
+        assert len(list(itertools.islice(frames, 45))) == 45
+        frames.close()
+        segments(tmp_path, finished=True)
+        with pytest.raises(SourceError, match="has ended; its last segments are all there is") as caught:
+            next(source.frames(time))
+        assert caught.value.retry
+        segments(tmp_path, finished=False)  # it has begun again
+        assert len(list(itertools.islice(source.frames(time), 45))) == 45
+    assert source.live
 
 
 def test_a_clip_is_one_whatever_its_address_is_called(tmp_path: Path) -> None:

@@ -27,7 +27,6 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.\-]*)://", re.IGNORECASE)
 _RTSP_SCHEMES = {"rtsp", "rtsps"}
 _WEB_SCHEMES = {"http", "https", "ftp", "sftp"}
 _FINITE_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"}
-_SEGMENTED_SUFFIXES = {".m3u8", ".mpd"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +57,8 @@ class Address:
 
     @property
     def segmented(self) -> bool:
-        """Whether pictures come some seconds of them at a time: HLS and DASH."""
-        return self.kind == "url" and self._suffix in _SEGMENTED_SUFFIXES
+        """Whether pictures come some seconds of them at a time, as of HLS."""
+        return self.kind == "url" and self._suffix == ".m3u8"
 
     @property
     def _suffix(self) -> str:
@@ -103,6 +102,10 @@ def parse_address(text: str) -> Address:
         if not url.hostname:
             raise ValueError(f"{redact(text)} names no host")
         return Address("rtsp", text)
+    if url.path.lower().endswith(".mpd"):  # PyAV's FFmpeg is built without
+        raise ValueError(
+            f"{redact(text)}: DASH cannot be read; name the camera's HLS (.m3u8) or RTSP address"
+        )
     return Address("url", text)
 
 

@@ -18,7 +18,7 @@ OPEN_TIMEOUT = 6.0  # s; a server that starts its encoder on demand takes 1 to 3
 CAMERA_OPEN_TIMEOUT = 3.0  # s; in this time FFmpeg asks again and again for the first picture, at full load
 POLL = 0.5  # s, after which a silent read comes back to ask whether to stop
 STALL = 5.0  # s of silence that are a loss
-SEGMENT_STALL = 20.0  # s; HLS and DASH deliver nothing for the length of a segment
+SEGMENT_STALL = 20.0  # s; HLS delivers nothing for the length of a segment
 
 # With FFmpeg's default probing the first frames wait until it is over, and every later frame behind them:
 # 0.9 s of delay that never goes away.

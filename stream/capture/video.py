@@ -99,6 +99,7 @@ class VideoSource:
         self._stamped = True
         self._raw_camera = False
         self._said_wrong = False
+        self._was_stream = False
 
     def frames(self, stop: threading.Event) -> Iterator[Frame]:
         """Open, deliver until the end or ``stop``, close. Raises SourceError."""
@@ -165,10 +166,15 @@ class VideoSource:
         container, opening, by_gpu = self._open()
         try:
             if self.live and self._is_clip(container):
+                if self._was_stream:  # what is left of it happened before: nobody shall take it for now
+                    raise SourceError(
+                        f"{self.name} has ended; its last segments are all there is", retry=True
+                    )
                 log.info("%s: a clip, not a stream: it is played to its end", self.name)
                 self.live, self._paced = False, self._pace == "file"
                 container.close()  # to be opened as one: of a stream what is looked at first is left out
                 container, opening, by_gpu = self._open()
+            self._was_stream = self.live
             stream = self._stream(container)
             reader = OrientationReader(stream)
             deinterlacer: Deinterlacer[tuple[Orientation, float, float | None]] = Deinterlacer(self.name)
@@ -263,10 +269,13 @@ class VideoSource:
     def _is_clip(self, container: InputContainer) -> bool:
         """Whether what a web server sends has an end: as a stream it would come all at once, again and again.
 
-        Of a stream no server knows the size. The length alone tells nothing: fragmented MP4 states a fragment's.
+        Of a stream no server knows the size. The length alone tells nothing: fragmented MP4 states a fragment's. But a
+        list of segments that will grow states none.
         """
-        formats = CLIP_FORMATS.intersection(container.format.name.split(","))
-        return bool(self._address.kind == "url" and formats and container.duration and container.size > 0)
+        formats = set(container.format.name.split(","))
+        if self._address.kind != "url" or not container.duration:
+            return False
+        return "hls" in formats or bool(formats & CLIP_FORMATS and container.size > 0)
 
     def _stream(self, container: InputContainer) -> VideoStream:
         """Find the best video stream that is no cover picture; SourceError where it cannot be used."""
