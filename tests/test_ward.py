@@ -54,7 +54,10 @@ def test_a_feed_that_is_cut_comes_back_and_the_other_goes_on(tmp_path: Path) -> 
             ward.stop()
 
 
-def test_a_pipeline_that_failed_is_built_again_and_the_page_stays(tmp_path: Path) -> None:
+def test_a_pipeline_that_failed_is_built_again_and_the_page_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (spec,) = specs(tmp_path, feed("bed 1", "demo", 'roi = "full"'))
     ward = Ward((spec,), device="cpu", threads=1)
     bed = ward.feeds["bed-1"]
@@ -64,6 +67,8 @@ def test_a_pipeline_that_failed_is_built_again_and_the_page_stays(tmp_path: Path
     try:
         until(lambda: again.pipeline.engine.frames > 3, "pictures")
         again.change(gain=42.0)
+        first, shown = again.start_recording(), again.pipeline.engine.frames
+        until(lambda: again.pipeline.engine.frames > shown + 3, "pictures to record")
 
         def broken(*_: Any) -> Any:
             raise RuntimeError("out of memory")
@@ -79,9 +84,14 @@ def test_a_pipeline_that_failed_is_built_again_and_the_page_stays(tmp_path: Path
         again.watch(100.0 + RESTART)
         until_ended("restart-bed-1")
         assert again.restarts == 1
-        until(lambda: again.pipeline.engine.frames > 3, "pictures after the restart")
+        shown = again.pipeline.engine.frames
+        until(lambda: again.pipeline.engine.frames > shown + 3, "pictures after the restart")
         assert again.settings.gain == 42.0  # what the person chose is kept
         assert len(outputs) == 2
+        second = again.status().recording  # begun by a person, it goes on
+        assert second not in ("", first)
+        again.stop_recording()
+        assert all(pictures_in(tmp_path / name) > 0 for name in (first, second))
     finally:
         again.stop()
         bed.stop()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from deepmag.stream.capture.address import redact
+from deepmag.stream.render.renderer import RendererError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,6 +139,7 @@ class WardFeed:
     def _restart(self) -> None:
         """Put a new pipeline in the place of the one that failed."""
         self.restarts += 1
+        recorded = bool(self._pipeline.status().recording)  # by a person, on the page
         try:
             self._end()
             self._over = self._finishing = None
@@ -149,9 +151,18 @@ class WardFeed:
             self._ended, self._why = None, ""
             if not self._stopping:
                 self._start()
+                if recorded:
+                    self._record_on()
         except Exception as error:  # whatever it is, it is tried again
             log.debug("%s could not be started again", self.spec.name, exc_info=True)
             self._failed = redact(f"{type(error).__name__}: {error}")
+
+    def _record_on(self) -> None:
+        try:
+            log.warning("%s: recorded on in %s", self.spec.name, self._pipeline.start_recording())
+        except RendererError as error:
+            log.error("%s: %s; it runs without", self.spec.name, error)
+            self._pipeline.report(str(error))
 
     def _aside(self, what: str, work: Callable[[], None]) -> threading.Thread | None:
         """Begin work in a thread of its own; None where none can be had: it is tried again."""
