@@ -135,8 +135,6 @@ def _start(model: bytes, options: ort.SessionOptions, providers: list[Any], devi
     try:
         return ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
     except Exception as error:  # the binding's exceptions have no common base of their own
-        if "install TensorRT" in str(
-            error
-        ):  # the other provider that does not start is left out without a word
+        if NO_TENSORRT in str(error):
             raise AscenderUnavailableError(_does_not_start("tensorrt")) from error
         raise AscenderUnavailableError(f"onnxruntime cannot run the ascent on {device}: {error}") from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -42,10 +42,6 @@ class Coefficients:
     high: torch.Tensor | None
     bands: tuple[torch.Tensor, ...]
     low: torch.Tensor | None
-
-    def with_bands(self, bands: Sequence[torch.Tensor]) -> Coefficients:
-        """The same residuals with other bands."""
-        return replace(self, bands=tuple(bands))
 
 
 class SteerablePyramid:

@@ -17,7 +17,6 @@ from deepmag.models.compiled import compiled
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import torch
     from numpy.typing import NDArray
 
 Roi = tuple[int, int, int, int]
@@ -160,19 +159,6 @@ def add_difference(
     rows = np.ascontiguousarray(image).reshape(height, 3 * width)
     add(rows, wide, x, y, top, share_y, fade_y, dither_rows(x % 8, w), out.reshape(height, 3 * width))
     return out
-
-
-def upsample_difference(small: torch.Tensor, log_factor: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Compute the change that Eq. 17 adds, U(c (exp S - 1)), bilinear, for whole clips and the GPU.
-
-    small, log_factor: (B, 3, h, w) float. size: (height, width), px. Returns (B, 3, height, width) float.
-    Added to a whole frame and rounded, it agrees with `magnify_frame` to one grey level, the dither.
-    """
-    import torch  # only here: it takes seconds to import, and the live path does without
-
-    return torch.nn.functional.interpolate(
-        small * torch.expm1(log_factor), size=size, mode="bilinear", align_corners=False
-    )
 
 
 def warm_up() -> None:

@@ -1,4 +1,4 @@
-"""The pulse's motion representation: a small antialiased picture and its normalized difference (Eq. 14, 16)."""
+"""The pulse's motion representation: a small antialiased picture and its normalized difference (Eq. 14)."""
 
 from __future__ import annotations
 
@@ -45,11 +45,6 @@ def normalized_difference(before: Pixels, after: Pixels) -> Pixels:
     before, after: (..., 3, L, L) in [0, 255], tensors or arrays. Returns the same shape, no unit, in (-1, 1).
     """
     return (after - before) / (after + before + 2 * DARK)
-
-
-def invert_normalized_difference(before: Pixels, x: Pixels) -> Pixels:
-    """The frame after ``before`` whose normalized difference is x (Eq. 16, with Eq. 14's constant)."""
-    return (before + DARK) * (1 + x) / (1 - x) - DARK
 
 
 def regrid(grids: NDArray[np.float32], before: Roi, after: Roi) -> NDArray[np.float32]:

@@ -36,7 +36,6 @@ WANTED_FOR = {
     "torch": " for a GPU, training, evaluation, bench, export --check and some methods",
 }
 RUNTIMES = ("onnxruntime-gpu", "onnxruntime")
-PULSE_LIMIT = 4 * 2**20  # bytes
 MIN_MEMORY = 1.0  # GiB
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 MIDDLE = 128.0  # grey levels, at which `noise` is stated
-GREEN_FIRST = ((0, 1), (1, 0))  # positions of green in the 2 x 2 mosaic R G / G B
 
 
 @dataclass(frozen=True)
