@@ -15,6 +15,14 @@ import typer
 
 from deepmag.stream.cli import fail, set_up_logging
 from deepmag.stream.commands.network_options import CodecsOption, DeviceOption, RuntimeOption, ThreadsOption
+from deepmag.stream.commands.run_options import (
+    HostOption,
+    LogLevelOption,
+    PortOption,
+    TokenOption,
+    check_duration,
+    refuse_bad_token,
+)  # fmt: skip
 from deepmag.stream.describe import describe
 from deepmag.stream.render.endless_recorder import HOURS
 from deepmag.stream.settings import DEFAULT_LAG, Method, Settings, Target, default_lag, parse_region
@@ -184,26 +192,13 @@ def live(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     codecs: CodecsOption = "cpu",
-    host: Annotated[
-        str, typer.Option(help="Address of the page. 0.0.0.0: the network can open it, with the token.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(help="Port of the page; 0 takes a free one.", min=0, max=65_535)
-    ] = 8765,
-    token: Annotated[
-        str | None,
-        typer.Option(
-            envvar="DEEPMAG_TOKEN",
-            help="What a browser has to know to open the page. Default: made up where others can reach it. Better in "
-            "the environment: everybody on this machine can read the command line.",
-        ),
-    ] = None,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8765,
+    token: TokenOption = None,
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
     ] = True,
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], typer.Option(help="What is logged, to standard error.")
-    ] = "info",
+    log_level: LogLevelOption = "info",
 ) -> None:
     """Magnify while it plays. Ctrl-C ends it; recordings are complete.
 
@@ -296,24 +291,6 @@ def _refuse_what_is_no_file(address: Address) -> None:
         check_file(address)
     except SourceError as error:
         fail(str(error))
-
-
-def check_duration(duration: float | None) -> None:
-    """Refuse what is no length of time."""
-    if duration is not None and not duration > 0:
-        fail(f"--duration must be a number of seconds above 0, not {duration:g}", 2)
-
-
-def refuse_bad_token(token: str | None) -> None:
-    """End with one line where the page could not be opened with it."""
-    if not token:
-        return  # without the page nothing of it is loaded
-    from deepmag.stream.page.access import check_token
-
-    try:
-        check_token(token)
-    except ValueError as error:
-        fail(str(error), 2)
 
 
 def _build(

@@ -6,12 +6,20 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deepmag.stream.cli import fail, set_up_logging
 from deepmag.stream.commands.network_options import DeviceOption, RuntimeOption, ThreadsOption
+from deepmag.stream.commands.run_options import (
+    HostOption,
+    LogLevelOption,
+    PortOption,
+    TokenOption,
+    check_duration,
+    refuse_bad_token,
+)  # fmt: skip
 from deepmag.stream.stop_signals import Stop, stop_on_signals
 from deepmag.stream.watchdog import Watchdog
 
@@ -45,20 +53,9 @@ def serve(
     feeds: Annotated[
         Path, typer.Argument(metavar="FEEDS.toml", help=r"The feeds, each begun by \[\[feed]].")
     ],
-    host: Annotated[
-        str, typer.Option(help="Address of the page. 0.0.0.0: the network can open it, with the token.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(help="Port of the page; 0 takes a free one.", min=0, max=65_535)
-    ] = 8765,
-    token: Annotated[
-        str | None,
-        typer.Option(
-            envvar="DEEPMAG_TOKEN",
-            help="What a browser has to know to open the page. Default: made up where others can reach it. Better in "
-            "the environment: everybody on this machine can read the command line.",
-        ),
-    ] = None,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8765,
+    token: TokenOption = None,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Serve the page with all feeds.")] = True,
     budget: Annotated[
         float,
@@ -85,9 +82,7 @@ def serve(
     duration: Annotated[
         float | None, typer.Option(help="End after so many seconds; else at the end of all files or Ctrl-C.")
     ] = None,
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], typer.Option(help="What is logged, to standard error.")
-    ] = "info",
+    log_level: LogLevelOption = "info",
 ) -> None:
     """Magnify many feeds at once. One page shows them all; a click opens one.
 
@@ -95,7 +90,6 @@ def serve(
     go on. Ctrl-C ends it; recordings are complete.
     """
     set_up_logging(log_level)
-    from deepmag.stream.commands.live import check_duration, refuse_bad_token
     from deepmag.stream.ward.feeds_file import read_feeds
 
     check_duration(duration)
