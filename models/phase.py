@@ -20,7 +20,7 @@ Bands = NDArray[np.complex64]
 
 REDUCED = 246  # px, side of the reduced frame
 LEVEL = 1  # of its pyramid
-SIDE = 123  # px, side of the bands there (section 3.3)
+SIDE = 123  # px, side of the bands there (section 5.2)
 # Grey levels: of this amplitude a coefficient's phase counts half. A camera's noise leaves 0.2 to 1 at this scale.
 FAINT = 2.0
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)

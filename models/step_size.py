@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-PAPER_ITERATIONS = 20  # N of Algorithm 1 (section 4.3 of the paper)
+PAPER_ITERATIONS = 20  # N of Algorithm 1 (section 5.1 of the paper)
 # One step: further ones leave the region where y is linear in X, and what they add is less in step with the pulse.
 STEADY_ITERATIONS = 2
-GAMMA = 6e-5  # the paper's pulse step (section 4.3), in units of X, per frame at REFERENCE_RATE
+GAMMA = 6e-5  # the paper's pulse step (section 5.1), in units of X, per frame at REFERENCE_RATE
 RESPIRATION_GAMMA = 3.6e-3  # its step of respiration, rad (section 5.2)
 REFERENCE_RATE = 30.0  # Hz, the rate at which either is a step
 
