@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepmag.models.synthetic.noise import Map, map_noise
+from deepmag.models.synthetic.solids import soft
 
 if TYPE_CHECKING:
     from deepmag.models.synthetic.head import HeadShape
@@ -82,16 +83,13 @@ class Hair:
         outside = 1 / np.sqrt((x / np.float32(0.82)) ** 2 + (y / down) ** 2 + (z / np.float32(0.90)) ** 2)
         # beside and behind the face: not before it, and not below the chin
         aside = np.minimum(np.float32(0.10) - z * bare, 0.6 * (np.abs(x) * outside - np.float32(0.50)))
-        side = 1 / (1 + np.exp(np.clip(-22 * aside, -30, 30)))
-        return np.asarray(bare + side * np.clip(outside - bare, 0, 0.7))
+        return np.asarray(bare + soft(aside, 22) * np.clip(outside - bare, 0, 0.7))
 
     def paint(self, canvas: Canvas, shape: HeadShape, lat: Map, fallen: Map) -> Map:
         """Paint all hair. Returns how much it stands off the head, beside what has fallen, (rows, 2 rows).
 
         fallen: how far long hair hangs off the head.
         """
-        from deepmag.models.synthetic.look import soft
-
         rng = np.random.default_rng([self.seed, 5])
         x, y, z = canvas.x, canvas.y, canvas.z
         rows = len(x)

@@ -12,6 +12,7 @@ from deepmag.models.synthetic.hair import Hair
 from deepmag.models.synthetic.head import HeadShape, directions, slopes
 from deepmag.models.synthetic.noise import Map, map_noise
 from deepmag.models.synthetic.skin import tone
+from deepmag.models.synthetic.solids import soft
 
 # Rows of `HeadMaps.stack`.
 RADIUS, ALBEDO, STRENGTH, DELAY, GLOSS, EAST, NORTH, OPEN, SKIN, LID = (
@@ -76,11 +77,6 @@ class Canvas:
             + ((self.y - np.float32(y)) / np.float32(b)) ** 2
         )
         return soft(1 - r, hard) * self.front
-
-
-def soft(distance: Map, hard: float) -> Map:
-    """A step from 0 to 1 where ``distance`` turns positive, about 4 / hard wide."""
-    return np.asarray(1 / (1 + np.exp(np.clip(-np.float32(hard) * distance, -30, 30))))
 
 
 def paint_head(seed: int, melanin: float, shape: HeadShape, hair: Hair, rows: int) -> NDArray[np.float32]:

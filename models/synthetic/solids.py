@@ -48,3 +48,8 @@ def union(a: Field, b: Field, blend: float) -> Field:
 def cut(a: Field, b: Field, blend: float) -> Field:
     """Solid a without b, its rim rounded."""
     return -union(-a, b, blend)
+
+
+def soft(distance: Field, hard: float) -> Field:
+    """A step from 0 to 1 where ``distance`` turns positive, about 4 / hard wide."""
+    return np.asarray(1 / (1 + np.exp(np.clip(-np.float32(hard) * distance, -30, 30))))
