@@ -21,7 +21,7 @@ from deepmag.models.direction import pulse_direction
 from deepmag.models.representation import L, normalized_difference
 from deepmag.models.running_difference import SPAN, centred_difference
 from deepmag.models.running_limit import OUTLIER
-from deepmag.models.steady import REFERENCE_GAIN, ascend_symmetric
+from deepmag.models.steady import REFERENCE_GAIN, SteadyAscent, ascend_symmetric
 from deepmag.models.step_size import gamma_for_rate
 from deepmag.models.temporal import PULSE_BAND, Band, band_at, log_factor
 from deepmag.models.ticks import MAX_GAP, RateEstimator, TickClock
@@ -36,15 +36,11 @@ LEVEL_REACH = 3.0  # s to either side over which |y| is averaged
 COLUMN_BYTES = 1 << 25  # of float64 that the filter works on at once
 
 
-class Ascent(Protocol):
+class Ascent(SteadyAscent, Protocol):
     """The ascent on frame pairs, each on its own; see ``export.runtime.Ascender``, which is one."""
 
     def paper(self, x: Floats, gamma: float) -> tuple[Floats, Floats]:
         """Eq. 4. x: (B, 3, L, L). Returns X_N - X_1 like x, and y (B,)."""
-        ...
-
-    def steady(self, x: Floats, direction: Floats, growth: float | Floats) -> tuple[Floats, Floats, Floats]:
-        """Steps of growth * y * direction. Returns X_N - X_1 like x, y (B,), and dy/dX like x."""
         ...
 
 

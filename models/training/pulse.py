@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from deepmag.models.networks import PulseNet
-from deepmag.models.synthetic.assets import Assets
 from deepmag.models.training.loop import Lesson, Recipe, train
 from deepmag.models.training.sequences import Take, network_input, random_take
 
@@ -25,12 +24,8 @@ def train_pulse(
     keep_going: Callable[[], bool] = lambda: True,
 ) -> Path:
     """Train, or go on from ``folder``/checkpoint.pt; see `loop.train`. Returns the path of the weights."""
-    lesson = Lesson("pulse", PulseNet, _take, _present, FLOOR)
+    lesson = Lesson("pulse", PulseNet, random_take, _present, FLOOR)
     return train(folder, lesson, recipe, device=device, report=report, keep_going=keep_going)
-
-
-def _take(rng: np.random.Generator, assets: Assets | None, device: str) -> Take:
-    return random_take(rng, assets, device)
 
 
 def _present(
