@@ -23,7 +23,7 @@ LEVEL = 1  # of its pyramid
 SIDE = 123  # px, side of the bands there (section 5.2)
 # Grey levels: of this amplitude a coefficient's phase counts half. A camera's noise leaves 0.2 to 1 at this scale.
 FAINT = 2.0
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of R, G, B (BT.601)
 
 
 @dataclass(frozen=True)

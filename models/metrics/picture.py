@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deepmag.models.phase import LUMA
+
 PEAK = 255.0  # grey levels
 MID = 128.0
 PSNR_LIMIT = 100.0  # dB, of equal pictures, so that a mean over frames exists
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of R, G, B (BT.601)
 SIGMA = 1.5  # px, of the window (Wang et al. 2004)
 RADIUS = 5  # px: the window is 11 x 11
 C1, C2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
