@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from deepmag.stream.evaluation import calibration
@@ -112,7 +112,7 @@ class PulseCourse:
         log.info("coherent gain for Table 1 %.3g; strengths %s", found.factor, found.matched)
 
     def _at_strengths(self, job: JudgeJob) -> JudgeJob:
-        return JudgeJob(
-            job.plan, job.subject, job.task, tuple(self.found.matched.items()), tuple(self.found.large.items()),
-            self.found.factor, job.weights, job.folder, job.shown,
-        )  # fmt: skip
+        found = self.found
+        return replace(
+            job, factor=found.factor, matched=tuple(found.matched.items()), large=tuple(found.large.items())
+        )

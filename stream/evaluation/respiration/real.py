@@ -16,6 +16,7 @@ import numpy as np
 
 from deepmag.models.metrics.motion import MARGIN, added_displacement, displacement, motion_scores
 from deepmag.models.metrics.picture import luma, psnr, ssim
+from deepmag.models.step_size import PAPER_ITERATIONS, RESPIRATION_GAMMA
 from deepmag.stream.capture.source import SourceError
 from deepmag.stream.evaluation.recording import decode
 from deepmag.stream.evaluation.respiration.jobs import opened
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from deepmag.stream.frames import MagnifiedFrame
 
 STRENGTH = 10.0  # gain of the live methods
-PAPER_STEP = 1e-2 / 3.6e-3  # times its own: the step that the paper took for its Fig. 12
+PAPER_STEP = 1e-2 / RESPIRATION_GAMMA  # times its own: the step that the paper took for its Fig. 12
 SSIM_EVERY = 10  # frames
 BAND: Band = (0.16, 0.8)  # Hz: an infant's breath is faster than the network's people
 SMALLEST = 2 * MARGIN + 8  # px of a box: what is left of it inside the margin must show how it moves
@@ -74,7 +75,7 @@ class RealBreathJob:
                 )
             if min(w, h) < SMALLEST:
                 raise ValueError(f"its box {name} {[x, y, w, h]} is less than {SMALLEST} pixels wide or high")
-        ascender = opened(self.weights, 20)
+        ascender = opened(self.weights, PAPER_ITERATIONS)
         scan = np.s_[:, max(0, y - h // 2) : y + h + h // 2, x + w // 2]
         result: dict[str, Any] = {
             "breaths": clip.breaths,
