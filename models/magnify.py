@@ -23,7 +23,7 @@ from deepmag.models.running_difference import SPAN, centred_difference
 from deepmag.models.running_limit import OUTLIER
 from deepmag.models.steady import REFERENCE_GAIN, SteadyAscent, ascend_symmetric
 from deepmag.models.step_size import gamma_for_rate
-from deepmag.models.temporal import PULSE_BAND, Band, band_at, log_factor
+from deepmag.models.temporal import COLUMN_BYTES, PULSE_BAND, Band, band_at, log_factor
 from deepmag.models.ticks import MAX_GAP, RateEstimator, TickClock
 
 Mode = Literal["paper", "steady"]
@@ -33,7 +33,6 @@ BLOCK = 256  # pairs worked on at once: 4 MB for each array of them
 SETTLED = 2.0  # s after which its band-pass has forgotten where it began
 DIRECTION_REACH = 1.0  # s to either side over which the gradient is averaged
 LEVEL_REACH = 3.0  # s to either side over which |y| is averaged
-COLUMN_BYTES = 1 << 25  # of float64 that the filter works on at once
 
 
 class Ascent(SteadyAscent, Protocol):

@@ -17,7 +17,7 @@ from deepmag.models.phase import LUMA, REDUCED, Floats, PhaseDifference
 from deepmag.models.pyramid import Coefficients, SteerablePyramid
 from deepmag.models.pyramid_filters import ORIENTATIONS
 from deepmag.models.reconstruction import Roi, add_difference
-from deepmag.models.temporal import RESPIRATION_BAND, zero_phase
+from deepmag.models.temporal import RESPIRATION_BAND, filter_on_clock, zero_phase
 
 LIMIT = 2.0 * np.pi  # rad, of Eq. 21
 NOISE = 0.02  # rad between two ticks, of what does not move
@@ -27,7 +27,6 @@ LEVEL = REDUCED_LEVEL + 1  # of its pyramid, that of the ascent: r0, counted fro
 # Cells inside the border over which the change begins: around a box the frame stays as it is, and around a picture
 # the transform sees its opposite border.
 FADE = 4
-COLUMN_BYTES = 1 << 25  # of float64 that the filter works on at once
 
 
 def weighted(step: Floats, difference: PhaseDifference) -> Floats:
@@ -56,18 +55,11 @@ def filter_phase(total: Floats, place: NDArray[np.int64], rate: float) -> None:
     if len(total) < 2:
         total[:] = 0.0
         return
-    clock = np.arange(place[0], place[-1] + 1)
-    after = np.clip(np.searchsorted(place, clock), 1, len(place) - 1)
-    share = ((clock - place[after - 1]) / (place[after] - place[after - 1]))[:, None]
-    columns = total.reshape(len(total), -1)
-    width = max(1, COLUMN_BYTES // (8 * len(clock)))
-    for start in range(0, columns.shape[1], width):
-        part = slice(start, start + width)
-        block = columns[:, part].astype(np.float64)
-        uniform = (1.0 - share) * block[after - 1] + share * block[after]
-        columns[:, part] = np.clip(
-            zero_phase(uniform, RESPIRATION_BAND, rate)[place - place[0]], -LIMIT, LIMIT
-        )
+
+    def limited(uniform: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.clip(zero_phase(uniform, RESPIRATION_BAND, rate), -LIMIT, LIMIT)
+
+    filter_on_clock(total, place, limited, total)
 
 
 class PhaseReconstruction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +17,7 @@ PULSE_BAND: Band = (0.7, 2.5)  # Hz, 42 to 150 beats per minute
 RESPIRATION_BAND: Band = (0.16, 0.5)  # Hz, 10 to 30 breaths a minute (section 3.3)
 ORDER = 3  # per corner: SciPy's band-pass then has six poles, the paper's "sixth order"
 RATE_MARGIN = 2.1  # lowest usable rate, in upper corners: at 2.0 the corner sits on Nyquist
+COLUMN_BYTES = 1 << 25  # of float64 that is filtered at once
 
 
 def check_band(band: Band, rate: float) -> None:
@@ -84,6 +86,30 @@ def log_factor(steps: NDArray[Any], band: Band, rate: float) -> NDArray[np.float
     total = np.zeros((steps.shape[0] + 1, *steps.shape[1:]))
     np.cumsum(2.0 * filtered, axis=0, out=total[1:])
     return total
+
+
+def filter_on_clock(
+    values: NDArray[np.float32],
+    place: NDArray[np.int64],
+    filtered: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    out: NDArray[np.float32],
+) -> None:
+    """Filter what was not sampled evenly: between two samples further apart than one tick it is interpolated.
+
+    values: (T, ...), T at least 2. place: (T,) of each on a uniform clock, not falling. filtered: filters
+    (ticks, columns), without delay. out: like ``values``; it may be the same array, and both may lie in a file.
+    """
+    clock = np.arange(place[0], place[-1] + 1)
+    after = np.clip(np.searchsorted(place, clock), 1, len(place) - 1)
+    span = np.maximum(place[after] - place[after - 1], 1)
+    share = ((clock - place[after - 1]) / span)[:, None]
+    source, target = values.reshape(len(values), -1), out.reshape(len(values), -1)
+    width = max(1, COLUMN_BYTES // (8 * len(clock)))
+    for start in range(0, source.shape[1], width):
+        columns = slice(start, start + width)
+        block = source[:, columns].astype(np.float64)
+        uniform = (1.0 - share) * block[after - 1] + share * block[after]
+        target[:, columns] = filtered(uniform)[place - place[0]]
 
 
 @lru_cache(maxsize=64)

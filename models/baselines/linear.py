@@ -13,11 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from deepmag.models.temporal import Band
+from deepmag.models.temporal import Band, filter_on_clock
 
 Floats = NDArray[np.float32]
-
-COLUMN_BYTES = 1 << 25  # of float64 that the filter works on at once
 
 
 class LinearMethod(Protocol):
@@ -97,17 +95,7 @@ def filter_stretch(
         out[:] = 0.0
         return out
     place = np.arange(count) if ticks is None else np.concatenate([[0], np.cumsum(ticks)])
-    clock = np.arange(place[-1] + 1)
-    after = np.clip(np.searchsorted(place, clock), 1, count - 1)
-    span = np.maximum(place[after] - place[after - 1], 1)
-    share = ((clock - place[after - 1]) / span)[:, None]
-    source, target = coefficients.reshape(count, -1), out.reshape(count, -1)
-    width = max(1, COLUMN_BYTES // (8 * len(clock)))
-    for a in range(0, source.shape[1], width):
-        columns = slice(a, a + width)
-        block = source[:, columns].astype(np.float64)
-        uniform = (1.0 - share) * block[after - 1] + share * block[after]
-        target[:, columns] = method.filter_clip(uniform, rate)[place]
+    filter_on_clock(coefficients, place, lambda uniform: method.filter_clip(uniform, rate), out)
     return out
 
 
