@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -27,13 +25,12 @@ from deepmag.stream.evaluation.plan import (
 )
 from deepmag.stream.evaluation.remembered import RememberingAscender
 from deepmag.stream.evaluation.scores import Scores, Truth, score_picture, score_pulse, truth_of
+from deepmag.stream.evaluation.stopwatch import Stopwatch, Ticks
 from deepmag.stream.evaluation.verdict import NOTHING
 from deepmag.stream.evaluation.workers import tick
 from deepmag.stream.roi import clamp_box
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
 MAKE = 15.0  # units of work, about seconds of a quick run: to make a clip
@@ -180,13 +177,13 @@ class JudgeJob:
         return result
 
 
-class _Bench:
+class _Bench(Stopwatch):
     """One clip on the table, with its truth, a stopwatch and an ascender that knows what it has seen."""
 
     def __init__(self, plan: Plan, subject: Subject, task: Task, weights: Path, folder: Path | None) -> None:
         self.plan, self.subject, self.task = plan, subject, task
         self.name = f"{subject.seed}-{task}"
-        self.seconds: dict[str, float] = {}
+        super().__init__()
         self.ascender = RememberingAscender(_ascender(weights, plan.iterations))
         self._steps: set[float] = set()  # of `paper`, that have been run
         with self.timed("make"):
@@ -198,13 +195,6 @@ class _Bench:
             self.truth: Truth = truth_of(self.clip)
 
     def _make(self) -> SyntheticClip:
-        done = 0
-
-        def progress(now: int, of: int) -> None:
-            nonlocal done
-            tick(MAKE * (now - done) / of)
-            done = now
-
         return make_clip(
             self.task,
             seed=self.subject.seed,
@@ -213,15 +203,8 @@ class _Bench:
             size=self.plan.size,
             melanin=self.subject.melanin,
             factor=LARGE,
-            progress=progress,
+            progress=Ticks(MAKE).of,
         )
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Add what the block takes to a stage's seconds, of processor time: what else the machine does is no matter."""
-        began = time.process_time()
-        yield
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.process_time() - began
 
     @property
     def bpm(self) -> float:
@@ -251,13 +234,6 @@ class _Bench:
         if method == "paper":
             self._steps.add(step)
         cost = RUN + (0.0 if again else _ascent_cost(method))
-        done = 0.0
-
-        def progress(share: float) -> None:
-            nonlocal done
-            tick(cost * (share - done))
-            done = share
-
         with self.timed(method):
             return magnify_clip(
                 method,
@@ -266,7 +242,7 @@ class _Bench:
                 self.clip.region,
                 strength,
                 ascender=self.ascender if step == 1.0 else MultipliedStep(self.ascender, step),
-                progress=progress,
+                progress=Ticks(cost).to,
             )
 
     def scores(self, magnified: NDArray[np.uint8], factor: float) -> Scores:

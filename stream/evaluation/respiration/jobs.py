@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -20,12 +18,11 @@ from deepmag.stream.evaluation.respiration.methods import METHODS, ascend, draw,
 from deepmag.stream.evaluation.respiration.plan import LARGE, REFERENCE_STRENGTH, SHOWN, BreathPlan
 from deepmag.stream.evaluation.respiration.scores import CHEST, score_motion, score_picture, truth_of
 from deepmag.stream.evaluation.scores import Scores
+from deepmag.stream.evaluation.stopwatch import Stopwatch, Ticks
 from deepmag.stream.evaluation.verdict import NOTHING
 from deepmag.stream.evaluation.workers import tick
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from deepmag.stream.frames import MagnifiedFrame
@@ -184,13 +181,13 @@ class BreathJudgeJob:
                 result.exhibits[f"phase {times:g}"] = original + added
 
 
-class _Bench:
+class _Bench(Stopwatch):
     """One clip on the table, with its truth and a stopwatch."""
 
     def __init__(self, plan: BreathPlan, subject: Subject, task: Task, weights: Path, folder: Path) -> None:
         self.plan, self.subject, self.task = plan, subject, task
         self.name = f"breath-{subject.seed}-{task}"
-        self.seconds: dict[str, float] = {}
+        super().__init__()
         self._ascender = opened(weights, plan.iterations)
         with self.timed("make"):
             kept = store.recall(folder, self.name)
@@ -211,15 +208,8 @@ class _Bench:
             breath_factor=LARGE,
             # the same in A and D: by how much a picture changes depends on what is behind
             wall=self.subject.seed if self.task in ("A", "D") else None,
-            progress=_Ticks(MAKE).of,
+            progress=Ticks(MAKE).of,
         )
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Add what the block takes to a stage's seconds, of processor time: what else the machine does is no matter."""
-        began = time.process_time()
-        yield
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.process_time() - began
 
     def result(self, phase: str) -> BreathResult:
         """A result of this clip without scores; its seconds go on counting."""
@@ -245,7 +235,7 @@ class _Bench:
         with self.timed(method):
             done = magnify_live(
                 method, self.clip.video, self.plan.rate, strength,
-                ascender=self._ascender, progress=_Ticks(RUN).to, look=look,
+                ascender=self._ascender, progress=Ticks(RUN).to, look=look,
             )  # fmt: skip
         if result is not None:
             shown = [abs(rate - self.clip.breaths) for rate in rates if rate is not None]
@@ -260,7 +250,7 @@ class _Bench:
         with self.timed("paper"):
             return ascend(
                 self.clip.video, self.plan.rate, times,
-                ascender=self._ascender, progress=_Ticks(PAPER_RUN).to,
+                ascender=self._ascender, progress=Ticks(PAPER_RUN).to,
             )  # fmt: skip
 
     def draw(self, path: Any, every: int) -> NDArray[np.uint8]:
@@ -292,20 +282,3 @@ def opened(weights: Path, iterations: int) -> Any:
 
     torch.set_num_threads(1)
     return open_respiration_ascender(weights, "cpu", iterations)
-
-
-class _Ticks:
-    """Progress of one step as units of work."""
-
-    def __init__(self, cost: float) -> None:
-        self._cost = cost
-        self._done = 0.0
-
-    def to(self, share: float) -> None:
-        """Report that a share of the step is done."""
-        tick(max(0.0, self._cost * (share - self._done)))
-        self._done = max(self._done, share)
-
-    def of(self, done: int, of: int) -> None:
-        """Report that ``done`` of ``of`` parts are done."""
-        self.to(done / of)
