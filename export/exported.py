@@ -10,7 +10,7 @@ from deepmag.export.ascent_loop import PAPER, STEADY
 from deepmag.export.device import CPU, Device
 from deepmag.export.graph import GRAPH_VERSION
 from deepmag.export.ort_session import open_session
-from deepmag.export.pairs import per_pair
+from deepmag.export.pairs import padded, per_pair
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +73,10 @@ class ExportedModel:
         step = self._batch or count
         parts = []
         for start in range(0, count, step):
-            part = {name: _padded(array[start : start + step], step) for name, array in pairs.items()}
+            part = {
+                name: np.ascontiguousarray(padded(array[start : start + step], step), np.float32)
+                for name, array in pairs.items()
+            }
             parts.append(self._session.run(None, part | shared))
         outputs = [
             np.concatenate(part, axis=0 if i < 3 else 1) for i, part in enumerate(zip(*parts, strict=True))
@@ -123,11 +126,3 @@ class ExportedRespiration:
         """Eq. 4. gamma: step, rad. Returns X_N - X_1 like x, and y (B,)."""
         dx, y, _ = self.model.ascend(PAPER, gamma, {"x": x, "weight": weight})
         return dx, y
-
-
-def _padded(array: Floats, count: int) -> Floats:
-    """As many pairs as the model takes: what is missing is zero."""
-    missing = count - len(array)
-    if missing:
-        array = np.concatenate([array, np.zeros((missing, *array.shape[1:]), np.float32)])
-    return np.ascontiguousarray(array, np.float32)

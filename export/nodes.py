@@ -10,6 +10,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 17
 IR_VERSION = 8
+# attributes of a 3 x 3 convolution that keeps the picture's size, and of a resize that repeats each pixel
+SAME: dict[str, Any] = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+NEAREST: dict[str, Any] = {
+    "mode": "nearest",
+    "nearest_mode": "floor",
+    "coordinate_transformation_mode": "asymmetric",
+}
 BEFORE_FIRST = -(2**31)  # where a slice that runs backward ends, to hold the first element too
 
 Precision = Literal["fp32", "fp16"]

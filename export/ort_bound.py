@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime as ort
 
-from deepmag.export.pairs import turns
+from deepmag.export.pairs import padded, turns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +65,7 @@ class BoundSession:
         size: int,
     ) -> list[NDArray[np.float32]]:
         count = len(next(iter(batched.values())))
-        given = {name: _padded(array, size) for name, array in batched.items()} | dict(shared)
+        given = {name: padded(array, size) for name, array in batched.items()} | dict(shared)
         if size not in self._bound:
             self._bound[size] = self._bind(given, size)
         bound = self._bound[size]
@@ -95,12 +95,3 @@ class BoundSession:
     def _memory(self, shape: tuple[int, ...]) -> Any:
         # not from the array: on a CPU that would be the caller's own memory
         return ort.OrtValue.ortvalue_from_shape_and_type(shape, np.float32, *self._place)
-
-
-def _padded(array: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """The pairs, and zeros up to the size."""
-    if len(array) == size:
-        return array
-    padded = np.zeros((size, *array.shape[1:]), np.float32)
-    padded[: len(array)] = array
-    return padded

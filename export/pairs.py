@@ -33,6 +33,14 @@ def per_pair(value: float | NDArray[np.float32], pairs: int) -> NDArray[np.float
     return np.ascontiguousarray(np.broadcast_to(np.asarray(value, dtype=np.float32), (pairs,)))
 
 
+def padded(array: NDArray[np.float32], pairs: int) -> NDArray[np.float32]:
+    """As many pairs as a run is made for: what is missing is zero."""
+    missing = pairs - len(array)
+    if not missing:
+        return array
+    return np.concatenate([array, np.zeros((missing, *array.shape[1:]), np.float32)])
+
+
 def turns(pairs: int, most: int = MOST) -> Iterator[tuple[slice, int]]:
     """Split pairs into runs: which of them, and for how many a run is made, a power of two up to ``most``."""
     for start in range(0, pairs, most):

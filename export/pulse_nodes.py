@@ -11,11 +11,11 @@ What the layout rests on, measured on one core of an AVX2 machine, where an iter
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepmag.export.nodes import Nodes
+from deepmag.export.nodes import NEAREST, SAME, Nodes
 from deepmag.models.representation import INPUT_SCALE, L
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class PulseNodes(Nodes):
         g = self._convolve(g, self.flipped("conv3.weight"))
         g = self._masked(self._unpool(g), h2, "conv2")
         g = self._masked(self._convolve(g, self.flipped("conv2.weight")), h1, "conv1")
-        g = self.node("ConvTranspose", g, "conv1.weight", **_SAME)
+        g = self.node("ConvTranspose", g, "conv1.weight", **SAME)
         return self.node("Div", g, "input_scale", output=output)
 
     def _add_weights(self) -> None:
@@ -100,13 +100,13 @@ class PulseNodes(Nodes):
         return self.node("Relu", self._convolve(x, f"{layer}.weight", f"{layer}.bias"), output=output)
 
     def _convolve(self, x: str, *parameters: str) -> str:
-        return self.node("Conv", x, *parameters, **_SAME)
+        return self.node("Conv", x, *parameters, **SAME)
 
     def _pool(self, x: str) -> str:
         return self.node("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2])
 
     def _unpool(self, g: str) -> str:
-        return self.node("Resize", g, "", "double", **_NEAREST)
+        return self.node("Resize", g, "", "double", **NEAREST)
 
     def _scale(self, x: str, name: str, gain: float, layer: str) -> str:
         """Multiply x by a constant, as a convolution of each channel by itself, which stays in the blocks."""
@@ -119,11 +119,3 @@ class PulseNodes(Nodes):
         opened = self._scale(activation, "open", OPEN_GAIN, layer)
         bounds = self.constant("zero", 0.0, wide=True), self.constant("one", 1.0, wide=True)
         return self.node("Mul", g, self.node("Clip", opened, *bounds))
-
-
-_SAME: dict[str, Any] = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
-_NEAREST: dict[str, Any] = {
-    "mode": "nearest",
-    "nearest_mode": "floor",
-    "coordinate_transformation_mode": "asymmetric",
-}

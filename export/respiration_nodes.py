@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from deepmag.export.nodes import Nodes
+from deepmag.export.nodes import NEAREST, SAME, Nodes
 from deepmag.models.phase import SIDE
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class RespirationNodes(Nodes):
             if i:
                 h = self.node("AveragePool", h, kernel_shape=[2, 2], strides=[2, 2])
             h = self._selu(
-                self.node("Conv", h, f"convs.{i}.weight", f"convs.{i}.bias", **_SAME), f"layer{i + 1}"
+                self.node("Conv", h, f"convs.{i}.weight", f"convs.{i}.bias", **SAME), f"layer{i + 1}"
             )
             tape.append(h)
         flat = self.narrow(self.node("Flatten", h, axis=1))
@@ -77,7 +77,7 @@ class RespirationNodes(Nodes):
         g = self.node("Reshape", self.widen(g), "last_shape")
         for i in reversed(range(STAGES)):
             g = self._through_selu(g, tape[i])
-            g = self.node("Conv", g, self.flipped(f"convs.{i}.weight"), **_SAME)
+            g = self.node("Conv", g, self.flipped(f"convs.{i}.weight"), **SAME)
             if i:
                 g = self._unpool(g, self._sides[i - 1])
         return g
@@ -105,13 +105,5 @@ class RespirationNodes(Nodes):
 
     def _unpool(self, g: str, side: int) -> str:
         """Gradient of an average pool's input of ``side`` px, whose last row and column, if odd, are not seen."""
-        g = self.node("Resize", self.node("Mul", g, "quarter"), "", "double", **_NEAREST)
+        g = self.node("Resize", self.node("Mul", g, "quarter"), "", "double", **NEAREST)
         return self.node("Pad", g, "odd") if side % 2 else g
-
-
-_SAME: dict[str, Any] = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
-_NEAREST: dict[str, Any] = {
-    "mode": "nearest",
-    "nearest_mode": "floor",
-    "coordinate_transformation_mode": "asymmetric",
-}
