@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from ascender_parity import compare
 from numba import njit
 from test_ascent import pairs, pulse_net
 
 from deepmag.export import team
 from deepmag.export.device import CPU, Device
 from deepmag.export.numba_ascender import TOGETHER, NumbaAscender
-from deepmag.export.parity import compare
 from deepmag.export.runtime import AscenderUnavailableError, open_ascender
 from deepmag.models.ascent import ascend_paper, ascend_steady
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from deepmag.export.parity import compare
+from ascender_parity import compare
 
 
 def test_equal_outputs_have_no_error() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from ascender_parity import TOLERANCE, compare, compare_ascenders
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from test_ascent import pairs, pulse_net
@@ -20,7 +21,6 @@ from deepmag.export.ort_ascender import OrtAscender
 from deepmag.export.ort_bound import BoundSession
 from deepmag.export.ort_session import Provider, open_session
 from deepmag.export.pairs import MOST
-from deepmag.export.parity import TOLERANCE, compare, compare_ascenders
 from deepmag.export.runtime import (
     Ascender,
     AscenderUnavailableError,
