@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deepmag.models.amplitude import MOST, RunningAmplitudes, along_blood, centred_amplitudes
+from deepmag.models.amplitude import (
+    MEMORY,
+    MOST,
+    Amplitudes,
+    RunningAmplitudes,
+    along_blood,
+    centred_amplitudes,
+    independent,
+)
 from deepmag.models.blood import BLOOD
 from deepmag.models.representation import L
 
@@ -116,6 +124,23 @@ def test_it_is_no_surer_than_it_should_be_of_skin_that_is_even(rate, seconds):
     assert np.mean(spread) < 1.5 * np.mean(claimed)
 
 
+@pytest.mark.parametrize(("variance", "count"), [(0.35**2, 1e6), (0.0, 4.0)], ids=["uncertain", "few values"])
+def test_an_amplitude_as_uncertain_as_skin_is_uneven_counts_by_half(variance, count):
+    both = np.full((L, L), 1.25, np.float32)
+    both[:, L // 2 :] = 0.75
+    square = both**2 + np.float32(variance * count)  # about the regression; the mean is 1
+    found = Amplitudes(both, square, 1.0, count).relative(EVERYWHERE)
+    assert found[0, [0, -1]] == pytest.approx([1.125, 0.875], abs=1e-3)
+
+
+@pytest.mark.parametrize(("seconds", "counted"), [(1.0, 1.0), (40.0, 10.0)])
+def test_first_all_that_was_seen_counts_and_later_two_time_constants(seconds, counted):
+    running = RunningAmplitudes()
+    for _ in range(15 + round(seconds * RATE)):  # of the first half second nothing counts
+        running.update(np.zeros((3, L, L), np.float32), 1.0, 1, RATE)
+    assert running.current().count == pytest.approx(counted * independent(RATE), rel=0.01)
+
+
 def test_nothing_is_known_before_half_a_second():
     running = RunningAmplitudes()
     x, y = scene(noise=0.003)
@@ -145,6 +170,19 @@ def test_in_another_square_of_the_picture_what_was_found_is_where_it_was():
     running.move((100, 50, 360, 360), (140, 50, 360, 360))  # by four reduced pixels to the right
     moved = running.current().relative(np.roll(skin(), -4, axis=1))
     assert moved[:, 4:28] == pytest.approx(before[:, 8:32], abs=0.05)
+
+
+def test_in_another_square_the_filter_begins_anew():
+    x, y = scene()
+    running = RunningAmplitudes()
+    for pair, output in zip(x, y, strict=True):
+        running.update(pair, float(output), 1, RATE)
+    running.move((100, 50, 360, 360), (140, 50, 360, 360))
+    before = running.current()
+    running.update(
+        np.zeros_like(x[0]), 0.0, 1, RATE
+    )  # nothing is left of the other square's last differences
+    assert running.current().both == pytest.approx(before.both * np.exp(-1 / RATE / MEMORY), rel=1e-4)
 
 
 def test_what_is_known_now_stays_as_it_is_when_more_comes():

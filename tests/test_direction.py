@@ -77,6 +77,16 @@ def test_where_the_network_sees_no_pulse_it_is_zero():
         direction.direction()
 
 
+def test_where_the_gradient_is_weaker_the_direction_is_nearly_as_strong():
+    gradient = blood_like(0.0)
+    gradient[:, :, :18], gradient[:, :, 18:] = -BLOOD[:, None, None], -0.5 * BLOOD[:, None, None]
+    found = -pulse_direction(gradient, None, None)[1]
+    level = 0.7**2 * (1.0 + 0.5**2) / 2  # of a strength that counts by half, squared
+    assert found[:, 24:].mean() / found[:, :12].mean() == pytest.approx(
+        0.5**2 / (0.5**2 + level) * (1.0 + level), rel=0.02
+    )
+
+
 def test_a_wall_beside_the_face_is_left_out_by_its_colour():
     halo = blood_like(0.1)
     halo[:, 8:28, 8:28] = blood_like()[:, 8:28, 8:28]

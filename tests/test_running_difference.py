@@ -20,6 +20,12 @@ def ramp(place: np.ndarray) -> np.ndarray:
     return np.broadcast_to(np.asarray(place, np.float32)[:, None, None, None], (len(place), 3, L, L)).copy()
 
 
+def test_in_black_pixels_a_grey_level_is_a_small_difference():
+    """Of the size that the network was trained with."""
+    black, brighter = np.zeros((3, L, L), np.float32), np.ones((3, L, L), np.float32)
+    assert normalized_difference(black, brighter) == pytest.approx(0.2)
+
+
 @pytest.mark.parametrize(("rate", "ticks"), [(3, 1), (15, 1), (20, 1), (25, 2), (30, 2), (60, 4), (120, 8)])
 def test_the_span_is_about_a_fifteenth_of_a_second(rate, ticks):
     assert span_ticks(rate) == ticks

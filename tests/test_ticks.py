@@ -43,6 +43,13 @@ def test_a_gap_or_a_step_back_in_time_starts_afresh(times):
     assert ticks(30.0, [*times, times[-1] + 1 / 30])[1:] == [None, 1]
 
 
+def test_another_rate_starts_afresh():
+    clock = TickClock(30.0)
+    assert [clock.advance(0.0), clock.advance(1 / 30)] == [None, 1]
+    clock.set_rate(60.0)
+    assert [clock.advance(2 / 30), clock.advance(3 / 30)] == [None, 2]
+
+
 @pytest.mark.parametrize(
     ("camera", "expected"), [(29.97, 30), (30.1, 30), (25, 25), (24.2, 24), (15, 15), (59.94, 60), (120, 120)]
 )
