@@ -25,9 +25,8 @@ from deepmag.stream.breath_ticks import TICK, BreathTicks
 from deepmag.stream.capture.portrait import BREATHS, Portrait
 from deepmag.stream.networks import open_respiration
 
-SECONDS = (
-    50.0  # of the clips made up: the longer window is 40 s, and what shows none at first may show one later
-)
+# of the clips made up: the longer window is 40 s, and what shows none at first may show one later
+SECONDS = 50.0
 RATE = 10.0  # frames per second of most of them: five are looked at
 SLOW = 0.25  # Hz, of what swings without breathing: 15 a minute
 EMPTY = ("images_skimage/coffee.png", "images_skimage/brick.png", "images_backgrounds/mate_Blinds.jpg")

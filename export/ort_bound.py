@@ -87,9 +87,8 @@ class BoundSession:
         for name, value in outputs.items():
             binding.bind_ortvalue_output(name, value)
         options = ort.RunOptions()
-        options.add_run_config_entry(
-            "gpu_graph_id", str(size)
-        )  # where the session captures graphs: one a size
+        # where the session captures graphs: one a size
+        options.add_run_config_entry("gpu_graph_id", str(size))
         return _Bound(binding, options, inputs, outputs)
 
     def _memory(self, shape: tuple[int, ...]) -> Any:

@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 Pixels = TypeVar("Pixels", "torch.Tensor", "NDArray[np.float32]")
 
 L = 36  # side of the reduced picture, px (section 3.2 of the paper)
-INPUT_SCALE = (
-    0.004  # the network's input is X / INPUT_SCALE: one fixed number, since a stream has no statistics
-)
+# The network's input is X / INPUT_SCALE: one fixed number, since a stream has no statistics
+INPUT_SCALE = 0.004
 # Mean |X| between two frames beyond which they show different scenes; a lively talker has 0.02.
 SCENE_CUT = 0.2
 DARK = 2.0  # grey levels, added to the denominator of Eq. 14: in black pixels the quotient is only noise

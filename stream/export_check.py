@@ -55,10 +55,8 @@ PULSE_CLIP = (4.0, (128, 96))  # s; px, width and height
 BREATH_CLIP = (12.0, (160, 120))
 BREATH_CLIP_RATE = 15.0  # Hz
 BREATH_BAND = (0.16, 0.8)  # Hz, of the scores
-CHEST, WALL = (
-    (45, 90, 70, 30),
-    (2, 2, 30, 40),
-)  # x, y, w, h, px, of the breath clip's person, and of what is still
+# x, y, w, h, px, of the breath clip's person, and of what is still
+CHEST, WALL = (45, 90, 70, 30), (2, 2, 30, 40)
 
 
 @dataclass(frozen=True, slots=True)

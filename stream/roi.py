@@ -83,9 +83,8 @@ class RoiTracker:
         self._size = (0, 0)
         self._face: FloatBox | None = None
         self._seen = -math.inf  # when the followed face was last seen, s
-        self._square: tuple[float, float, float] | None = (
-            None  # centre x, centre y, side; px, before clamping
-        )
+        # centre x, centre y, side; px, before clamping
+        self._square: tuple[float, float, float] | None = None
 
     def update(
         self, now: float, size: tuple[int, int], faces: Sequence[Face] | None, region: Region = "auto"

@@ -31,9 +31,8 @@ SMALLEST = 8  # px, side of the smallest picture that the pyramid has below its 
 FINEST_POOL, POOL = 16, 8
 # Grey levels: a pattern of this amplitude is moved half as far as it should be, and what is weaker is left alone.
 FAINT = 1.0
-LEAST_GAIN = (
-    0.01  # of s^2: a pattern of two cells has no Riesz transform here, and no motion that could be known
-)
+# of s^2: a pattern of two cells has no Riesz transform here, and no motion that could be known
+LEAST_GAIN = 0.01
 STIFF = 0.01  # of T's trace, added to its diagonal: a lone edge says nothing of a motion along it
 # Levels of an octave and more, whose components turn by their mean, STIFF, and a pyramid that aliases a little:
 # gratings lose 4 % of what is added and textures 10. The mean is given back.

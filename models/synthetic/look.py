@@ -15,18 +15,8 @@ from deepmag.models.synthetic.skin import tone
 from deepmag.models.synthetic.solids import soft
 
 # Rows of `HeadMaps.stack`.
-RADIUS, ALBEDO, STRENGTH, DELAY, GLOSS, EAST, NORTH, OPEN, SKIN, LID = (
-    0,
-    slice(1, 4),
-    4,
-    5,
-    6,
-    7,
-    8,
-    9,
-    10,
-    11,
-)
+RADIUS, ALBEDO, STRENGTH = 0, slice(1, 4), 4
+DELAY, GLOSS, EAST, NORTH, OPEN, SKIN, LID = range(5, 12)
 CHANNELS = 12
 
 

@@ -19,10 +19,8 @@ from torch.nn import functional
 Floats = NDArray[np.float32]
 
 SIDE = 96  # px of the pictures
-STEPS = (
-    0.02,
-    0.6,
-)  # px between the two pictures, most of a layer; each size as likely on a logarithmic scale
+# px between the two pictures, most of a layer; each size as likely on a logarithmic scale
+STEPS = (0.02, 0.6)
 MAGNIFIED = (0.2, 8.0)  # px that are added
 AMPLIFICATIONS = (0.5, 80.0)  # times; where the two would be further apart, less is added, or more
 NOISE = (0.1, 2.0)  # grey levels

@@ -21,9 +21,8 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], sigma: float,
 def map_noise(rng: np.random.Generator, rows: int, sigma: float, tall: float = 1.0) -> Map:
     """`smooth_noise` with sigma in rows of a map of 96, on a map of any size. Returns (rows, 2 rows)."""
     step = 1
-    while (
-        step < 4 and sigma >= 4 * step and tall >= 1
-    ):  # a broad field needs few samples: blurring is the cost
+    # a broad field needs few samples: blurring is the cost
+    while step < 4 and sigma >= 4 * step and tall >= 1:
         step *= 2
     field = smooth_noise(rng, (BASE // step, 2 * BASE // step), sigma / step, tall)
     if rows * step == BASE:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-TOO_LATE = (
-    0.5  # s behind schedule, after which the schedule moves: a machine that slept must not race to catch up
-)
+# s behind schedule, after which the schedule moves: a machine that slept must not race to catch up
+TOO_LATE = 0.5
 
 
 class Pacer:

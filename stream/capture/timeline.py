@@ -18,9 +18,8 @@ MIN_STEP = 1.0 / HIGHEST_RATE  # s, by which time goes on where timestamps stand
 ROUNDING = 1.01e-3  # s between two timestamps of the coarsest common kind, in milliseconds
 BACKWARD_JITTER = 0.1  # s of stepping back that is jitter, not a new clock
 FORWARD_JUMP = 5.0  # s
-AHEAD_OF_ARRIVAL = (
-    1.0  # s that one frame may leap ahead of its arrival. Falling behind is just a late network
-)
+# s that one frame may leap ahead of its arrival. Falling behind is just a late network
+AHEAD_OF_ARRIVAL = 1.0
 MOST_REPEATS = 5  # equal timestamps in a row, after which the clock counts as stopped
 DEFAULT_RATE = 30.0  # frames/s, where nothing says better
 

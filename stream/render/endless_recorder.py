@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 
 HOURS = 24.0  # in one file: the muxer of an .mp4 keeps 80 bytes of memory a frame until its end, 0.2 GB a day
 RETRY = 10.0  # s between two tries after a failure, and between two looks whether the file is still there
-RETRY_MOST = (
-    600.0  # s, to which that grows while each file fails soon: else there would be thousands of short ones
-)
+# s, to which that grows while each file fails soon: else there would be thousands of short ones
+RETRY_MOST = 600.0
 SOON = 60.0  # s
 ROOM = 200 * 2**20  # bytes that must be free to go on: else a disk that stays full is filled again and again
 NOTHING = 4096  # bytes: a file below has a heading and no picture

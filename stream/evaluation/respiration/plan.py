@@ -10,10 +10,8 @@ from deepmag.stream.evaluation.plan import TASKS, Subject, people
 
 LARGE = 5.0  # times: the second comparison's magnification, and that of the true video
 REFERENCE_STRENGTH = 5.0  # gain at which each live method's share of true magnification is measured
-START, END = (
-    5.0,
-    1.0,
-)  # s of a clip that are not judged: before it has seen a breath, no live method knows one
+# s of a clip that are not judged: before it has seen a breath, no live method knows one
+START, END = 5.0, 1.0
 LAG = 2.0  # s, that of `deepmag live` for respiration
 SHOWN = "steady"  # whose rate is read
 
