@@ -20,6 +20,7 @@ from deepmag.models.phase import (
     phase_difference,
     reduce_luma,
 )
+from deepmag.models.remap import shift_pixels
 
 REPRESENTATION = PhaseRepresentation()
 CELL = REDUCED / SIDE  # px of the reduced picture
@@ -254,6 +255,9 @@ def test_what_does_not_move_is_the_same_to_the_byte_and_what_moves_does_so_smoot
     inside = after[int(27 * cell[0]) : int(33 * cell[0]), int(22 * cell[1]) : int(38 * cell[1])]
     told = coloured((2.0, 0.0))[int(27 * cell[0]) : int(33 * cell[0]), int(22 * cell[1]) : int(38 * cell[1])]
     assert np.abs(inside.astype(int) - told).mean() < 1.0
+    down = cv2.resize(field[0] * np.float32(SHAPE[0] / SIDE), SHAPE[::-1])
+    whole = shift_pixels(before, down, np.zeros_like(down), (0, SHAPE[0], 0, SHAPE[1]))
+    assert np.array_equal(after, whole)  # the fringe of what moves is not cut off
 
 
 def test_a_frame_in_which_nothing_moves_is_returned_itself() -> None:
