@@ -51,8 +51,9 @@ def test_the_rate_is_withdrawn_when_frames_stop() -> None:
     assert meter.rate(3.0 + 2.5) == 0.0
 
 
-def test_memory_is_bounded_where_the_clock_stands_still() -> None:
+def test_where_the_clock_stands_still_memory_is_bounded_and_there_is_no_rate() -> None:
     meter = LatencyMeter(span=1.0)
     for _ in range(10_000):
         meter.add(0.0, 0.1)
     assert len(meter.values(0.0)) == 240
+    assert meter.rate(0.0) == 0.0

@@ -76,6 +76,14 @@ def test_another_face_is_followed_only_when_the_first_has_been_gone_for_2_s():
     assert tracker.update(3.0, SIZE, [other]).face == other.box
 
 
+@pytest.mark.parametrize(("moved", "same"), [(115, True), (125, False)])
+def test_a_face_that_has_moved_by_less_than_its_height_is_the_same(moved, same):
+    tracker = RoiTracker()
+    tracker.update(0.0, SIZE, [face(200, 240, 120)])
+    seen = face(200 + moved, 240, 120)
+    assert (tracker.update(0.1, SIZE, [seen]).face == seen.box) == same
+
+
 def test_another_face_is_another_person_and_the_same_one_is_not():
     tracker = RoiTracker()
     first = tracker.update(0.0, SIZE, [face(150, 240, 120)]).person
