@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from deepmag.models.phase import REDUCED, reduce_luma
-from deepmag.stream.tick_pairs import BANDS, TickPairs
+from deepmag.stream.tick_pairs import BANDS, TICK, TickPairs
+
+FLAT = np.full((REDUCED, REDUCED), 100, np.float32)
 
 
 def scene(seed: int) -> np.ndarray:
@@ -32,10 +34,28 @@ def test_another_scene_is_not_compared(brightness):
     assert not pairs.take(0.2, np.float32(brightness) * reduce_luma(scene(1)))
 
 
+@pytest.mark.parametrize(("brighter", "same"), [(1.2, True), (1.3, False)])
+def test_a_change_of_light_of_a_fifth_is_no_other_scene_and_one_of_three_tenths_is(brighter, same):
+    pairs = TickPairs()
+    pairs.take(0.0, FLAT)
+    assert pairs.take(0.2, np.float32(brighter) * FLAT) == same
+
+
+@pytest.mark.parametrize("rate", [12.0, 24.0, 30.0])
+def test_a_tick_ends_with_the_frame_nearest_to_its_time_and_none_drifts(rate):
+    pairs, ends = TickPairs(), []
+    for pts in np.arange(round(10 * rate)) / rate:
+        if pairs.due(pts, 1 / rate):
+            assert pairs.take(pts, FLAT)
+            ends.append(pts)
+    late = rate * (np.array(ends) - TICK * np.arange(len(ends)))  # frames
+    assert late.min() >= -0.41
+    assert late.max() <= 0.61
+
+
 def test_light_is_told_of_each_part_of_the_picture():
-    pairs, luma = TickPairs(), np.full((REDUCED, REDUCED), 100, np.float32)
-    pairs.take(0.0, luma)
-    luma = luma.copy()
+    pairs, luma = TickPairs(), FLAT.copy()
+    pairs.take(0.0, FLAT)
     luma[: REDUCED // BANDS[0]] *= 1.1
     pairs.take(0.2, luma)
     assert pairs.pair is not None
