@@ -73,6 +73,10 @@ def test_what_falls_behind_is_doubted_only_as_long_as_it_falls() -> None:
     assert 54 < doubted[-1] < 54 + 12
 
 
+def test_a_network_that_becomes_half_a_second_slower_is_no_wrong_clock() -> None:
+    assert first_doubt((pts, at + min(max(pts - 30, 0) * 0.05, 0.5)) for pts, at in pictures(60)) is None
+
+
 def test_another_session_begins_anew() -> None:
     check = ClockCheck()
     for pts, arrived in pictures(40, 0.8):

@@ -48,6 +48,10 @@ def test_a_step_back_starts_a_session() -> None:
     assert_times(place([10, 10 + T, 3, 3 + T], [0, T, 2 * T, 3 * T]), [(0, 0), (0, T), (1, 0), (1, T)])
 
 
+def test_so_does_one_that_no_jitter_explains() -> None:
+    assert_times(place([10, 10.3, 10.15, 10.19], [0, 0.3, 0.34, 0.38]), [(0, 0), (0, 0.3), (1, 0), (1, 0.04)])
+
+
 def test_a_small_step_back_is_jitter_and_time_still_grows() -> None:
     placed = place([0, T, T - 0.02, 3 * T], [0, T, 2 * T, 3 * T])
     assert_times(placed, [(0, 0), (0, T), (0, T + MIN_STEP), (0, 3 * T)])
@@ -150,6 +154,13 @@ def test_pictures_that_arrive_in_clumps_and_without_timestamps_are_evened_out(cl
     assert max(abs(step - 1 / 25) for step in steps) < 0.01
     assert stamps[-1] - stamps[60] == pytest.approx(439 / 25, rel=0.01)
     assert clock.stamp(arrivals[-1] + 3.0) == arrivals[-1] + 3.0
+
+
+def test_times_do_not_go_back_where_pictures_suddenly_come_faster() -> None:
+    clock = ArrivalClock()
+    arrivals = [*(k / 4 for k in range(60)), *(15 + k / 100 for k in range(60))]
+    stamps = [clock.stamp(arrived) for arrived in arrivals]
+    assert all(after >= before for before, after in pairwise(stamps))
 
 
 def test_after_a_pause_pictures_are_as_far_apart_as_they_come_again() -> None:

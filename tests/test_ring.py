@@ -113,6 +113,16 @@ def test_a_slow_cameras_picture_is_not_dropped_while_the_next_is_further_away() 
     assert ring.get(timeout=0) is None  # but one that is older than that is dropped
 
 
+def test_after_an_outage_an_old_picture_is_dropped_as_before() -> None:
+    now = 0.0
+    ring = FrameRing(8, max_age=0.05, clock=lambda: now)
+    for number, then in enumerate([*(k / 30 for k in range(60)), 62.0]):
+        now = then
+        ring.put(frame(number))
+    now += 0.2
+    assert list(drain(ring)) == []
+
+
 def test_what_a_picture_waited_for_before_it_came_here_makes_it_no_older() -> None:
     """One that is deinterlaced has waited for the next one, and so has that: dropped, none would be left."""
     now = 0.0

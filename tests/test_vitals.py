@@ -13,6 +13,7 @@ from deepmag.stream.roi import Roi
 from deepmag.stream.vitals import SHOW, PulseRate
 from deepmag.stream.vitals_evidence import Traces, weigh
 from deepmag.stream.vitals_regions import BACKGROUND, REGIONS, Regions
+from deepmag.stream.vitals_spectrum import band
 
 BLOOD = np.array([0.33, 0.77, 0.53])
 FACE_ROI = Roi((0, 0, 360, 360), "face", (90.0, 60.0, 180.0, 240.0))
@@ -262,6 +263,12 @@ def test_a_pulse_that_something_larger_covers_at_the_end_has_ended():
 
 
 # ---------------------------------------------------------------- when it is shown and when not
+
+
+def test_what_drifts_evenly_does_not_ring_in_the_band():
+    times = np.arange(300) / 30
+    pulse = np.diff(np.sin(2 * np.pi * 1.2 * times), prepend=0.0)[:, np.newaxis]
+    np.testing.assert_allclose(band(times, pulse + 100.0), band(times, pulse), atol=1e-6)
 
 
 def test_the_first_seconds_are_measuring_and_a_rate_needs_a_second_of_trust():
