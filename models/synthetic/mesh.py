@@ -25,9 +25,9 @@ NECK = -0.72  # below this latitude, as its sine, the mesh is neck, which is ren
 class FaceMesh:
     """A neutral head and how people differ from it.
 
-    neutral: (V, 3) x to the head's left in the picture's right, y up, z out of the face, any unit. identity: (K, V, 3),
-    for coefficients of about N(0, 1). landmarks: (68,) indices of vertices, in the usual order of face landmarks.
-    outside: (V,) whether a vertex belongs to skin.
+    neutral: (V, 3), any unit: x towards the head's own left, which is right in the picture, y up, z out of the face.
+    identity: (K, V, 3), for coefficients of about N(0, 1). landmarks: (68,) indices of vertices, in the
+    usual order of face landmarks. outside: (V,) whether a vertex belongs to skin.
     """
 
     neutral: NDArray[np.float32]

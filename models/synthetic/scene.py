@@ -175,9 +175,9 @@ def random_scene(
 
     still: no motion at all, not even breath unless ``lift`` asks for it, and steady light. task: of the paper; None is
     any mixture of motion, and disturbances of light and background. lift: by which the shoulders rise, half head
-    heights.
-    assets: recordings, meshes and pictures from which some of it is then drawn. stage: draws motion and background in
-    place of ``rng``, which then draws the same person, rhythm, light and exposure whatever they do and wherever.
+    heights. assets: recordings, meshes and pictures from which some of it is then drawn. stage: draws motion and
+    background in place of ``rng``, which then draws the same person, rhythm, light and exposure whatever they do and
+    wherever.
     """
     stage = rng if stage is None else stage
     mesh = None if assets is None or rng.random() < 0.5 else assets.mesh
