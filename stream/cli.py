@@ -44,7 +44,8 @@ def set_up_logging(level: str) -> None:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
 
 
-def _register() -> None:
+def register_commands() -> None:
+    """Add all commands to ``app``."""
     from deepmag.stream.commands import bench, doctor, evaluate, export, live, magnify, serve, train
 
     for module in (live, serve, magnify, train, evaluate, export, doctor, bench):
@@ -66,7 +67,7 @@ def root(
 def main() -> None:
     """Run the command line."""
     try:
-        _register()
+        register_commands()
         app()
     except KeyboardInterrupt:  # before a command has begun; later ones are its own
         sys.exit(130)

@@ -247,7 +247,7 @@ def test_ctrl_c_before_a_command_has_begun_is_no_failure_of_it(monkeypatch: pyte
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_register", interrupted)
+    monkeypatch.setattr(cli, "register_commands", interrupted)
     with pytest.raises((SystemExit, KeyboardInterrupt)) as left:  # the latter would end all tests
         cli.main()
     assert isinstance(left.value, SystemExit)

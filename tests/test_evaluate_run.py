@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deepmag.models.weights import PULSE
-from deepmag.stream.cli import _register, app
+from deepmag.stream.cli import app, register_commands
 from deepmag.stream.evaluation.plan import Plan, Subject, people
 from deepmag.stream.evaluation.real_clip import RealClip, RealClips
 from deepmag.stream.evaluation.run import Outcome, evaluate
@@ -306,7 +306,7 @@ def test_a_process_is_deaf_to_ctrl_c_from_its_first_moment() -> None:
 
 
 def test_the_command_refuses_a_folder_of_clips_that_is_none(tmp_path: Path) -> None:
-    _register()
+    register_commands()
     done = CliRunner().invoke(
         app, ["evaluate", "--quick", "-o", str(tmp_path / "out"), "--data", str(tmp_path)]
     )

@@ -18,7 +18,7 @@ from deepmag.stream import pipeline as pipeline_module
 from deepmag.stream.capture.open import open_source
 from deepmag.stream.capture.source import SourceError
 from deepmag.stream.capture.video import VideoSource
-from deepmag.stream.cli import _register, app
+from deepmag.stream.cli import app, register_commands
 from deepmag.stream.commands import serve
 from deepmag.stream.face import FaceDetector, load_face_detector
 from deepmag.stream.frames import Frame, MagnifiedFrame
@@ -445,7 +445,7 @@ def test_files_that_are_over_end_the_ward(tmp_path: Path) -> None:
 def test_a_ward_that_ends_without_what_it_was_to_write_says_so_and_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _register()
+    register_commands()
     monkeypatch.setattr(serve, "stop_on_signals", lambda _stop: None)
     monkeypatch.setattr(serve, "PERIOD", 0.1)
     clip = make_clip(tmp_path / "a.mp4", frames=20)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from deepmag.stream.cli import _register, app
+from deepmag.stream.cli import app, register_commands
 from deepmag.stream.ward.feeds_file import Feeds, read_feeds
 
 GOOD = """
@@ -165,7 +165,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_command_checks_a_file_and_starts_nothing(tmp_path: Path) -> None:
-    _register()
+    register_commands()
     file = tmp_path / "f.toml"
     file.write_text(GOOD + '[[feed]]\nname = "c"\nsource = "demo"\ngian = 3\n')
     result = CliRunner().invoke(app, ["serve", str(file), "--check"])
@@ -179,7 +179,7 @@ def test_the_command_checks_a_file_and_starts_nothing(tmp_path: Path) -> None:
 
 
 def test_the_command_refuses_a_file_without_one_good_feed(tmp_path: Path) -> None:
-    _register()
+    register_commands()
     file = tmp_path / "f.toml"
     file.write_text('[[feed]]\nname = "c"\n')
     result = CliRunner().invoke(app, ["serve", str(file)])
