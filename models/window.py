@@ -16,20 +16,6 @@ from scipy.linalg import solve_toeplitz
 from scipy.signal import sosfiltfilt
 
 from deepmag.models.temporal import PULSE_BAND, Band, band_at, butterworth
-from deepmag.models.ticks import RateEstimator, TickClock
-
-__all__ = [
-    "LAG",
-    "WINDOW",
-    "RateEstimator",
-    "SlidingWindow",
-    "TickClock",
-    "causal_kernel",
-    "cut_kernel",
-    "step_kernel",
-    "window_kernel",
-    "zero_phase_kernel",
-]
 
 Design = Callable[[float, float, float], NDArray[np.float64]]
 """(rate, seconds, lag) -> kernel of a window, as `window_kernel` returns it."""

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from deepmag.stream.capture.address import default_address, list_cameras, parse_address
+from deepmag.stream.capture.address import default_address, parse_address
+from deepmag.stream.capture.cameras import list_cameras
 
 
 @pytest.mark.parametrize(

@@ -8,18 +8,8 @@ from pathlib import PurePosixPath
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from deepmag.stream.capture.cameras import Camera, list_cameras
-from deepmag.stream.capture.redact import RedactingFilter, redact
-
-__all__ = [
-    "Address",
-    "Camera",
-    "RedactingFilter",
-    "default_address",
-    "list_cameras",
-    "parse_address",
-    "redact",
-]
+from deepmag.stream.capture.cameras import list_cameras
+from deepmag.stream.capture.redact import redact
 
 Kind = Literal["camera", "rtsp", "url", "file", "demo"]
 

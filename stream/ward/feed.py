@@ -7,7 +7,7 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from deepmag.stream.capture.address import redact
+from deepmag.stream.capture.redact import redact
 from deepmag.stream.render.renderer import RendererError
 
 if TYPE_CHECKING:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from deepmag.stream.capture.address import Address, parse_address, redact
+from deepmag.stream.capture.address import Address, parse_address
 from deepmag.stream.capture.open import Timestamps
 from deepmag.stream.capture.options import Transport
+from deepmag.stream.capture.redact import redact
 from deepmag.stream.outputs import check_push, check_record
 from deepmag.stream.render.endless_recorder import HOURS
 from deepmag.stream.render.renderer import RendererError
