@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deepmag.models.metrics.pulse import rms
 from deepmag.models.temporal import Band, zero_phase
 
 Box = tuple[int, int, int, int]  # x, y, w, h, px
@@ -114,9 +115,9 @@ def motion_scores(
     flat = [zero_phase(path, band, rate) for path in (before, after, elsewhere)]
     axis = np.linalg.svd(flat[1] - flat[1].mean(0), full_matrices=False)[2][0]
     a, b = flat[0] @ axis, flat[1] @ axis
-    added = _rms(flat[1] - flat[0])
+    added = rms(flat[1] - flat[0])
     high = (1.5 * band[1], min(3.0, 0.45 * rate))
-    rough = _rms(zero_phase(after - before, high, rate)) if high[1] > 1.2 * high[0] else 0.0
+    rough = rms(zero_phase(after - before, high, rate)) if high[1] > 1.2 * high[0] else 0.0
     edge, reach = round(EDGE * rate), round(0.4 * rate)
     inner = slice(edge, len(a) - edge)
     coherence = max(
@@ -124,14 +125,10 @@ def motion_scores(
         for shift in range(-reach, reach + 1)
     )
     return MotionScores(
-        before=_rms(a),
-        after=_rms(b),
-        gain=_rms(b) / max(_rms(a), 1e-9),
+        before=rms(a),
+        after=rms(b),
+        gain=rms(b) / max(rms(a), 1e-9),
         coherence=coherence,
-        leak=_rms(flat[2]) / max(added, 1e-9),
+        leak=rms(flat[2]) / max(added, 1e-9),
         rough=rough / max(added, 1e-9),
     )
-
-
-def _rms(path: NDArray[np.float64]) -> float:
-    return float(np.sqrt(np.mean(path**2)))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deepmag.models.metrics.pulse import rms
 from deepmag.models.synthetic.clip import SyntheticClip, make_clip
 from deepmag.models.synthetic.motion import Task
 from deepmag.stream.evaluation import store
@@ -213,7 +214,7 @@ class _Bench(Stopwatch):
 
     def result(self, phase: str) -> BreathResult:
         """A result of this clip without scores; its seconds go on counting."""
-        head = float(np.sqrt(np.mean(self.truth.head**2)))
+        head = rms(self.truth.head)
         return BreathResult(
             self.subject,
             self.task,

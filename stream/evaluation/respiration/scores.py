@@ -9,6 +9,7 @@ import numpy as np
 
 from deepmag.models.metrics.motion import added_displacement
 from deepmag.models.metrics.picture import luma, psnr, ssim
+from deepmag.models.metrics.pulse import rms
 from deepmag.models.temporal import RESPIRATION_BAND, zero_phase
 from deepmag.stream.evaluation.respiration.plan import END, START
 from deepmag.stream.evaluation.workers import tick
@@ -106,8 +107,3 @@ def score_picture(truth: MotionTruth, magnified: NDArray[np.uint8], *, to_true: 
         found[f"ssim{name}"] = float(np.mean([ssim(luma(magnified[i]), luma(video[i])) for i in inner]))
         tick()
     return found
-
-
-def rms(path: NDArray[np.float64]) -> float:
-    """Root of the mean square."""
-    return float(np.sqrt(np.mean(path**2)))
