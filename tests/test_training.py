@@ -11,19 +11,18 @@ from safetensors.torch import load_file
 
 from deepmag.models.networks import PulseNet
 from deepmag.models.representation import L
-from deepmag.models.training import pulse
-from deepmag.models.training.loop import Pupil, Recipe, sequence_loss
-from deepmag.models.training.pulse import FLOOR, train_pulse
+from deepmag.models.training.loop import Pupil, Recipe, sequence_loss, train
+from deepmag.models.training.pulse import FLOOR, LESSON
 from deepmag.models.training.sequences import FRAMES, network_input, random_take
 
 TINY = Recipe(steps=4, batch=2, fresh=1, store=4)
 
 
-@pytest.fixture(autouse=True)
-def few_people(monkeypatch):
+@pytest.fixture
+def lesson():
     """Real takes, but three of them: a run holds out 24, which take half a minute to render."""
     takes = itertools.cycle([random_take(np.random.default_rng(seed)) for seed in range(3)])
-    monkeypatch.setattr(pulse, "random_take", lambda _rng, _assets=None, device="cpu": next(takes))
+    return replace(LESSON, take=lambda _rng, _assets, _device: next(takes))
 
 
 def wave(beats):
@@ -62,23 +61,23 @@ def test_a_take_is_what_the_network_takes():
     assert torch.isfinite(x).all()
 
 
-def test_a_run_that_was_cut_goes_on_from_its_checkpoint(tmp_path):
+def test_a_run_that_was_cut_goes_on_from_its_checkpoint(tmp_path, lesson):
     asked = iter([True, True, False])
-    cut = train_pulse(tmp_path, TINY, keep_going=lambda: next(asked))
+    cut = train(tmp_path, lesson, TINY, keep_going=lambda: next(asked))
     half = load_file(cut)
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 2
     taken = iter(range(100))
-    whole = train_pulse(tmp_path, TINY, keep_going=lambda: next(taken) >= 0)
+    whole = train(tmp_path, lesson, TINY, keep_going=lambda: next(taken) >= 0)
     assert next(taken) == 2  # two more steps, not four
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert state["step"] == 4
     assert any(not torch.equal(half[name], value) for name, value in load_file(whole).items())
     with pytest.raises(ValueError, match="planned to end at step 4"):
-        train_pulse(tmp_path, replace(TINY, steps=6))
+        train(tmp_path, lesson, replace(TINY, steps=6))
 
 
-def test_the_weights_file_is_what_the_package_loads(tmp_path):
-    weights = load_file(train_pulse(tmp_path, Recipe(steps=1, batch=2, fresh=1)))
+def test_the_weights_file_is_what_the_package_loads(tmp_path, lesson):
+    weights = load_file(train(tmp_path, lesson, Recipe(steps=1, batch=2, fresh=1)))
     net = PulseNet.from_weights(weights)
     assert all(torch.isfinite(parameter).all() for parameter in net.parameters())
     assert (tmp_path / "pulse.safetensors").stat().st_size < 4_000_000

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,7 +14,7 @@ from deepmag.models.respiration import ASCENT_RATE, TARGET_SCALE, network_input
 from deepmag.models.synthetic.assets import Assets
 from deepmag.models.synthetic.breathing import random_breathing
 from deepmag.models.synthetic.codec import h264
-from deepmag.models.training.loop import Lesson, Recipe, train
+from deepmag.models.training.loop import Lesson
 
 FRAMES = 41  # pairs of one sequence: 40, eight seconds
 NOISE = (0.1, 2.0)  # grey levels of the reduced picture: a camera's 0.5 to 10, averaged
@@ -58,18 +56,6 @@ def random_sequence(rng: np.random.Generator, assets: Assets | None = None) -> B
         torch.from_numpy(np.stack(inputs)).half(),
         torch.from_numpy((cells / TARGET_SCALE).astype(np.float32)),
     )
-
-
-def train_respiration(
-    folder: Path,
-    recipe: Recipe,
-    *,
-    device: str = "cpu",
-    report: Callable[[int, float, float, float], None] = lambda *_: None,
-    keep_going: Callable[[], bool] = lambda: True,
-) -> Path:
-    """Train, or go on from ``folder``/checkpoint.pt; see `loop.train`. Returns the path of the weights."""
-    return train(folder, LESSON, recipe, device=device, report=report, keep_going=keep_going)
 
 
 def _take(rng: np.random.Generator, assets: Assets | None, device: str) -> BreathingSequence:

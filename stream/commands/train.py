@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -73,17 +74,11 @@ def train(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
     from safetensors import SafetensorError
 
-    from deepmag.models.training.loop import Recipe
+    from deepmag.models.training import learned, loop, pulse, respiration
 
-    score = "r"
-    if target == "learned":
-        from deepmag.models.training.learned import train_learned as train_target
-
-        score = "error"
-    elif target == "respiration":
-        from deepmag.models.training.respiration import train_respiration as train_target
-    else:
-        from deepmag.models.training.pulse import train_pulse as train_target
+    lessons: dict[str, loop.Lesson[Any]] = {"pulse": pulse.LESSON, "respiration": respiration.LESSON}
+    train_target = partial(loop.train, lesson=lessons[target]) if target in lessons else learned.train_learned
+    score = "error" if target == "learned" else "r"
     out = out or Path("runs") / target
     fresh = fresh or max(1, batch // {"pulse": 1, "respiration": 2, "learned": 4}[target])
     if device == "cuda" and not torch.cuda.is_available():
@@ -113,7 +108,9 @@ def train(
         try:
             weights = train_target(
                 out,
-                Recipe(steps, batch, min(fresh, batch), store, rate, seed, start, assets, workers),
+                recipe=loop.Recipe(
+                    steps, batch, min(fresh, batch), store, rate, seed, start, assets, workers
+                ),
                 device=where,
                 report=report,
                 keep_going=lambda: not stop.is_set(),
