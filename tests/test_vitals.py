@@ -197,6 +197,13 @@ def test_a_network_that_clearly_sees_another_rate_stops_the_reading():
     assert all(r.rate is None for _, r in inverse)
 
 
+def test_a_network_that_sees_mostly_the_second_harmonic_does_not_disagree():
+    def y(t):
+        return (0.3 * np.cos(2 * np.pi * 1.2 * t) + 1.2 * np.cos(2 * np.pi * 2.4 * t)) / 30
+
+    assert feed(PulseRate(), person(72), y=y)[-1][1].rate == pytest.approx(72, abs=1)
+
+
 def test_a_network_that_is_late_by_what_it_says_does_not_disagree():
     # 46 degrees of its own, and 25 ms: at 150 beats a minute the limit lies between the two
     def y(t):
