@@ -14,6 +14,7 @@ from deepmag.models.metrics.motion import added_displacement, displacement, moti
 from deepmag.models.metrics.picture import luma
 from deepmag.models.synthetic.clip import SyntheticClip, make_clip
 from deepmag.models.weights import RESPIRATION
+from deepmag.stream import breath_ticks
 from deepmag.stream.pictures import HostPictures
 from deepmag.stream.respiration import RespirationMagnifier
 from deepmag.stream.settings import Settings
@@ -83,6 +84,11 @@ def rates_of(done):
 def test_of_a_camera_that_is_too_slow_for_any_rate_it_is_said():
     done = run(timed([np.zeros((180, 240, 3), np.uint8)] * 8, rate=1.0))
     assert [one.respiration.reading.reason for one in done][1:] == 7 * ["too few frames a second"]
+
+
+def test_nothing_is_moved_further_than_twelve_cells():
+    motion = np.array([0.5, -0.5, 2.0, -2.0], np.float32)
+    assert breath_ticks.magnified(motion, 9.0).tolist() == [4.0, -4.0, 12.0, -12.0]
 
 
 @pytest.fixture(scope="module")

@@ -31,3 +31,9 @@ def test_what_is_left_is_odd_and_the_same_in_the_mirror(mirrored):
     np.testing.assert_allclose(y, expected, atol=1e-4)
     np.testing.assert_allclose(gradient, np.broadcast_to(weights, X.shape), atol=1e-5)
     np.testing.assert_allclose(dx, (GROWTH * expected)[:, None, None, None] * DIRECTION, atol=1e-4)
+
+
+def test_by_itself_a_step_makes_the_output_ten_times_as_large():
+    along = np.broadcast_to((WEIGHTS / (WEIGHTS**2).sum()).astype(np.float32), X.shape)
+    dx, y, _ = ascend_symmetric(KnownNetwork(), X, along, mirrored=False)
+    np.testing.assert_allclose(y + (WEIGHTS * dx).sum(axis=(1, 2, 3)), 10 * y, rtol=1e-4)
