@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, BinaryIO, Generic, TypeVar
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from deepmag.models.synthetic.assets import Assets, load_assets
 from deepmag.models.training.supply import Supply, worker_pool
@@ -155,15 +155,10 @@ class Pupil:
             "schedule": self._schedule.state_dict(),
             "step": self.step,
         }
-        part = checkpoint.with_suffix(".tmp")
-        with part.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())  # before it takes the place of the older one: the power may fail
-        part.replace(checkpoint)
+        _replace(checkpoint, lambda file: torch.save(state, file))
         weights = self._folder / f"{self._name}.safetensors"
         average = {k: v.detach().cpu().contiguous() for k, v in self.average.state_dict().items()}
-        save_file(average, str(weights))
+        _replace(weights, lambda file: file.write(save(average)))
         return weights
 
     def _go_on(self, checkpoint: Path, device: str) -> None:
@@ -265,3 +260,13 @@ def train_together(
                 speed = (step - first) * recipe.batch / (time.monotonic() - began)
                 report(step, [float(x) for x in np.mean(losses[-50:], 0)], rs, speed)
     return [pupil.save() for pupil in pupils]
+
+
+def _replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file of which nobody sees a part, nor finds one where the power failed meanwhile."""
+    part = path.with_suffix(".tmp")
+    with part.open("wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
