@@ -86,7 +86,7 @@ class PulseRate:
             self._box = roi.box
         found = self._regions.increments(before, after, face)
         row = np.concatenate(
-            [found.blood, found.light, found.shift.ravel(), [late, np.nan if y is None else y]]
+            [found.blood, found.light, found.tint, found.shift.ravel(), [late, np.nan if y is None else y]]
         )
         if not self._rows:
             row[np.isfinite(row)] = 0.0  # it ends a pair that began before the window
@@ -123,14 +123,15 @@ class PulseRate:
         if told / (times[-1] - times[0]) < MIN_FPS:
             self._withdraw("too few frames a second" if told else "no new frames")
             return
-        n = (rows.shape[1] - 2) // 4
+        n = (rows.shape[1] - 2) // 5
         before = self._evidence
         self._evidence = found = weigh(
             Traces(
                 times,
                 blood=rows[:, :n],
                 light=rows[:, n : 2 * n],
-                shift=rows[:, 2 * n : 4 * n].reshape(-1, n, 2),
+                tint=rows[:, 2 * n : 3 * n],
+                shift=rows[:, 3 * n : 5 * n].reshape(-1, n, 2),
                 network=rows[:, -1],
                 late=float(rows[1:, -2].mean()),
             )

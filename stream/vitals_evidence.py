@@ -29,6 +29,10 @@ AMPLITUDE = (0.3e-3, 25e-3)  # relative; weaker cannot be measured, stronger is 
 STILL = 1e-14  # variance of a region's trace below which there is not even noise: a frozen picture
 CLEAR = 3.0  # dB by which a peak stands out that has to be explained
 LIGHT_RATIO = 1.5  # the face's change common to all colours, per pulse. evm_face 0.3, flicker 6
+# The same of what neither blood nor white light does to the face's colour. Of a pulse 0.01 to 0.11 on real clips and
+# synthetic skin of all tones, 0.3 where a camera makes colours half as strong again. Of a bluish screen's light 0.96,
+# of a white balance that hunts 0.6, of a shine that comes and goes 0.45; a green lamp has 0.14, as blood may.
+TINT_RATIO = 0.4
 SHIFT_RATIO = 25.0  # cells per pulse. evm_face 2, clip_a 16 (not a peak), a photo that is moved 150 to 600
 BACKGROUND_RATIO = 0.3  # the background's "pulse", in phase, per the face's
 MAX_PHASE = 60.0  # degrees between network and regions. clip_a 5, evm_face 12, a photo that is moved 120
@@ -50,13 +54,14 @@ SEEN = 0.9  # share of the frames in which a region has to be inside the picture
 class Traces:
     """What was collected, oldest first; regions of the face, then of the background.
 
-    times: (n,) s. blood, light: (n, regions), relative change since the frame before. shift: (n, regions, 2),
+    times: (n,) s. blood, light, tint: (n, regions), relative change since the frame before. shift: (n, regions, 2),
     cells. network: (n,) the network's output, NaN without one; it is that of ``late`` s before.
     """
 
     times: NDArray[np.float64]
     blood: NDArray[np.float64]
     light: NDArray[np.float64]
+    tint: NDArray[np.float64]
     shift: NDArray[np.float64]
     network: NDArray[np.float64]
     late: float = 0.0
@@ -95,7 +100,8 @@ def weigh(traces: Traces) -> Evidence:
         return NOTHING
     share = np.where(seen, 1 / np.maximum(power, STILL), 0.0)  # quiet regions count more
     groups = [blood[:, group] @ _limited(share[list(group)]) for group in GROUPS]
-    everywhere = blood[:, face] @ _limited(share[face])
+    weights = _limited(share[face])
+    everywhere = blood[:, face] @ weights
     whole, *parts = spectra(np.stack([everywhere, *groups], axis=1)).T
     common = peak(whole)
     if common is None:
@@ -115,8 +121,10 @@ def weigh(traces: Traces) -> Evidence:
         objection = "signal too weak"
     elif amplitude > AMPLITUDE[1] or any(_outweighs(x, common, pulse, SHIFT_RATIO) for x in shift.T):
         objection = "too much motion"
-    elif _outweighs(light[:, face].mean(axis=1), common, pulse, LIGHT_RATIO) or (
-        behind.size and _is_behind(blood[:, behind], light[:, behind], share[behind], common, pulse)
+    elif (
+        _outweighs(light[:, face].mean(axis=1), common, pulse, LIGHT_RATIO)
+        or _outweighs(band(traces.times, traces.tint[:, face]) @ weights, common, pulse, TINT_RATIO)
+        or (behind.size and _is_behind(blood[:, behind], light[:, behind], share[behind], common, pulse))
     ):
         objection = "the light flickers"
     elif _has_ended(everywhere, common):

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from deepmag.stream.roi import FloatBox
 
 BLOOD = np.array([0.33, 0.77, 0.53])  # R:G:B of the relative change of skin by the pulse
+# What neither blood nor white light does to R, G and B: a lamp of another colour does, and a white balance that hunts.
+TINT = np.cross(BLOOD, np.ones(3))
+TINT /= np.linalg.norm(TINT)
 SHIFT = 0.05  # cells per frame: what a face moves; keeps flat regions, where a shift cannot be seen, solvable
 MEMORY = 30  # frames over which a cell's noise is learned
 NOISE_FLOOR = 1e-4  # relative; finer than 8-bit video can be after the reduction
@@ -52,11 +55,12 @@ MIN_CELLS = 4.0  # fewer than that say nothing
 class Increments:
     """What one frame pair says of the regions, and then of the background; NaN where out of the picture.
 
-    blood, light: (n,) relative change. shift: (n, 2) cells along x and y.
+    blood, light: (n,) relative change; tint: that along TINT. shift: (n, 2) cells along x and y.
     """
 
     blood: NDArray[np.float64]
     light: NDArray[np.float64]
+    tint: NDArray[np.float64]
     shift: NDArray[np.float64]
 
 
@@ -96,9 +100,13 @@ class Regions:
         gram = (weights @ gram).reshape(-1, 4, 4) + np.diag([1e-6, 1e-6, SHIFT**-2, SHIFT**-2])
         right = weights @ np.einsum("icn,cn->ni", causes, change)
         found = np.linalg.solve(gram, right[..., np.newaxis])[..., 0]
+        # perpendicular to blood and to light, so that of what was found only the shift has to be taken out
+        toned, across, down = (weights @ (TINT @ part) for part in (change, causes[2], causes[3]))
+        tint = (toned - across * found[:, 2] - down * found[:, 3]) / np.maximum(weights.sum(axis=1), 1e-9)
         self._learn_noise(change, causes, found)
-        found[self._masks.sum(axis=1) < MIN_CELLS] = np.nan
-        return Increments(found[:, 0], found[:, 1], found[:, 2:])
+        hidden = self._masks.sum(axis=1) < MIN_CELLS
+        found[hidden] = tint[hidden] = np.nan
+        return Increments(found[:, 0], found[:, 1], tint, found[:, 2:])
 
     def _learn_noise(
         self, change: NDArray[np.float64], causes: NDArray[np.float64], found: NDArray[np.float64]

@@ -64,10 +64,11 @@ def person(
     seed=0,
     everywhere=False,
     harmonic=lambda t: 0.3,
+    colour=BLOOD,
 ):
     """(t, before, after) of a still face with a pulse: skin in the face's box, a grey wall around it.
 
-    harmonic: size of the second harmonic at t, s.
+    harmonic: size of the second harmonic at t, s. colour: of R, G, B, what the pulse takes away.
     """
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[:L, :L]
@@ -80,7 +81,7 @@ def person(
     for t in times:
         phase = 2 * np.pi * rate_bpm / 60 * t
         blood = size * (np.sin(phase) + harmonic(t) * np.sin(2 * phase))
-        now = still * (1 - BLOOD[:, None, None] * blood * where) + noise * rng.standard_normal((3, L, L))
+        now = still * (1 - colour[:, None, None] * blood * where) + noise * rng.standard_normal((3, L, L))
         now = now.astype(np.float32)
         yield t, now if last is None else last, now
         last = now
@@ -142,6 +143,19 @@ def test_a_colour_change_of_the_whole_picture_is_no_pulse():
     readings = feed(PulseRate(), person(72, everywhere=True))
     assert all(r.rate is None for _, r in readings)
     assert readings[-1][1].reason == "the light flickers"
+
+
+@pytest.mark.parametrize("colour", [(0.6, 1.0, 1.7), (1.0, 0.0, -1.0)])
+def test_light_on_the_face_alone_whose_colour_is_not_bloods_is_no_pulse(colour):
+    """A bluish screen, and a white balance that hunts before a background that is black or white."""
+    readings = feed(PulseRate(), person(72, colour=np.array(colour)))
+    assert all(r.rate is None for _, r in readings)
+    assert readings[-1][1].reason == "the light flickers"
+
+
+@pytest.mark.parametrize("colour", [(0.25, 0.85, 0.5), (0.4, 0.7, 0.6), (0.3, 0.7, 0.7)])
+def test_a_pulse_may_look_different_to_each_camera(colour):
+    assert feed(PulseRate(), person(72, colour=np.array(colour)))[-1][1].rate == pytest.approx(72, abs=1)
 
 
 def test_noise_alone_has_no_rate():
@@ -234,9 +248,10 @@ def evidence(*groups, behind=0.0):
     light[:, len(REGIONS) :] = np.reshape(behind, (-1, 1))
     steps = [
         np.diff(0.004 * trace + 2e-5 * rng.standard_normal(trace.shape), axis=0, prepend=trace[:1])
-        for trace in (blood, light, shift)
+        for trace in (blood, light, nothing, shift)
     ]
-    return weigh(Traces(TIMES, *steps, network=np.full(TIMES.size, np.nan)))
+    blood, light, tint, shift = steps
+    return weigh(Traces(TIMES, blood, light, tint, shift, network=np.full(TIMES.size, np.nan)))
 
 
 def test_the_same_pulse_in_all_of_the_face_speaks_for_it():
@@ -395,6 +410,7 @@ def test_the_four_causes_of_a_frame_pair_are_told_apart():
     n = len(REGIONS)
     assert found.blood[:n] == pytest.approx(np.full(n, 0.002), rel=0.3)
     assert found.light[:n] == pytest.approx(np.full(n, 0.01), rel=0.1)
+    assert abs(found.tint[:n]).max() < 2e-4
     assert found.shift[:n, 0] == pytest.approx(np.full(n, -0.03), rel=0.3)
     assert abs(found.shift[:n, 1]).max() < 0.01
 
@@ -439,6 +455,7 @@ def test_compression_may_hide_a_pulse_but_never_change_it(takes, clips, name):
         "photo, crf 32, key frame each 1.2 s",
         "photo, light 3 % at 1.2 Hz, crf 26",
         "photo, light of skin's colour at 1.2 Hz",
+        "photo, light of a screen's colour on it alone",
         "photo, moves 0,1 px at 1.1 Hz, noise 0",
         "noise",
         "wall",
