@@ -18,6 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from negatives import DATA, Frames, Image, encoded, photo, still_picture, video, wave
+from numpy.typing import NDArray
 
 from deepmag.models.phase import reduce_luma
 from deepmag.models.synthetic.clip import make_clip
@@ -72,6 +73,8 @@ def judge(frames: Frames, ticks: BreathTicks) -> Outcome:
             period += 0.1 * (t - last - period)
         last = t
         if not ticks.due(t, period):
+            if ticks.glances(t, period):
+                ticks.glance(t, reduce_luma(image))
             continue
         luma = reduce_luma(image)
         if not ticks.take(t, luma):
@@ -122,6 +125,21 @@ def synthetic(task: str, seed: int, noise: float = 1.0) -> tuple[Frames, float]:
     """One of the people of `benchmarks/breathing.py`, and their rate."""
     clip = make_clip(task, seed=seed, seconds=25.0, rate=RATE, noise=noise)
     return [(i / RATE, image) for i, image in enumerate(clip.video)], clip.breaths
+
+
+def trembling(image: Image, part: NDArray[np.float32], by: Callable[[float], float]) -> Frames:
+    """Move a part of a picture, (H, W) from 0 to 1, up and down by so many px at t, 30 times a second."""
+    rows, columns = np.mgrid[: image.shape[0], : image.shape[1]].astype(np.float32)
+    rng = np.random.default_rng(0)
+    for i in range(round(30 * SECONDS)):
+        moved = cv2.remap(
+            image,
+            columns,
+            rows + part * np.float32(by(i / 30)),
+            cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REFLECT,
+        )
+        yield i / 30, np.clip(moved + rng.normal(0, 1.5, moved.shape) + 0.5, 0, 255).astype(np.uint8)
 
 
 def real(folder: Path) -> dict[str, Clip]:
@@ -214,6 +232,12 @@ def made(data: Path) -> dict[str, Clip]:
                     move=lambda t, s=size, x=x, y=y: (wave(s * x, SLOW)(t), wave(s * y, SLOW)(t)),
                 )
             )
+    # what five looks a second cannot tell from 12 or 15 breaths a minute
+    near = np.clip(4 * (down - 0.6), 0, 1)[..., 0].astype(np.float32)
+    for hertz in (4.8, 5.2, 10.25):
+        found[f"photo, its lower part trembles 1 px at {hertz} Hz"] = Clip(
+            lambda f=hertz: trembling(face, near, wave(1.0, f))
+        )
     found[f"photo, moves 1,1 px at {SLOW} Hz, crf 30"] = Clip(
         coded(face, 2, 4.0, 30, move=lambda t: (wave(1.0, SLOW)(t), wave(1.0, SLOW)(t)))
     )

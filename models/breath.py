@@ -51,6 +51,18 @@ _HOLE = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (HOLE, HOLE))
 
 
 @dataclass(frozen=True)
+class Glances:
+    """How the breath moved on right after some ticks. ages: (k,) ticks before the newest, in whole numbers.
+
+    steps: (k,) units of the pattern, as the wave; of gaps: (k,) s after the tick.
+    """
+
+    ages: NDArray[np.int64]
+    steps: NDArray[np.float64]
+    gaps: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class Breath:
     """How the picture breathes.
 
@@ -58,6 +70,7 @@ class Breath:
     the window, band-passed, the newest last, units of the pattern; its ends know little of what lies beyond. explained:
     share of the region's motion in the band that goes with the breath, in [0, 1]. unit: how far the region moves for a
     unit of breath, cells. slow: (m,) the breath over SLOW_WINDOW in SLOW_BAND; empty before it is longer than WINDOW.
+    glances: between ticks, where there were any.
     """
 
     pattern: Floats
@@ -65,6 +78,7 @@ class Breath:
     explained: float
     unit: float
     slow: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    glances: Glances | None = None
 
     @property
     def size(self) -> float:
@@ -87,6 +101,8 @@ class BreathWindow:
     def reset(self) -> None:
         """Forget all pairs."""
         self._count = self._estimates = 0
+        self._ticks = 0
+        self._glances: deque[tuple[int, Floats, float]] = deque(maxlen=self._length)
         self._past: deque[float] = deque(maxlen=round((SLOW_WINDOW - WINDOW) * ASCENT_RATE))
         self._pattern[:] = self._stiffness[:] = 0.0
         self._source = np.zeros(0, np.float32)
@@ -101,6 +117,7 @@ class BreathWindow:
 
         attention: (GRID, GRID), what each part of the picture contributed to the network's output. y: that output.
         """
+        self._ticks += ticks
         leaving = self._count + ticks - self._length
         if leaving > 0:  # what was said of them last is known best
             self._past.extend(self._source[:leaving].tolist())
@@ -114,6 +131,10 @@ class BreathWindow:
                 kept[-1] = new / np.float32(ticks)
             self._count = min(self._count + 1, self._length)
             self._stiffness += (motion.stiffness - self._stiffness) / np.float32(self._count)
+
+    def glance(self, motion: LocalMotion, gap: float) -> None:
+        """Take a pair that began where the newest one ended, and lasted for a gap, s, that is shorter than a tick."""
+        self._glances.append((self._ticks, motion.pull.ravel(), gap))
 
     def estimate(self, sensitivity: Floats) -> Breath | None:
         """The breath as of the newest pair; None before there are two seconds of it.
@@ -137,7 +158,8 @@ class BreathWindow:
         chance = 2.0 / (max(freedom - others.shape[1], 1.5) - 0.5)
         region, whole = np.ones_like(looks), _filled(looks)
         for _ in range(ROUNDS):
-            y = pull @ measuring_motion(seen, moved, looks * region, freedom)
+            measure = measuring_motion(seen, moved, looks * region, freedom)
+            y = pull @ measure
             wave = into @ y
             own = wave - others @ (others.T @ wave)
             power = float(own @ own) + 1e-12
@@ -158,7 +180,12 @@ class BreathWindow:
         unit = float(np.sqrt((region * (self._pattern**2).sum(0)).sum() / max(float(region.sum()), 1e-9)))
         found = explained if strength > 1e-12 else 0.0
         return Breath(
-            self._pattern.copy(), (waves @ wave).astype(np.float64), found, unit, self._slow_breath(y)
+            self._pattern.copy(),
+            (waves @ wave).astype(np.float64),
+            found,
+            unit,
+            self._slow_breath(y),
+            self._glanced(measure),
         )
 
     def amplitude(self, age: int) -> float:
@@ -169,6 +196,17 @@ class BreathWindow:
         if self._source.size == 0:
             return 0.0
         return float(_causal(self._length, min(age, self._length // 2))[-len(self._source) :] @ self._source)
+
+    def _glanced(self, measure: Floats) -> Glances | None:
+        """The glances of this window, by what measures the breath."""
+        while self._glances and self._ticks - self._glances[0][0] >= self._count:
+            self._glances.popleft()
+        if not self._glances:
+            return None
+        ticks, pulls, gaps = zip(*self._glances, strict=True)
+        return Glances(
+            self._ticks - np.array(ticks), (np.stack(pulls) @ measure).astype(np.float64), np.array(gaps)
+        )
 
     def _slow_breath(self, steps: NDArray[np.float32]) -> NDArray[np.float64]:
         """The breath over SLOW_WINDOW, band-passed, from the steps of this window and those before it."""

@@ -19,7 +19,7 @@ from deepmag.models.pyramid_filters import ORIENTATIONS
 from deepmag.models.respiration import ASCENT_RATE, REACH, TARGET_SCALE
 from deepmag.stream.breath_rate import BreathRate
 from deepmag.stream.roi import clamp_box
-from deepmag.stream.tick_pairs import TICK, TickPairs
+from deepmag.stream.tick_pairs import EARLY, TICK, TickPairs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from deepmag.stream.settings import Region
 
 LEARNING = 10.0  # s over which the network's gradient is averaged
+# Five looks a second cannot tell what shakes 4.8 times a second from what breathes 12 times a minute. So after each
+# GLANCE_EVERY ticks there is one more, of the first frame that is so much later.
+GLANCE_EVERY = 3
+GLANCE_AFTER = 0.03  # s
 MOST = 12.0  # cells: a larger displacement is no breath but a mistake
 
 
@@ -54,6 +58,7 @@ class BreathTicks:
         self._breath: Breath | None = None
         self._gradient = np.zeros((ORIENTATIONS, SIDE, SIDE), np.float32)
         self._gradient_age = 0
+        self._unglanced = 0  # ticks since the last glance
 
     @property
     def breath(self) -> Breath | None:
@@ -68,10 +73,26 @@ class BreathTicks:
         self._rate.reset()
         self._gradient[:] = 0.0
         self._gradient_age = 0
+        self._unglanced = 0
 
     def due(self, pts: float, period: float) -> bool:
         """Whether a frame at pts, s, ends a tick. period: s between frames."""
         return self._pairs.due(pts, period)
+
+    def glances(self, pts: float, period: float) -> bool:
+        """Whether a frame at pts, s, that ends no tick is to be glanced at. period: s between frames."""
+        late = self._pairs.since(pts)
+        return (
+            self._unglanced >= GLANCE_EVERY
+            and GLANCE_AFTER - EARLY * min(period, GLANCE_AFTER) <= late < TICK
+        )
+
+    def glance(self, pts: float, luma: Floats) -> None:
+        """Look at how what has moved moves on after the tick. luma: as of `take`."""
+        difference = self._pairs.glance(luma)
+        if difference is not None:
+            self._window.glance(local_motion(difference), self._pairs.since(pts))
+        self._unglanced = 0
 
     def take(self, pts: float, luma: Floats) -> bool:
         """Compare a picture with the one that ended the tick before, if there is one.
@@ -83,6 +104,7 @@ class BreathTicks:
             return False
         pair = self._pairs.pair
         if pair is not None:
+            self._unglanced += pair.ticks
             self._learn(pair.difference, pair.ticks)
             self._rate.update(pts, self._breath, pair.motion, pair.ticks, light=pair.light)
         return True

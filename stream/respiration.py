@@ -108,6 +108,8 @@ class RespirationMagnifier:
         self._box = box
         if self._ticks.due(frame.pts, self._period):
             done += self._tick(frame)
+        elif self._ticks.glances(frame.pts, self._period):
+            self._ticks.glance(frame.pts, self._pictures.luma(frame, self._box))
         self._last = frame
         self._waiting.append(frame)
         return done + self._ripe(frame.pts)

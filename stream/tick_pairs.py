@@ -33,6 +33,7 @@ COARSE = (41, 41)
 class _Look:
     """A frame that ended a tick: what the next is compared with. scene, brightness: means of COARSE and of BANDS."""
 
+    pts: float
     luma: Floats
     bands: Bands
     scene: Floats
@@ -82,7 +83,7 @@ class TickPairs:
         before, scene = self._look, _blocks(luma, COARSE)
         if before is not None and _relative_change(before.scene, scene) > SCENE_CUT:
             return False
-        self._look = look = _Look(luma, self._representation.bands_of(luma), scene, _blocks(luma, BANDS))
+        self._look = look = _Look(pts, luma, self._representation.bands_of(luma), scene, _blocks(luma, BANDS))
         if before is None:
             self.time = pts
             return True
@@ -93,6 +94,22 @@ class TickPairs:
         light = np.log((look.brightness + DARK) / (before.brightness + DARK))
         self.pair = TickPair(without_camera(difference, motion), motion, light, ticks)
         return True
+
+    def since(self, pts: float) -> float:
+        """S from the frame that ended the tick to a time; 0 before there is one."""
+        return 0.0 if self._look is None else pts - self._look.pts
+
+    def glance(self, luma: Floats) -> PhaseDifference | None:
+        """What has moved since the frame that ended the tick, without the camera's own motion; it ends none itself.
+
+        None before there is one, and where it shows another scene.
+        """
+        before = self._look
+        if before is None or _relative_change(before.scene, _blocks(luma, COARSE)) > SCENE_CUT:
+            return None
+        difference = phase_difference(before.bands, self._representation.bands_of(luma))
+        motion = camera_motion(before.luma, luma, difference, needs_scene=self._needs_scene)
+        return without_camera(difference, motion)
 
 
 def _blocks(luma: Floats, grid: tuple[int, int]) -> Floats:

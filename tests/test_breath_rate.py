@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from test_breath import Take
 
-from deepmag.models.breath import SLOW_WINDOW, WINDOW, Breath
+from deepmag.models.breath import SLOW_WINDOW, WINDOW, Breath, Glances
 from deepmag.models.local_motion import GRID
 from deepmag.models.respiration import ASCENT_RATE
 from deepmag.stream.breath_rate import SHOW, BreathRate, weigh
@@ -85,6 +85,36 @@ def test_deep_and_shallow_breaths_by_turns_are_two_breaths_not_one(share) -> Non
 @pytest.mark.parametrize("seed", range(8))
 def test_noise_alone_has_no_quality(seed) -> None:
     assert weigh(breath_of(noise(seed)), STILL).quality < SHOW
+
+
+def glanced(hertz: float, *, noise: float = 0.0, count: int = 33, gap: float = 1 / 30) -> Breath:
+    """What moves so many times a second, seen at each tick, and how it has moved on after every third."""
+    rng, ages = np.random.default_rng(0), np.arange(count) * 3
+
+    def path(t):
+        return np.sin(2 * np.pi * hertz * t)
+
+    at = T[LENGTH - 1 - ages]
+    steps = path(at + gap) - path(at) + noise * rng.standard_normal(count)
+    return replace(breath_of(path(T)), glances=Glances(ages, steps, np.full(count, gap)))
+
+
+@pytest.mark.parametrize("hertz", [4.5, 4.8, 5.2, 5.5, 9.75, 10.25])
+@pytest.mark.parametrize("gap", [1 / 30, 1 / 15, 1 / 10])
+def test_what_shakes_too_fast_for_ticks_does_not_breathe(hertz, gap) -> None:
+    assert weigh(replace(glanced(hertz, gap=gap), glances=None), STILL).quality > 0.9  # it would seem to
+    if abs(hertz * gap - round(hertz * gap)) > 0.1:  # else it is where it was after that time, too
+        assert weigh(glanced(hertz, gap=gap), STILL).objection == "other movement"
+
+
+@pytest.mark.parametrize("hertz", [0.1, 0.25, 0.6])
+@pytest.mark.parametrize("gap", [1 / 30, 1 / 15, 1 / 10])
+def test_a_breath_that_is_glanced_at_in_noise_as_large_as_it_is_a_breath(hertz, gap) -> None:
+    assert weigh(glanced(hertz, gap=gap, noise=1.0), STILL).objection == ""
+
+
+def test_a_few_glances_tell_nothing() -> None:
+    assert weigh(glanced(4.8, count=7), STILL).objection == ""
 
 
 def test_a_camera_that_swings_as_the_breath_does_is_what_breathes() -> None:

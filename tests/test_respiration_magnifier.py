@@ -223,6 +223,24 @@ def test_a_cameras_noise_is_not_magnified_and_has_no_rate(scene):
 # --- bookkeeping ---
 
 
+def test_a_chest_that_trembles_five_times_a_second_does_not_seem_to_breathe():
+    still = clip().video[0]
+    rows, columns = np.mgrid[: SIZE[1], : SIZE[0]].astype(np.float32)
+    x, y, w, h = CHEST
+    chest = np.clip(1.5 - np.hypot((columns - x - w / 2) / w, (rows - y - h / 2) / h), 0, 1).astype(
+        np.float32
+    )
+
+    def trembling(t):
+        return cv2.remap(
+            still, columns, rows + chest * np.float32(np.sin(2 * np.pi * 4.8 * t)), cv2.INTER_CUBIC
+        )
+
+    done = run(timed([trembling(i / RATE) for i in range(round(14 * RATE))]))
+    assert set(rates_of(done)) == {None}
+    assert done[-1].respiration.reading.reason == "other movement"
+
+
 def test_one_picture_comes_out_for_each_that_goes_in_in_order_and_with_its_own_frame(person, magnified):
     assert len(magnified) == len(person)
     assert all(one.frame is frame for one, frame in zip(magnified, person, strict=True))
