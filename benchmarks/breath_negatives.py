@@ -4,7 +4,7 @@
 
 Ends with exit status 1 where a rate is shown for a clip in which nobody breathes, or a wrong one for a clip in which
 somebody does, or none for a clip in which the breath is plain to see. Left out: carphone played to and fro, whose head
-then swings at 7.9 a minute, which is shown.
+then swings at 7.9 a minute, which is shown; and a curtain, a hose or a cradle that swings evenly, which is shown, too.
 """
 
 from __future__ import annotations
