@@ -20,7 +20,8 @@ from websockets.typing import Origin
 from deepmag.stream.page import PageRenderer
 from deepmag.stream.page import live as live_module
 from deepmag.stream.page import server as server_module
-from deepmag.stream.page.live import CLOSE_FULL, MAX_CLIENTS, MAX_GREETING
+from deepmag.stream.page.greeting import MAX_GREETING
+from deepmag.stream.page.live import CLOSE_FULL, MAX_CLIENTS
 from deepmag.stream.page.server import MAX_CONNECTIONS
 from deepmag.stream.ward import gateway as gateway_module
 from deepmag.stream.ward.gateway import Gateway
@@ -29,12 +30,49 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def test_the_number_of_connections_is_bounded(server: PageRenderer) -> None:
+def upgrade(port: int, path: str) -> bytes:
+    """What a browser asks for before it says hello."""
+    return (
+        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    ).encode()
+
+
+def test_the_number_of_connections_is_bounded_and_who_asks_for_something_is_served(
+    server: PageRenderer,
+) -> None:
+    connections = server._server._server.server_state.connections  # type: ignore[union-attr]
     with contextlib.ExitStack() as stack:
-        for _ in range(MAX_CONNECTIONS):
+        for _ in range(3 * MAX_CONNECTIONS):
             stack.enter_context(socket.create_connection(("127.0.0.1", port_of(server)), TIMEOUT))
-        assert httpx.get(base(server) + "/healthz").status_code == 503
-    until(lambda: httpx.get(base(server) + "/healthz").status_code == 200)
+        assert httpx.get(base(server) + "/healthz").status_code == 200
+        until(lambda: len(connections) <= MAX_CONNECTIONS)
+
+
+def test_nor_can_sockets_that_never_say_hello_take_all_there_are_or_keep_a_viewer_out(
+    server: PageRenderer, caplog: pytest.LogCaptureFixture
+) -> None:
+    connections = server._server._server.server_state.connections  # type: ignore[union-attr]
+    with contextlib.ExitStack() as stack:
+        for number in range(2 * MAX_CONNECTIONS):
+            silent = stack.enter_context(socket.create_connection(("127.0.0.1", port_of(server)), TIMEOUT))
+            silent.sendall(upgrade(port_of(server), "/live"))
+            if number < MAX_GREETING + 1:
+                assert silent.recv(12) == b"HTTP/1.1 101"
+        next_text(stack.enter_context(watch(server)), "state")
+        until(lambda: len(connections) <= MAX_CONNECTIONS)
+    assert not caplog.records  # or whoever likes fills the disk
+
+
+def test_who_is_served_keeps_a_connection_that_others_ask_for(server: PageRenderer) -> None:
+    with contextlib.ExitStack() as stack:
+        viewer = stack.enter_context(watch(server))
+        next_text(viewer, "state")
+        for _ in range(2 * MAX_CONNECTIONS):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port_of(server)), TIMEOUT))
+        for _ in range(3):
+            next_text(viewer, "state")
 
 
 def test_browsers_that_have_gone_leave_room_for_others(server: PageRenderer) -> None:
@@ -107,16 +145,11 @@ def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextlib.contextmanager
 def viewer_that_reads_nothing(port: int, path: str) -> Iterator[None]:
     """From its hello on."""
-    greeting = (
-        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n"
-        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-    )
     hello = b'{"type":"hello"}'
     with socket.socket() as viewer:
         viewer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         viewer.connect(("127.0.0.1", port))
-        viewer.sendall(greeting.encode())
+        viewer.sendall(upgrade(port, path))
         assert viewer.recv(12) == b"HTTP/1.1 101"
         viewer.sendall(bytes([0x81, 0x80 | len(hello), 0, 0, 0, 0]) + hello)
         yield

@@ -22,7 +22,7 @@ from websockets.typing import Origin
 
 from deepmag.stream.page import PageRenderer
 from deepmag.stream.page import live as live_module
-from deepmag.stream.page.live import CLOSE_NONSENSE, CLOSE_TOKEN
+from deepmag.stream.page.greeting import CLOSE_NONSENSE, CLOSE_TOKEN
 from deepmag.stream.page.server import MAX_MESSAGE
 from deepmag.stream.page_client import PageClient
 from deepmag.stream.render.renderer import RendererError

@@ -113,9 +113,8 @@ def test_the_tiles_show_all_and_a_click_opens_one(running: tuple[Ward, WardPage,
             return [...document.querySelectorAll(".tile")].map((tile) => tile.dataset.state);
         }""")  # its pictures are of before
         wait_for(tab, "document.querySelectorAll('.tile[data-state=live]').length === 2")
-        wait_for(
-            tab, "document.querySelector('.numbers [data-trusted=true]')"
-        )  # no number without its quality
+        # no number without its quality; of the first, for the other's may come before
+        wait_for(tab, "document.querySelector('.numbers').querySelector('[data-trusted=true]')")
         assert re.fullmatch(r"\d+\s+bpm\s+\d+ %", tab.locator(".numbers").first.inner_text())
         tab.click(".tile >> nth=0")
         wait_for(tab, "(document.getElementById('magnified')?.header?.seq ?? -1) > 0")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from deepmag.stream.frames import Reading
+from deepmag.stream.page.greeting import CLOSE_NONSENSE, Greetings
 from deepmag.stream.page.messages import (
     notice_message,
     parse_changes,
@@ -34,17 +35,12 @@ if TYPE_CHECKING:
     from deepmag.stream.page.feed import Feed
 
 STATE_PERIOD = 0.5  # s
-HELLO_TIMEOUT = 5.0  # s for a browser to say who it is
 SEND_TIMEOUT = (
     30.0  # s for a message to go: who stops reading would hold a place for as long as its kernel answers
 )
 MAX_CLIENTS = 8
-MAX_GREETING = 16  # sockets that have not yet said hello
 
-CLOSE_TOKEN = 4401  # the token is missing or wrong
-CLOSE_SILENT = 4408  # no hello in time
 CLOSE_FULL = 4429  # too many browsers
-CLOSE_NONSENSE = 1003
 
 _NO_READING = Reading(None, 0.0, "waiting for the first picture")
 
@@ -67,14 +63,13 @@ class LiveEndpoint:
     ) -> None:
         """on_sent(now, latency): called after each picture that was handed to its socket."""
         self._control = control
-        self._access = access
+        self._greetings = Greetings(access)
         self._feed = feed
         self._encoder = encoder
         self._clock = clock
         self._on_sent = on_sent
         self._sent_latency = sent_latency
         self._viewers: dict[Viewer, asyncio.Event] = {}
-        self._greeting = 0
         self._recording: asyncio.Task[None] | None = None
         self._opened = clock()
         self._state: SourceState = "connecting"
@@ -145,24 +140,9 @@ class LiveEndpoint:
                 raise end
 
     async def _greet(self, socket: WebSocket) -> Viewer | None:
-        """Read the first message, which holds the token. None after the socket was closed."""
-        if self._greeting >= MAX_GREETING:
-            await socket.close(CLOSE_FULL)
-            return None
-        self._greeting += 1
-        try:
-            async with asyncio.timeout(HELLO_TIMEOUT):
-                hello = parse_message(await socket.receive_text())
-        except TimeoutError:
-            await socket.close(CLOSE_SILENT)
-            return None
-        except (ValueError, KeyError):  # KeyError: a binary message
-            await socket.close(CLOSE_NONSENSE)
-            return None
-        finally:
-            self._greeting -= 1
-        if hello["type"] != "hello" or not self._access.token_allowed(str(hello.get("token", ""))):
-            await socket.close(CLOSE_TOKEN)
+        """Read the first message. None after the socket was closed."""
+        hello = await self._greetings.hello(socket)
+        if hello is None:
             return None
         if self.clients >= MAX_CLIENTS:
             await socket.close(CLOSE_FULL)

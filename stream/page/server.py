@@ -20,6 +20,7 @@ from deepmag.stream.render.renderer import RendererError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import h11
     from starlette.applications import Starlette
 
 REQUEST_TIMEOUT = 10.0  # s for each request of a connection to come
@@ -29,6 +30,7 @@ STOP_TIMEOUT = 5.0  # s
 LINGER = 10.0  # s for what was written to a viewer to leave, once the page is done with it
 GRACE = 2  # s that browsers get to say goodbye
 MAX_CONNECTIONS = 64
+BACKLOG = 64  # connections that are accepted at once, before any of them is looked at
 MAX_PORT = 65535
 MAX_MESSAGE = 4096  # bytes: a browser only sends short JSON
 
@@ -91,10 +93,12 @@ class PageServer:
             ws_max_size=MAX_MESSAGE,
             ws_per_message_deflate=False,  # JPEG does not get smaller
             limit_concurrency=self._connections,
+            backlog=BACKLOG,
             timeout_graceful_shutdown=GRACE,
             access_log=False,
             log_config=None,
-            log_level="warning",  # at DEBUG it prints every message, and the first holds the token
+            # at DEBUG it prints every message, and the first holds the token; at WARNING whatever nonsense is sent
+            log_level="error",
             server_header=False,
         )
         self._server = _Server(config)
@@ -137,14 +141,19 @@ class PageServer:
 class _Http(H11Protocol):
     """Lets go of who connects and asks for nothing, or for half of something, or does not take the answer.
 
-    Uvicorn waits for ever, and counts it among the connections.
+    Uvicorn waits for ever, and counts it among the connections. It bounds requests, too, but neither connections nor
+    WebSockets: whoever opened a thousand of them, without a token, had every descriptor of the process, and no camera
+    could be opened again, nor a recording.
     """
 
     _deadline: asyncio.TimerHandle | None = None
+    _idle_since: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._within(REQUEST_TIMEOUT, self._let_go)
+        if self._full:
+            self._make_room()
+        self._wait_for_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._deadline is not None:
@@ -153,6 +162,40 @@ class _Http(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self._wait_for_request()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        if self._full:
+            self.transport.abort()
+        else:
+            super().handle_websocket_upgrade(event)
+
+    @property
+    def idle_since(self) -> float | None:
+        """Since when it asks for nothing, s of the loop's clock; None while a request is answered, or it goes."""
+        return self._idle_since if self.cycle is None or self.cycle.response_complete else None
+
+    def give_way(self) -> None:
+        """Go, for another to come."""
+        self._idle_since = None
+        self.transport.abort()
+
+    @property
+    def _full(self) -> bool:
+        return self.limit_concurrency is not None and len(self.connections) >= self.limit_concurrency
+
+    def _make_room(self) -> None:
+        """Let the one go that has asked for nothing for longest: a browser does so within a round trip."""
+        idle = [
+            (since, number, connection)
+            for number, connection in enumerate(self.connections)
+            if isinstance(connection, _Http | _WebSocket) and (since := connection.idle_since) is not None
+        ]
+        if idle:  # else it is told that there is no room, and is idle then
+            min(idle)[2].give_way()
+
+    def _wait_for_request(self) -> None:
+        self._idle_since = self.loop.time()
         self._within(REQUEST_TIMEOUT, self._let_go)
 
     def _within(self, seconds: float, act: Callable[[], None]) -> None:
@@ -171,11 +214,19 @@ class _Http(H11Protocol):
 class _WebSocket(WebSocketsSansIOProtocol):
     """Lets go of a viewer that reads nothing: uvicorn waits for what it has written while a kernel answers."""
 
+    idle_since: float | None = None  # as of `_Http`: since the page is done with it
+
     async def run_asgi(self) -> None:
         try:
             await super().run_asgi()
         finally:
+            self.idle_since = self.loop.time()
             self.loop.call_later(LINGER, self.transport.abort)
+
+    def give_way(self) -> None:
+        """Go, for another to come."""
+        self.idle_since = None
+        self.transport.abort()
 
 
 class _Server(uvicorn.Server):
@@ -201,7 +252,7 @@ def _bind(host: str, port: int) -> socket.socket:
         )[0]
         # of all addresses those of IPv4, too, whatever the system's default: one of them is printed
         both = host == "::" and socket.has_dualstack_ipv6()
-        return socket.create_server(where[:2], family=family, backlog=64, dualstack_ipv6=both)
+        return socket.create_server(where[:2], family=family, backlog=BACKLOG, dualstack_ipv6=both)
     except (OSError, UnicodeError) as error:  # UnicodeError: a name that cannot be one
         number = getattr(error, "errno", None)
         if number == errno.EADDRINUSE:

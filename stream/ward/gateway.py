@@ -19,9 +19,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from deepmag.stream.page.app import NO_STORE, STATIC, refused
+from deepmag.stream.page.greeting import Greetings
 from deepmag.stream.page.guard import Guard
-from deepmag.stream.page.live import CLOSE_NONSENSE, CLOSE_SILENT, CLOSE_TOKEN, HELLO_TIMEOUT, SEND_TIMEOUT
-from deepmag.stream.page.messages import parse_message
+from deepmag.stream.page.live import SEND_TIMEOUT
 from deepmag.stream.page.server import MAX_CONNECTIONS, PageServer
 from deepmag.stream.ward.page import EACH
 
@@ -46,6 +46,7 @@ class Gateway:
         self._ward = ward
         connections = MAX_CONNECTIONS + EACH * len(ward.specs)
         self._server = PageServer(host=host, port=port, token=token, connections=connections)
+        self._greetings = Greetings(self._server.access, EACH * len(ward.specs))
 
     @property
     def url(self) -> str:
@@ -142,18 +143,10 @@ class Gateway:
         """Hand a browser's socket through: its first message holds this page's token, the feed's page has another."""
         await socket.accept()
         try:
-            async with asyncio.timeout(HELLO_TIMEOUT):
-                hello = parse_message(await socket.receive_text())
-        except TimeoutError:
-            await socket.close(CLOSE_SILENT)
-            return
-        except (ValueError, KeyError):
-            await socket.close(CLOSE_NONSENSE)
-            return
+            hello = await self._greetings.hello(socket)
         except WebSocketDisconnect:
             return
-        if hello["type"] != "hello" or not self._server.access.token_allowed(str(hello.get("token", ""))):
-            await socket.close(CLOSE_TOKEN)
+        if hello is None:
             return
         slug = socket.path_params["slug"]
         url = self._ward.url_of(slug) if slug in names else None
