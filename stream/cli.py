@@ -26,9 +26,9 @@ app = typer.Typer(
 
 def fail(message: str, code: int = 1) -> NoReturn:
     """Print one clear line and leave with a non-zero status."""
-    from deepmag.stream.capture.redact import redact
+    from deepmag.stream.capture.redact import plain, redact
 
-    typer.echo(f"deepmag: {redact(message)}", err=True)
+    typer.echo(f"deepmag: {plain(redact(message))}", err=True)
     raise typer.Exit(code)
 
 

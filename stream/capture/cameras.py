@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepmag.stream.capture.redact import plain
+
 SYSFS = Path("/sys/class/video4linux")
 
 _QUERY_CAPABILITIES = 0x80685600  # VIDIOC_QUERYCAP, linux/videodev2.h
@@ -64,6 +66,6 @@ def list_cameras(sysfs: Path = SYSFS, ask: Callable[[str], bool | None] = can_ca
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(errors="replace").strip()
+        return plain(path.read_text(errors="replace").strip())  # whoever made the camera wrote it
     except OSError:
         return ""

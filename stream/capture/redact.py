@@ -1,7 +1,8 @@
-"""The one place where passwords are taken out of text.
+"""The one place where passwords, and what a terminal would obey, are taken out of text.
 
 FFmpeg puts the whole URL, password included, into its error messages and log lines, so no text that comes
-from it, or holds an address, is shown or logged before it has been through here.
+from it, or holds an address, is shown or logged before it has been through here. Nor is what a server answers, or a
+file is called: its line breaks could forge lines of the log, and its escapes rewrite the terminal that shows them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,11 @@ import logging
 import re
 
 HIDDEN = "***"
+
+# C0 and C1, what turns the direction of writing or ends a line, and bytes of a file's name that are no text.
+_UNSEEN = r"\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+_CONTROL = re.compile(rf"[\x00-\x1f{_UNSEEN}]")
+_CONTROL_BUT_LINES = re.compile(rf"[\x00-\x08\x0b-\x1f{_UNSEEN}]")
 
 # Up to the LAST @ of the word: an unescaped @ or / in a password must not let its tail through. A word whose
 # only @ lies in the path ("rtsp://10.0.0.2:554/live@1") has no login: its "password" is a port number. Of a host
@@ -35,20 +41,28 @@ def redact(text: str) -> str:
     return _HEADER.sub(rf"\g<1>{HIDDEN}", text)
 
 
+def plain(text: str, *, lines: bool = False) -> str:
+    """Spell out what is no character to be seen: a terminal's escapes, line breaks, changes of direction.
+
+    lines: those that end one stay, as of a traceback.
+    """
+    return (_CONTROL_BUT_LINES if lines else _CONTROL).sub(lambda match: ascii(match[0])[1:-1], text)
+
+
 class RedactingFilter(logging.Filter):
-    """Redacts messages and tracebacks.
+    """Redacts messages and tracebacks, and keeps each message on its line.
 
     Add it to the *handlers*: a logger's own filter never sees the records of the loggers below it.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Redact ``record`` in place; it is always let through."""
-        record.msg, record.args = redact(record.getMessage()), ()
+        record.msg, record.args = plain(redact(record.getMessage())), ()
         if record.exc_info and record.exc_info[0] is not None:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
             record.exc_info = None
         if record.exc_text:
-            record.exc_text = redact(record.exc_text)
+            record.exc_text = plain(redact(record.exc_text), lines=True)
         if record.stack_info:
-            record.stack_info = redact(record.stack_info)
+            record.stack_info = plain(redact(record.stack_info), lines=True)
         return True

@@ -30,6 +30,8 @@ from deepmag.stream.stop_signals import Stop, stop_on_signals
 from deepmag.stream.watchdog import Watchdog
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from deepmag.export.runtime import Runtime
     from deepmag.stream.capture.address import Address
     from deepmag.stream.pipeline import Pipeline
@@ -384,6 +386,9 @@ def _open_browser(url: str) -> None:
 def _watch(pipeline: Pipeline, stop: Stop, duration: float | None) -> None:
     """Wait for the end, a signal, or a failed renderer that was all there was to see."""
     from rich.console import Console
+    from rich.text import Text
+
+    from deepmag.stream.capture.redact import plain
 
     console = Console(stderr=True)
     began = said = time.monotonic()
@@ -398,7 +403,8 @@ def _watch(pipeline: Pipeline, stop: Stop, duration: float | None) -> None:
             if now - said >= (STATUS_PERIOD if console.is_terminal else LOG_PERIOD):
                 said = now
                 if console.is_terminal:
-                    line.update(describe(pipeline, pipeline.readings))
+                    # not as markup: what a server answers may hold brackets, too, which ended the program
+                    line.update(Text(plain(describe(pipeline, pipeline.readings))))
                 else:
                     log.info("%s", describe(pipeline, pipeline.readings))
 
@@ -412,7 +418,7 @@ class _Quiet:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def update(self, _text: str) -> None:
+    def update(self, _text: Text) -> None:
         """Say nothing."""
 
 
