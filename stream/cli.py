@@ -5,16 +5,34 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 # Before numpy is imported. Its products are small and many; on several threads they wait for each other, awake, and
 # take the cores of capture, network and encoder: 25 frames a second in place of 30 with --target both on two cores.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+
+class _Commands(TyperGroup):
+    """Says what is wrong with an option or an argument without the password that it holds."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            said = getattr(error, "message", None)  # of wrong use; its class moves between versions of Typer
+            if isinstance(said, str):
+                from deepmag.stream.capture.redact import plain, redact
+
+                error.message = plain(redact(said), lines=True)  # type: ignore[attr-defined]
+            raise
+
+
 app = typer.Typer(
     name="deepmag",
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -92,7 +93,7 @@ def test_what_a_server_answers_neither_ends_the_program_nor_writes_to_the_termin
         os.close(tty)
         try:
             with contextlib.suppress(OSError):  # its end
-                while data := os.read(terminal, 65536):
+                while select.select([terminal], [], [], TIMEOUT)[0] and (data := os.read(terminal, 65536)):
                     shown += data
             assert process.wait(TIMEOUT) == 1  # nothing was pushed
         finally:

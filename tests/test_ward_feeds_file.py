@@ -178,6 +178,30 @@ def test_the_command_checks_a_file_and_starts_nothing(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, ["serve", str(file), "--check"]).exit_code == 0
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    ['source = ["{}"]', 'source = "demo"\ntransport = "{}"', 'source = "demo"\nname = "{}"', 'source = "{}"'],
+)
+def test_a_password_in_the_wrong_place_is_not_repeated(wrong: str, tmp_path: Path) -> None:
+    _register()
+    file = tmp_path / "f.toml"
+    name = "" if "name" in wrong else 'name = "c"\n'
+    file.write_text(f"[[feed]]\n{name}{wrong.format('rtsp:///viewer:hunter2@10.0.0.11/stream')}\n")
+    result = CliRunner().invoke(app, ["serve", str(file), "--check"])
+    assert result.exit_code == 2
+    assert "viewer:***@10.0.0.11" in result.stderr
+    assert "hunter2" not in result.output
+
+
+@pytest.mark.parametrize("arguments", [["live", "demo"], []])
+def test_nor_is_one_in_the_place_of_an_option(arguments: list[str]) -> None:
+    _register()
+    result = CliRunner().invoke(app, [*arguments, "rtsp://viewer:hunter2@10.0.0.11/stream"])
+    assert result.exit_code == 2
+    assert "rtsp://viewer:***@" in result.stderr
+    assert "hunter2" not in result.output
+
+
 def test_the_command_refuses_a_file_without_one_good_feed(tmp_path: Path) -> None:
     register_commands()
     file = tmp_path / "f.toml"

@@ -19,11 +19,14 @@ _CONTROL_BUT_LINES = re.compile(rf"[\x00-\x08\x0b-\x1f{_UNSEEN}]")
 
 # Up to the LAST @ of the word: an unescaped @ or / in a password must not let its tail through. A word whose
 # only @ lies in the path ("rtsp://10.0.0.2:554/live@1") has no login: its "password" is a port number. Of a host
-# without a dot that cannot be told from a user whose password begins with digits, so there it goes, too.
+# without a dot that cannot be told from a user whose password begins with digits, so there it goes, too. A user may be
+# called as an e-mail is, and slashes may be mistyped.
 _LOGIN = re.compile(
-    r"([a-z][a-z0-9+.\-]*://(?!(?:localhost|[^\s:/?#@]*\.[^\s:/?#@]*):\d{1,5}(?:[/?#]|$))[^\s:/?#@]*:)[^\s]*@",
+    r"([a-z][a-z0-9+.\-]*:/+(?!(?:localhost|[^\s:/?#@]*\.[^\s:/?#@]*):\d{1,5}(?:[/?#]|$))[^\s:/?#]*:)[^\s]*@",
     re.IGNORECASE,
 )
+# Of an address whose rtsp:// was forgotten, so that it is taken for the name of a file.
+_BARE_LOGIN = re.compile(r"((?:^|(?<=[\s'\"]))[^\s:/?#'\"]{1,64}:)(?!/)[^\s]+@(?=[\w\[])")
 # Whatever comes before it: SessionToken, X-Amz-Signature, loginpas. Not of any length: that would take the square of a
 # word's length, of seconds for what a server may send.
 _QUERY = re.compile(
@@ -37,6 +40,7 @@ _HEADER = re.compile(r"(authorization:\s*)[^\r\n]*", re.IGNORECASE)
 def redact(text: str) -> str:
     """Replace every password and secret of the URLs in ``text`` by ``***``; idempotent."""
     text = _LOGIN.sub(rf"\g<1>{HIDDEN}@", text)
+    text = _BARE_LOGIN.sub(rf"\g<1>{HIDDEN}@", text)
     text = _QUERY.sub(rf"\g<1>{HIDDEN}", text)
     return _HEADER.sub(rf"\g<1>{HIDDEN}", text)
 

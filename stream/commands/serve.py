@@ -90,6 +90,7 @@ def serve(
     go on. Ctrl-C ends it; recordings are complete.
     """
     set_up_logging(log_level)
+    from deepmag.stream.capture.redact import plain, redact
     from deepmag.stream.ward.feeds_file import read_feeds
 
     check_duration(duration)
@@ -100,8 +101,8 @@ def serve(
         listed = read_feeds(feeds)
     except ValueError as error:
         fail(str(error), 2)
-    for problem in listed.problems:
-        typer.echo(problem, err=True)
+    for problem in listed.problems:  # which quote what the file says, a password in the wrong place, too
+        typer.echo(plain(redact(problem)), err=True)
     if not listed.good:
         fail(f"no feed of {feeds} can run", 2)
     if check:
