@@ -288,6 +288,27 @@ def test_a_server_that_never_answers_holds_up_neither_the_push_nor_the_process()
     assert not push.connected
 
 
+@pytest.mark.parametrize("piece", [b"a", b"$\0\0\1x"], ids=["of a header", "of what nobody asked for"])
+def test_nor_does_one_that_answers_a_byte_at_a_time(piece: bytes) -> None:
+    pause = threading.Event()
+
+    def drip() -> None:
+        with server.accept()[0] as peer, contextlib.suppress(ConnectionError):
+            for part in (b"" if piece[:1] == b"$" else b"RTSP/1.0 200 OK\r\nX: ", *[piece] * 300):
+                peer.sendall(part)
+                pause.wait(0.01)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        push = RtspPush(f"rtsp://u:hush@127.0.0.1:{server.getsockname()[1]}/x", rate=30, timeout=0.3)
+        thread = threading.Thread(target=drip)
+        thread.start()
+        push.render(magnified(0))
+        pause.set()
+        thread.join(PATIENCE)
+    assert "the server does not answer" in push.trouble
+    assert push.lost == 1
+
+
 def test_no_request_repeats_a_count_of_its_nonce_also_where_the_server_renews_that_unsaid() -> None:
     used: list[tuple[str, str]] = []
     nonce = 1

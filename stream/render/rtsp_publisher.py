@@ -13,6 +13,7 @@ import re
 import select
 import socket
 import struct
+import time
 from secrets import randbits
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,7 @@ class RtspPublisher:
         self, address: RtspAddress, sps: bytes, pps: bytes, *, now: float, timeout: float = TIMEOUT
     ) -> None:
         self._address = address
+        self._timeout = timeout
         self._sequence = 0
         self._received = b""
         self._challenges: list[str] = []
@@ -167,6 +169,8 @@ class RtspPublisher:
             raise PublishError(f"the connection broke: {error.strerror or error}") from None
 
     def _answer(self) -> Response:
+        # in all: a server that sends a byte now and then, or what nobody asked for, held the push for hours, untold
+        until = time.monotonic() + self._timeout
         while True:
             self._drop_interleaved()
             try:
@@ -177,7 +181,7 @@ class RtspPublisher:
                 answer, length = found
                 self._received = self._received[length:]
                 return answer
-            self._receive()
+            self._receive(until - time.monotonic())
 
     def _readable(self) -> bool:
         if not hasattr(select, "poll"):  # Windows
@@ -189,7 +193,7 @@ class RtspPublisher:
     def _drain(self) -> None:
         """Read and forget what the server sends meanwhile (receiver reports, answers to keep-alives)."""
         while self._readable():
-            self._receive()
+            self._receive(self._timeout)
             self._received = self._received[-HEADER_LIMIT:]
         self._drop_interleaved()
         try:
@@ -202,13 +206,18 @@ class RtspPublisher:
         except ValueError:
             self._received = b""  # a request of the server's own; nothing here answers one
 
-    def _receive(self) -> None:
+    def _receive(self, patience: float) -> None:
         try:
+            if patience <= 0:  # of the socket it would mean not to wait
+                raise TimeoutError
+            self._socket.settimeout(patience)
             data = self._socket.recv(65536)
         except TimeoutError:
             raise PublishError("the server does not answer") from None
         except OSError as error:
             raise PublishError(f"the connection broke: {error.strerror or error}") from None
+        finally:
+            self._socket.settimeout(self._timeout)
         if not data:
             raise PublishError("the server closed the connection")
         self._received += data
