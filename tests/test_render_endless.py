@@ -14,7 +14,14 @@ import pytest
 from render_frames import magnified, number_in, numbered
 from test_render_recorder import play
 
-from deepmag.stream.render.endless_recorder import RETRY, ROOM, SOON, EndlessRecorder
+from deepmag.stream.render.endless_recorder import (
+    CHANGES,
+    CHANGES_PERIOD,
+    RETRY,
+    ROOM,
+    SOON,
+    EndlessRecorder,
+)
 from deepmag.stream.render.recorder import Recorder
 from deepmag.stream.render.renderer import RendererError, ReportingRenderer
 
@@ -96,6 +103,32 @@ def test_a_change_of_size_takes_a_free_name_too(tmp_path: Path) -> None:
     bench.recorder.close()
     assert (tmp_path / "bed-2.mkv").read_bytes() == b"somebody's"
     assert numbers_in(tmp_path / "bed-3.mkv") == [5]
+
+
+def test_a_camera_whose_size_keeps_changing_fills_no_folder_and_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It had a file for each picture, and two lines of the log."""
+    caplog.set_level(logging.ERROR)
+    bench = Bench(tmp_path / "bed.mkv")
+    bench.recorder.open()
+    for number in range(300):
+        bench.recorder.render(magnified(number, image=numbered(number, 120 + 2 * (number % 2))))
+        bench.time += 1 / 30
+    assert len(list(tmp_path.iterdir())) == CHANGES + 1
+    assert "keeps changing" in bench.recorder.trouble
+    assert len(caplog.records) == 1
+    bench.record(range(300, 320))  # of the size that is recorded now
+    assert bench.recorder.trouble
+    bench.time += RETRY
+    bench.record(range(320, 340))
+    assert not bench.recorder.trouble
+    bench.time += CHANGES_PERIOD
+    bench.recorder.render(magnified(340, image=numbered(340, 240)))  # may be another one now
+    bench.recorder.close()
+    assert numbers_in(tmp_path / f"bed-{CHANGES + 2}.mkv") == [340]
+    recorded = sum(len(numbers_in(path)) for path in tmp_path.iterdir())
+    assert recorded + bench.recorder.lost == 341
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])

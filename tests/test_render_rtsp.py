@@ -209,6 +209,42 @@ def test_a_large_picture_arrives_whole_and_a_change_of_size_is_announced(sinks: 
     push.close()
 
 
+def test_pictures_whose_size_keeps_changing_do_not_connect_each_time() -> None:
+    clock, connections = Clock(), 0
+
+    def serve() -> None:
+        nonlocal connections
+        with contextlib.suppress(OSError):
+            while True:
+                peer, _ = server.accept()
+                connections += 1
+                with peer, peer.makefile("rb") as stream:
+                    while (line := stream.readline()) and (first := line.split()[0]) != b"TEARDOWN":
+                        length = 0
+                        while (header := stream.readline().strip().lower()) != b"":
+                            length = int(header[15:]) if header.startswith(b"content-length:") else length
+                        stream.read(length)
+                        peer.sendall(b"RTSP/1.0 200 OK\r\nSession: 1\r\n\r\n")
+                        if first == b"RECORD":
+                            stream.read()  # to its end
+                            break
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        push = RtspPush(
+            f"rtsp://127.0.0.1:{server.getsockname()[1]}/x", rate=30, clock=clock, chance=lambda: 0.5
+        )
+        for number in range(300):
+            push.render(magnified(number, image=numbered(number, 120 + 2 * (number % 2))))
+            clock.now += 1 / 30
+        assert "keeps changing" in push.trouble
+        push.close()
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(PATIENCE)
+    assert 4 <= connections < 12  # in ten seconds
+
+
 def test_a_server_that_goes_away_is_waited_for_and_found_again(
     sinks: list[Sink], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import shutil
 import time
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ RETRY = 10.0  # s between two tries after a failure, and between two looks wheth
 RETRY_MOST = 600.0
 SOON = 60.0  # s
 ROOM = 200 * 2**20  # bytes that must be free to go on: else a disk that stays full is filled again and again
+CHANGES = 6  # of the pictures' size that are followed in CHANGES_PERIOD
+CHANGES_PERIOD = 600.0  # s
 NOTHING = 4096  # bytes: a file below has a heading and no picture
 
 log = logging.getLogger("deepmag.render.recorder")
@@ -38,6 +41,8 @@ class EndlessRecorder:
     path: of the first; where that is there already, and for each further file, the first of name-2, name-3 ... that is
     free. hours: in one file. patient: also what cannot be begun at the start is tried again. new: makes the recorder of
     one file, which takes a free name; raises RendererError for a name that can be none.
+    Where the size of pictures keeps changing, those of another one are left out for a while: a camera gone mad had a
+    file for each picture, a million a day.
     A write that fails ends a file, which plays, and is tried again in another; so does the folder's or the file's being
     removed.
     """
@@ -63,6 +68,8 @@ class EndlessRecorder:
         self._began: float | None = None
         self._look_at = self._retry_at = 0.0
         self._delay = RETRY
+        self._changes: deque[float] = deque(maxlen=CHANGES)  # when the size of pictures was another
+        self._whole_at = float("-inf")  # when none has been left out for a while
         self.trouble = ""
         self.lost = 0
 
@@ -89,6 +96,11 @@ class EndlessRecorder:
         if self._recorder is None and now < self._retry_at:
             self.lost += 1
             return
+        if self._recorder is not None and not self._recorder.fits(frame):
+            if len(self._changes) == CHANGES and now - self._changes[0] < CHANGES_PERIOD:
+                self._leave_out(now)
+                return
+            self._changes.append(now)
         try:
             recorder = self._recorder or self._begin()
             recorder.render(frame)
@@ -99,7 +111,7 @@ class EndlessRecorder:
         if self._began is None:
             self._began, self._look_at = now, now + RETRY
         # the encoder takes many frames before anything is written
-        if self.trouble and (self._size() or 0) > NOTHING:
+        if self.trouble and now >= self._whole_at and (self._size() or 0) > NOTHING:
             log.warning("recording goes on in %s", recorder.path)
             self.trouble = ""
 
@@ -120,6 +132,14 @@ class EndlessRecorder:
             raise
         self._recorder = recorder
         return recorder
+
+    def _leave_out(self, now: float) -> None:
+        """Count a picture of another size, and say so, once."""
+        self.lost += 1
+        self._whole_at = now + RETRY
+        if not self.trouble:
+            self.trouble = f"the size of pictures keeps changing: {self.path} holds those of one size only"
+            log.error("%s", self.trouble)
 
     def _is_over(self, now: float) -> bool:
         if self._recorder is None or self._began is None:

@@ -70,6 +70,9 @@ class Recorder:
         self._original_beside = original_beside
         self._source = None if source is None else Path(source)
         self._file: VideoFile | None = None
+        self._form: tuple[tuple[int, ...], float] | None = (
+            None  # of the last frame: its shape, and its pixels'
+        )
         self._files = 0
         self._made_empty = False
         self.trouble = ""
@@ -92,8 +95,13 @@ class Recorder:
         except OSError as error:
             raise RendererError(f"cannot record to {self.path}: {error.strerror}") from None
 
+    def fits(self, frame: MagnifiedFrame) -> bool:
+        """Whether a frame goes on in the same file, as far as its form is concerned."""
+        return self._form in (None, (frame.image.shape, frame.frame.pixel_aspect))
+
     def render(self, frame: MagnifiedFrame) -> None:
         """Write one frame."""
+        self._form = frame.image.shape, frame.frame.pixel_aspect
         image = picture(frame, original_beside=self._original_beside)
         file = self._file
         try:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 import av
 from av.video.codeccontext import VideoCodecContext
 
-from deepmag.stream.capture.backoff import Backoff
+from deepmag.stream.capture.backoff import STEADY, Backoff
 from deepmag.stream.render.h264 import (
     LIVE_OPTIONS,
     NVENC,
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from deepmag.stream.frames import MagnifiedFrame
 
 KEYFRAME_PERIOD = 2.0  # s; how long a viewer who joins waits for a picture
+QUICK_CHANGES = 3  # of the picture's size that are followed at once
 TIME_BASE = Fraction(1, CLOCK_RATE)
 
 log = logging.getLogger("deepmag.render.rtsp")
@@ -130,6 +131,8 @@ class RtspPush:
         self._frame_at = 0.0
         self._sent_at: float | None = None
         self._ever_connected = False
+        self._connected_at = float("-inf")
+        self._quick = 0  # changes of the picture's size, one soon after the other
         self.trouble = ""
         self.lost = 0  # frames, for want of a connection
 
@@ -182,6 +185,10 @@ class RtspPush:
             if encoder is not None and (encoder.size, encoder.pixel_aspect) != (image.shape[:2], aspect):
                 log.info("the picture's size changed: announcing the stream again")
                 self._disconnect()
+                self._quick = self._quick + 1 if now - self._connected_at < STEADY else 0
+                if self._quick > QUICK_CHANGES:  # a camera gone mad had a connection for each picture
+                    self._try_at = now + self._backoff.failed(now, self._chance())
+                    self.trouble = f"push to {self._address.url}: the size of pictures keeps changing"
             if self._publisher is None or self._encoder is None:
                 if now < self._try_at:
                     return False
@@ -213,6 +220,7 @@ class RtspPush:
         publisher = RtspPublisher(self._address, *parameter_sets(unit), now=now, timeout=self._timeout)
         self._publisher = publisher
         self._ever_connected = True
+        self._connected_at = now
         self.trouble = ""
         self._backoff.live(now)
         log.info("pushing to %s", self._address.url)
