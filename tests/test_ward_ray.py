@@ -19,7 +19,9 @@ from chromium import needs_chromium, opened, wait_for
 from made_clip import make_clip, pictures_in
 from ward_feeds import feed
 
-pytest.importorskip("ray")
+from deepmag.stream.ward.remote import RayUnavailableError, RayWard
+
+ray = pytest.importorskip("ray")
 
 TIMEOUT = 240.0  # s: on a busy machine two workers start
 CLUSTER = 10_000  # bytes: the header of a recording is shorter, a second of pictures longer
@@ -145,6 +147,29 @@ def test_a_worker_that_is_killed_comes_back_and_the_other_goes_on(served: Served
     # what the killed one had recorded plays, and the new one writes to another file
     assert pictures_in(served.folder / "one.mkv") > 0
     assert (served.folder / "one-2.mkv").exists()
+
+
+@pytest.mark.parametrize(("version", "says"), [("2.52.0", "far enough"), ("2.51.2", "2.52 or newer")])
+def test_a_cluster_of_this_machine_alone_asks_for_a_secret(
+    version: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It listens on all addresses: whoever reached one could run programs here."""
+    asked: dict[str, str] = {}
+
+    def init(**_: object) -> None:
+        asked.update(os.environ)
+        raise RuntimeError("far enough")
+
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_USAGE_STATS_ENABLED"):
+        monkeypatch.setenv(name, "")  # to be put back
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "__version__", version)
+    with pytest.raises(RayUnavailableError, match=says):
+        RayWard((), "local", budget=0.005)
+    if says == "far enough":
+        assert asked["RAY_AUTH_MODE"] == "token"
+        assert len(asked["RAY_AUTH_TOKEN"]) >= 32
 
 
 def test_without_a_cluster_at_the_address_it_says_so(tmp_path: Path) -> None:

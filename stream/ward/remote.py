@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 import threading
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ PERIOD = 0.5  # s between two looks at a group
 PATIENCE = 2.0  # s that a group may take for an answer
 START = 120.0  # s for the first answer: on a GPU a worker imports torch and compiles its kernels
 CLOSE = 20.0  # s for a group to finish its recordings
+
+GUARDED = (2, 52)  # version of Ray, the first that can be told to ask for a secret
 
 log = logging.getLogger("deepmag.stream.ward")
 
@@ -47,6 +50,21 @@ def _reach(address: str) -> None:
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
+
+
+def _keep_others_out() -> None:
+    """Give a cluster of this machine alone a secret of its own, before Ray is imported, which reads it then.
+
+    Ray listens on all addresses all the same, and runs whatever is sent to it. The secret is not left to Ray, which
+    keeps one in the home directory: a service's user may have none.
+    """
+    if os.environ.setdefault("RAY_AUTH_MODE", "token") == "token" and "RAY_AUTH_TOKEN_PATH" not in os.environ:
+        os.environ.setdefault("RAY_AUTH_TOKEN", new_token())
+
+
+def _version(text: str) -> tuple[int, int]:
+    major, minor = re.findall(r"\d+", text)[:2]
+    return int(major), int(minor)
 
 
 def _cause(error: Exception) -> str:
@@ -75,10 +93,17 @@ class RayWard:
         budget: float,
     ) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray's own telemetry, which nobody asked for
+        if address == "local":
+            _keep_others_out()
         try:
             import ray
         except ImportError:
             raise RayUnavailableError("--ray needs Ray: pip install ray") from None
+        if address == "local" and _version(ray.__version__) < GUARDED:
+            raise RayUnavailableError(
+                f"--ray local needs Ray {'.'.join(map(str, GUARDED))} or newer: with {ray.__version__} whoever reaches "
+                "this machine could run programs on it"
+            )
         self._ray = ray
         try:
             _reach(address)
