@@ -203,6 +203,17 @@ def test_a_picture_grown_too_large_is_refused_not_allocated() -> None:
     assert set(shapes) == {(120, 160, 3)}
 
 
+def test_a_picture_grown_far_too_large_is_not_even_decoded() -> None:
+    """Four megabytes of JPEG say that they are 16000 x 16000, which took four hundred of memory to look at."""
+    stream = connection(range(10)) + encode(range(10, 20), size=(640, 480), start=(len(LEAD) + 10) / 30)
+    shapes: list[tuple[int, ...]] = []
+    with ScriptedCamera([stream]) as camera:
+        source = live(camera.url, limits=Limits(largest=(160, 120)))
+        shapes.extend(frame.image.shape for frame in source.frames(threading.Event()))
+    assert set(shapes) == {(120, 160, 3)}
+    assert source.skipped["corrupt"] > 0
+
+
 def test_what_is_not_video_is_said_to_be_none() -> None:
     with (
         ScriptedCamera([b"SSH-2.0-OpenSSH\r\n" * 3000]) as camera,

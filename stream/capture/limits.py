@@ -19,6 +19,11 @@ class Limits:
     smallest: int = 36
     largest: tuple[int, int] = (4096, 2304)
 
+    @property
+    def decoded(self) -> int:
+        """Pixels of a picture that is decoded at all: somewhat more, to tell of a camera that is set too large."""
+        return 4 * self.largest[0] * self.largest[1]
+
     def check(self, width: int, height: int, name: str) -> None:
         """Raise SourceError where a picture of this size is not accepted."""
         if min(width, height) < self.smallest:

@@ -291,6 +291,9 @@ class VideoSource:
             raise SourceError(f"{self.name}: its video codec cannot be decoded here", retry=False)
         if codec.width and codec.height:  # 0 where a live stream has not yet told
             self._limits.check(codec.width, codec.height, self.name)
+        # A picture's size may be another later, and is known here once it has been decoded: one that says it has
+        # 16000 x 16000 pixels, in four megabytes of JPEG, took four hundred.
+        codec.options = {**codec.options, "max_pixels": str(self._limits.decoded)}
         self._raw_camera = self._address.kind == "camera" and codec.name == "rawvideo"
         say_foreign_colours(self.name, codec.color_primaries, codec.color_trc)
         # Of a format without timestamps, as raw H.264 or cameras' JPEGs over HTTP, FFmpeg has pictures go by at 25 a
