@@ -7,7 +7,7 @@ import contextlib
 import http.client
 import json
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -96,9 +96,11 @@ class Gateway:
             url = self._ward.url_of(slug)
             if url is None:
                 return JSONResponse({"error": "this feed is being started again"}, 503, headers=NO_STORE)
-            body = await request.body()
-            if len(body) > LARGEST_BODY:
-                return JSONResponse({"error": "too long"}, 413, headers=NO_STORE)
+            body = b""
+            async for part in request.stream():  # not all of it first: it may be without end
+                body += part
+                if len(body) > LARGEST_BODY:
+                    return JSONResponse({"error": "too long"}, 413, headers=NO_STORE)
             kind = request.headers.get("content-type", "")
             return await asyncio.to_thread(
                 self._ask, url, request.path_params["what"], request.method, body, kind
@@ -129,7 +131,7 @@ class Gateway:
         if kind:
             headers["Content-Type"] = kind
         try:
-            connection.request(method, target.path + what, body or None, headers)
+            connection.request(method, target.path + quote(what), body or None, headers)
             answer = connection.getresponse()
             kept = ("content-type", "content-disposition")
             passed = {name: value for name, value in answer.getheaders() if name.lower() in kept}
