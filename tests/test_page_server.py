@@ -235,6 +235,15 @@ def test_nonsense_closes_only_the_one_who_sent_it(page: PageRenderer) -> None:
         next_text(good, "state")
 
 
+def test_bytes_that_are_no_text_close_a_socket_and_fill_no_log(
+    page: PageRenderer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with connect(f"ws://127.0.0.1:{port_of(page)}/live", origin=Origin(base(page))) as socket:
+        socket.send(b"\xff\xfe", text=True)
+        assert close_code(socket) == 1007
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
 def test_a_message_longer_than_any_of_the_pages_is_not_taken(page: PageRenderer) -> None:
     with watch(page) as socket:
         next_text(socket, "state")

@@ -32,6 +32,7 @@ GRACE = 2  # s that browsers get to say goodbye
 MAX_CONNECTIONS = 64
 BACKLOG = 64  # connections that are accepted at once, before any of them is looked at
 MAX_PORT = 65535
+CLOSE_NO_TEXT = 1007  # as RFC 6455 has it
 MAX_MESSAGE = 4096  # bytes: a browser only sends short JSON
 
 _log = logging.getLogger("deepmag.page")
@@ -212,7 +213,10 @@ class _Http(H11Protocol):
 
 
 class _WebSocket(WebSocketsSansIOProtocol):
-    """Lets go of a viewer that reads nothing: uvicorn waits for what it has written while a kernel answers."""
+    """Lets go of a viewer that reads nothing: uvicorn waits for what it has written while a kernel answers.
+
+    Of bytes that are no text uvicorn logs a traceback, before anybody has said hello.
+    """
 
     idle_since: float | None = None  # as of `_Http`: since the page is done with it
 
@@ -222,6 +226,17 @@ class _WebSocket(WebSocketsSansIOProtocol):
         finally:
             self.idle_since = self.loop.time()
             self.loop.call_later(LINGER, self.transport.abort)
+
+    def send_receive_event_to_app(self) -> None:
+        try:
+            if self.curr_msg_data_type == "text":
+                b"".join(self.frames).decode()
+        except UnicodeDecodeError:
+            self.frames = []
+            self.conn.send_close(CLOSE_NO_TEXT)
+            self.handle_parser_exception()
+        else:
+            super().send_receive_event_to_app()
 
     def give_way(self) -> None:
         """Go, for another to come."""
