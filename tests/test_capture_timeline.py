@@ -189,6 +189,48 @@ def test_pictures_that_a_hanging_network_held_up_say_nothing_of_the_rate(
         assert after[first + rate] - after[first] == pytest.approx(1.0, rel=0.02)
 
 
+@pytest.mark.parametrize("again", [0.2, 0.7])
+def test_a_network_that_is_uneven_and_hangs_again_while_it_catches_up_says_nothing_of_the_rate(
+    again: float,
+) -> None:
+    """Of 25 pictures/s, held up for 3 s, one comes after each 2 to 14 ms: one interval tells nothing."""
+    clock, stamps, last = ArrivalClock(), [], 0.0
+    for k in range(25 * 40):
+        taken = k / 25
+        last = max(taken if not 20.0 <= taken < 23.0 else 23.0, last + 0.002 * (1 + k * 5 % 7))
+        if 23.15 <= last < 23.15 + again:
+            last = 23.15 + again
+        stamps.append(clock.stamp(last))
+    after = stamps[26 * 25 :]
+    for first in range(0, 5 * 25, 25):
+        assert after[first + 25] - after[first] == pytest.approx(1.0, rel=0.02)
+
+
+def test_two_pictures_between_a_pause_and_a_hang_tell_no_period() -> None:
+    clock = ArrivalClock()
+    for k in range(25 * 20):
+        clock.stamp(k / 25)
+    for k in range(10):
+        clock.stamp(23.0 + k / 25)
+    clock.stamp(23.56)  # a fifth of a second after the one before, and the last one
+    for k in range(25):
+        clock.stamp(24.56 + 0.001 * k)
+    stamps = [clock.stamp(24.6 + k / 25) for k in range(25 * 5)]
+    for first in range(0, 4 * 25, 25):
+        assert stamps[first + 25] - stamps[first] == pytest.approx(1.0, rel=0.02)
+
+
+@pytest.mark.parametrize("clump", [1, 2, 3, 4])
+def test_a_camera_that_only_pauses_is_evened_out_again_soon(clump: int) -> None:
+    clock = ArrivalClock()
+    arrivals = [
+        start + k // clump * clump / 25 + 0.001 * (k % clump) for start in (5.0, 16.5) for k in range(250)
+    ]
+    stamps = [clock.stamp(arrived) for arrived in arrivals]
+    steps = [after - before for before, after in pairwise(stamps[250 + 50 :])]
+    assert max(abs(step - 1 / 25) for step in steps) < 0.02
+
+
 def test_a_camera_that_is_faster_after_a_pause_is_soon_taken_at_its_word() -> None:
     clock = ArrivalClock()
     arrivals = [5.0 + k / 5 for k in range(50)]

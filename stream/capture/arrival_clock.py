@@ -7,7 +7,8 @@ from collections import deque
 SPAN = 60  # pictures whose mean period counts
 GAP = 0.5  # s without a picture, after which time goes on from its arrival
 PULL = 0.05  # of the distance to a picture's own arrival, by which its time is moved there
-CATCHING_UP = 0.75  # of the period before a gap: pictures that come faster after it were held up in it
+FAST = 0.85  # of the period before a gap: pictures that come faster after it were held up in it
+FEW = 12  # pictures whose mean tells whether they do: one by itself comes early or late, or in a clump
 
 
 class ArrivalClock:
@@ -21,11 +22,12 @@ class ArrivalClock:
         self._arrivals: deque[float] = deque(maxlen=SPAN + 1)
         self._stamp = 0.0
         self._period = 0.0  # s, of the pictures before the newest gap
-        self._held_up = 0.0  # pictures that may still come of those which that gap held up
+        self._held_up = 0.0  # pictures that may still come of those which gaps held up
+        self._after: deque[float] = deque(maxlen=FEW + 1)  # arrivals since the newest gap
 
     def stamp(self, arrived: float) -> float:
         """The next picture's timestamp, s. arrived: on the monotonic clock, s."""
-        if not self._arrivals or self._begins_anew(arrived - self._arrivals[-1]):
+        if not self._arrivals or self._begins_anew(arrived):
             self._arrivals.clear()
             self._stamp = arrived
         else:
@@ -35,15 +37,20 @@ class ArrivalClock:
         self._arrivals.append(arrived)
         return self._stamp
 
-    def _begins_anew(self, since: float) -> bool:
-        """Whether a picture that came ``since`` s after the one before says nothing about the period."""
+    def _begins_anew(self, arrived: float) -> bool:
+        """Whether a picture says nothing about the period, after a gap or held up in one."""
+        since = arrived - self._arrivals[-1]
         if since > GAP:
-            if len(self._arrivals) > 1:
+            if len(self._arrivals) > FEW:  # fewer tell none, and it is as it was
                 self._period = (self._arrivals[-1] - self._arrivals[0]) / (len(self._arrivals) - 1)
-            self._held_up = since / self._period if self._period else 0.0
+            if self._period:
+                self._held_up += since / self._period  # to those which an earlier one still holds up
+            self._after.clear()
+            self._after.append(arrived)
             return True
-        if self._held_up > 0.0:
-            self._held_up += since / self._period - 1.0
-            if since > CATCHING_UP * self._period:
+        if self._held_up:
+            self._after.append(arrived)
+            self._held_up = max(0.0, self._held_up + since / self._period - 1.0)
+            if arrived - self._after[0] > FAST * FEW * self._period:
                 self._held_up = 0.0
         return self._held_up > 0.0
