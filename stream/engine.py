@@ -188,8 +188,8 @@ class Engine:
         for magnified in done:
             delay = magnified.ready - magnified.frame.arrived
             late = self._is_live and delay > self._settings.current.lag + LATE
-            if not (magnified.early or late):  # they come out many at once: no rate and no latency is in them
-                self.latency.add(magnified.ready, delay)
+            if not late:  # what waited for the next connection says nothing of now
+                self.latency.add(magnified.ready, delay, early=magnified.early)
             self.frames += 1
             self._publish(_believed(magnified, late=late))
 

@@ -17,17 +17,17 @@ class LatencyMeter:
         self._span = span
         self._lock = threading.Lock()
         # bounded even where a clock stands still: 240 Hz for the span
-        self._samples: deque[tuple[float, float]] = deque(maxlen=round(240 * span))
+        self._samples: deque[tuple[float, float, bool]] = deque(maxlen=round(240 * span))
 
-    def add(self, now: float, latency: float) -> None:
-        """Take the latency of one frame that was finished at ``now``."""
+    def add(self, now: float, latency: float, *, early: bool = False) -> None:
+        """Take one frame that was finished at ``now``. early: its latency tells nothing, see ``MagnifiedFrame``."""
         with self._lock:
-            self._samples.append((now, latency))
+            self._samples.append((now, latency, early))
             self._forget(now)
 
     def values(self, now: float) -> list[float]:
         """Return the latencies in the span, oldest first."""
-        return [latency for _, latency in self._recent(now)]
+        return [latency for _, latency, early in self._recent(now) if not early]
 
     def percentiles(self, now: float, *wanted: float) -> tuple[float | None, ...]:
         """Percentiles (0 to 100) of the latencies in the span, or None for each where there are none."""
@@ -37,13 +37,18 @@ class LatencyMeter:
         return tuple(float(value) for value in np.percentile(latencies, wanted))
 
     def rate(self, now: float) -> float:
-        """Frames per second over the last two seconds."""
-        recent = [at for at, _ in self._recent(now) if now - at <= 2.0]
-        if len(recent) < 2 or recent[-1] <= recent[0]:
-            return 0.0
-        return (len(recent) - 1) / (recent[-1] - recent[0])
+        """Frames per second over the last two seconds.
 
-    def _recent(self, now: float) -> list[tuple[float, float]]:
+        In them a lag's worth of frames may have come out at once, or come at once after a network hung: what counts is
+        the longer of the times in which they came and came out.
+        """
+        recent = [(at, at - latency) for at, latency, _ in self._recent(now) if now - at <= 2.0]
+        if len(recent) < 2:
+            return 0.0
+        span = max(last - first for first, last in zip(recent[0], recent[-1], strict=True))
+        return (len(recent) - 1) / span if span > 0.0 else 0.0
+
+    def _recent(self, now: float) -> list[tuple[float, float, bool]]:
         with self._lock:
             self._forget(now)
             return list(self._samples)

@@ -79,3 +79,17 @@ def test_what_an_ended_session_leaves_comes_out_at_once_and_is_in_no_frame_rate(
         assert engine.join(TIMEOUT)
     assert [(one.frame.session, one.frame.seq) for one in out] == [(s, n) for s in (0, 1) for n in range(4)]
     assert len(engine.latency.values(0.0)) == 2  # the first of each; three were inside
+
+
+def test_a_camera_too_slow_for_the_filter_has_the_rate_that_it_has() -> None:
+    """Each of its pictures comes out early: with the next one all begins anew."""
+    ring, out = FrameRing(), list[MagnifiedFrame]()
+    now = time.monotonic()
+    with engine_behind(ring, out, lag=2.0) as engine:
+        for number in range(6):
+            frame = replace(FRAMES[0], seq=number, pts=float(number), arrived=now - 6.0 + number)
+            ring.put(frame)
+        ring.close()
+        assert engine.join(TIMEOUT)
+    assert all(one.early for one in out)
+    assert engine.latency.rate(out[-1].ready) == pytest.approx(1.0)

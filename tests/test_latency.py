@@ -44,6 +44,25 @@ def test_the_rate_is_that_of_the_last_two_seconds(fps: float) -> None:
     assert meter.rate(start + 3.0) == pytest.approx(fps, rel=0.01)
 
 
+@pytest.mark.parametrize("early", [True, False])
+def test_a_lags_worth_of_frames_that_come_out_at_once_makes_no_other_rate(early: bool) -> None:
+    """As where another region begins, a file does again, or the lag is made shorter."""
+    meter = LatencyMeter()
+    for index in range(60):
+        meter.add(8.0 + index / 30, 2.0)
+    for index in range(60):
+        meter.add(10.0 + index * 1e-4, 2.0 - index / 30, early=early)
+    assert meter.rate(10.01) == pytest.approx(30, rel=0.02)
+    assert len(meter.values(10.01)) == (60 if early else 120)
+
+
+def test_frames_that_come_at_once_after_a_network_hung_make_no_other_rate() -> None:
+    meter = LatencyMeter()
+    for index in range(60):
+        meter.add(10.0 + index / 30, 2.0 + index / 30)
+    assert meter.rate(12.0) == pytest.approx(30, rel=0.02)
+
+
 def test_the_rate_is_withdrawn_when_frames_stop() -> None:
     meter = LatencyMeter()
     for index in range(90):
