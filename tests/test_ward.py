@@ -122,6 +122,82 @@ def test_what_is_changed_while_a_pipeline_is_built_again_is_kept(tmp_path: Path)
         ward.stop()
 
 
+def test_a_recording_goes_on_after_a_restart_that_fails_first_but_not_where_a_person_ended_it_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (spec,) = specs(tmp_path, feed("bed 1", "demo", 'method = "evm"'))
+    ward = Ward((spec,))
+    full = [False, True, False, False]  # the GPU's memory, at each build
+
+    def build(spec: FeedSpec, settings: Settings) -> Pipeline:
+        if full.pop(0):
+            raise RuntimeError("out of memory")
+        return ward._build(spec, settings)
+
+    def fail_and_restart(now: float) -> None:
+        bed.pipeline.engine.error = RuntimeError("out of memory")
+        bed.watch(now)
+        bed.watch(now + 10 * RESTART)
+
+    bed = WardFeed(spec, build)
+    bed.start()
+    try:
+        bed.start_recording()
+        fail_and_restart(100.0)
+        until_ended("restart-bed-1")
+        assert bed.status().recording == ""
+        bed.watch(200.0)
+        bed.watch(300.0)
+        until_ended("restart-bed-1")
+        assert bed.status().recording != ""
+
+        disk, stop = threading.Event(), Pipeline.stop
+
+        def hanging(pipeline: Pipeline) -> None:
+            assert disk.wait(TIMEOUT)
+            stop(pipeline)
+
+        monkeypatch.setattr(Pipeline, "stop", hanging)
+        bed.watch(400.0)
+        fail_and_restart(400.0)
+        bed.stop_recording()
+        disk.set()
+        until_ended("restart-bed-1")
+        assert bed.restarts == 3
+        assert bed.status().recording == ""
+    finally:
+        bed.stop()
+        ward.stop()
+
+
+def test_a_recording_that_cannot_go_on_costs_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (spec,) = specs(tmp_path, feed("bed 1", "demo", 'method = "evm"'))
+    ward = Ward((spec,))
+    bed = ward.feeds["bed-1"]
+    bed.start()
+    try:
+        bed.start_recording()
+
+        def refused(_: Pipeline) -> str:
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(Pipeline, "start_recording", refused)
+        bed.pipeline.engine.error = RuntimeError("out of memory")
+        bed.watch(100.0)
+        bed.watch(100.0 + RESTART)
+        until_ended("restart-bed-1")
+        bed.watch(100.0 + RESTART)
+        status = bed.status()
+        assert status.state != "lost"
+        assert status.troubles == ("can't start new thread",)
+    finally:
+        ward.stop()
+
+
 def test_a_camera_that_failed_has_not_come_to_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,7 @@ class WardFeed:
         self._finishing: threading.Thread | None = None
         self._restarting: threading.Thread | None = None
         self._failed = ""  # why the newest restart did
+        self._recorded = False  # by a person, on the page, before a restart: to go on after it
         self._stopping = False
         self.restarts = 0
 
@@ -122,7 +123,8 @@ class WardFeed:
         return self._pipeline.start_recording()
 
     def stop_recording(self) -> str:
-        """See ``Control``."""
+        """See ``Control``; a restart that is under way does not begin it again."""
+        self._recorded = False
         return self._pipeline.stop_recording()
 
     def _start(self) -> None:
@@ -139,8 +141,8 @@ class WardFeed:
     def _restart(self) -> None:
         """Put a new pipeline in the place of the one that failed."""
         self.restarts += 1
-        recorded = bool(self._pipeline.status().recording)  # by a person, on the page
         try:
+            self._recorded |= bool(self._pipeline.status().recording)
             self._end()
             self._over = self._finishing = None
             pipeline = self._build(self.spec, self._pipeline.settings)
@@ -151,7 +153,8 @@ class WardFeed:
             self._ended, self._why = None, ""
             if not self._stopping:
                 self._start()
-                if recorded:
+                if self._recorded:
+                    self._recorded = False
                     self._record_on()
         except Exception as error:  # whatever it is, it is tried again
             log.debug("%s could not be started again", self.spec.name, exc_info=True)
@@ -160,7 +163,7 @@ class WardFeed:
     def _record_on(self) -> None:
         try:
             log.warning("%s: recorded on in %s", self.spec.name, self._pipeline.start_recording())
-        except RendererError as error:
+        except (RendererError, OSError, RuntimeError) as error:  # all else runs
             log.error("%s: %s; it runs without", self.spec.name, error)
             self._pipeline.report(str(error))
 
