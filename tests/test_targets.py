@@ -204,25 +204,44 @@ def test_colours_that_leave_the_range_are_cut_not_wrapped() -> None:
     np.testing.assert_array_equal(combine(original, moved, coloured), np.full((2, 2, 3), (255, 0, 40)))
 
 
+class Gives:
+    """A magnifier that gives each frame ``lag`` frames later."""
+
+    waiting, rate = 0, HIGHEST_RATE
+
+    def __init__(self, lag: int, *, early: bool = False) -> None:
+        self._lag, self._early, self._inside = lag, early, deque[MagnifiedFrame]()
+
+    def push(self, frame: Frame, *_: object) -> list[MagnifiedFrame]:
+        image, box = frame.image, (0, 0, 64, 64)
+        self._inside.append(MagnifiedFrame(frame, image, None, None, box, 0.0, self._early))
+        return [self._inside.popleft()] if len(self._inside) > self._lag else []
+
+    def expect(self, frame: Frame) -> None: ...
+
+    def flush(self) -> list[MagnifiedFrame]:
+        return list(self._inside)
+
+
+@pytest.mark.parametrize(
+    ("pulse", "respiration", "early"), [(True, False, False), (False, True, False), (True, True, True)]
+)
+def test_a_frame_that_one_of_both_gave_at_its_time_came_out_at_its_time(
+    pulse: bool, respiration: bool, early: bool
+) -> None:
+    """As where the face's square moves on, and the chest's does not."""
+    both = BothMagnifier(
+        Gives(0, early=pulse), Gives(0, early=respiration), Plans(HostPictures()), clock=lambda: 0.0
+    )
+    (frame,) = as_frames([np.full((64, 64, 3), 100, np.uint8)], np.zeros(1))
+    (done,) = both.push(frame, Settings(target="both"))
+    assert done.early == early
+
+
 def test_at_the_highest_rate_one_may_hold_all_frames_of_the_longest_lag() -> None:
     """As after a cut inside the face's square, which the other does not see."""
     image = np.full((64, 64, 3), 100, np.uint8)
     plans = Plans(HostPictures())
-
-    class Gives:
-        waiting, rate = 0, HIGHEST_RATE
-
-        def __init__(self, lag: int) -> None:
-            self._lag, self._inside = lag, deque[MagnifiedFrame]()
-
-        def push(self, frame: Frame, *_: object) -> list[MagnifiedFrame]:
-            self._inside.append(MagnifiedFrame(frame, frame.image, None, None, (0, 0, 64, 64), 0.0))
-            return [self._inside.popleft()] if len(self._inside) > self._lag else []
-
-        def expect(self, frame: Frame) -> None: ...
-
-        def flush(self) -> list[MagnifiedFrame]:
-            return list(self._inside)
 
     longest = round(HIGHEST_RATE * LAG_RANGE[1])
     both = BothMagnifier(Gives(0), Gives(longest), plans, clock=lambda: 0.0)

@@ -26,6 +26,7 @@ from deepmag.stream.pipeline import Pipeline
 from deepmag.stream.render import thread as thread_module
 from deepmag.stream.render.endless_recorder import EndlessRecorder
 from deepmag.stream.settings import Settings
+from deepmag.stream.status import Status
 from deepmag.stream.ward import ward as ward_module
 from deepmag.stream.ward.feed import RESTART, SETTLE, WardFeed
 from deepmag.stream.ward.feeds_file import FeedSpec
@@ -278,6 +279,56 @@ def test_a_feed_whose_start_fails_is_tried_again(tmp_path: Path, monkeypatch: py
         until(lambda: bed.pipeline.engine.frames > 3, "pictures after the second try")
     finally:
         ward.stop()
+
+
+def test_a_feed_that_begins_again_while_it_is_asked_how_it_is_says_why_it_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (spec,) = specs(tmp_path, feed("bed 1", "demo", 'method = "evm"'))
+    ward = Ward((spec,), device="cpu", threads=1)
+    bed = ward.feeds["bed-1"]
+    bed.pipeline.engine.error = RuntimeError("out of memory")
+    bed.watch(100.0)
+    status = bed.pipeline.status
+
+    def meanwhile() -> Status:
+        bed.pipeline.status = status  # type: ignore[method-assign]
+        bed.watch(100.0 + RESTART)
+        until_ended("restart-bed-1")
+        return status()
+
+    try:
+        bed.pipeline.status = meanwhile  # type: ignore[method-assign]
+        assert bed.status().detail == "the engine failed: RuntimeError: out of memory; next try within 10 s"
+        assert bed.restarts == 1
+    finally:
+        ward.stop()
+
+
+def test_where_no_thread_can_be_had_to_begin_again_that_is_tried_when_the_time_comes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (spec,) = specs(tmp_path, feed("bed 1", "demo", 'method = "evm"'))
+    ward = Ward((spec,), device="cpu", threads=1)
+    bed = ward.feeds["bed-1"]
+    bed.pipeline.engine.error = RuntimeError("out of memory")
+    bed.watch(100.0)
+    tries: list[str] = []
+
+    def refused(thread: threading.Thread) -> None:
+        tries.append(thread.name)
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refused)
+        for second in range(2 * int(RESTART) + 1):
+            bed.watch(100.0 + second)
+    assert tries == ["restart-bed-1"] * 2
+    assert "out of memory" in bed.status().detail
+    bed.watch(100.0 + 3 * RESTART)
+    until_ended("restart-bed-1")
+    assert bed.restarts == 1
+    ward.stop()
 
 
 def test_a_feed_that_begins_again_holds_up_nobody_and_can_be_ended_meanwhile(

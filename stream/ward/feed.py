@@ -150,7 +150,7 @@ class WardFeed:
                 settings = self._pipeline.settings
                 pipeline.change(gain=settings.gain, mode=settings.mode, lag=settings.lag, roi=settings.roi)
                 self._pipeline = pipeline
-            self._ended, self._why = None, ""
+            self._ended = None
             if not self._stopping:
                 self._start()
                 if self._recorded:
@@ -178,7 +178,7 @@ class WardFeed:
         return thread
 
     def _lost(self, now: float, why: str) -> None:
-        self._ended, self._why = now, why
+        self._why, self._ended = why, now  # in this order: the page asks meanwhile
         self._delay = RESTART if self._pipeline.engine.frames else min(2 * self._delay, RESTART_MOST)
         log.error("%s: %s; it is started again in %g s", self.spec.name, why, self._delay)
 
