@@ -183,7 +183,7 @@ def test_the_command_checks_a_file_and_starts_nothing(tmp_path: Path) -> None:
     ['source = ["{}"]', 'source = "demo"\ntransport = "{}"', 'source = "demo"\nname = "{}"', 'source = "{}"'],
 )
 def test_a_password_in_the_wrong_place_is_not_repeated(wrong: str, tmp_path: Path) -> None:
-    _register()
+    register_commands()
     file = tmp_path / "f.toml"
     name = "" if "name" in wrong else 'name = "c"\n'
     file.write_text(f"[[feed]]\n{name}{wrong.format('rtsp:///viewer:hunter2@10.0.0.11/stream')}\n")
@@ -195,7 +195,7 @@ def test_a_password_in_the_wrong_place_is_not_repeated(wrong: str, tmp_path: Pat
 
 @pytest.mark.parametrize("arguments", [["live", "demo"], []])
 def test_nor_is_one_in_the_place_of_an_option(arguments: list[str]) -> None:
-    _register()
+    register_commands()
     result = CliRunner().invoke(app, [*arguments, "rtsp://viewer:hunter2@10.0.0.11/stream"])
     assert result.exit_code == 2
     assert "rtsp://viewer:***@" in result.stderr
