@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import itertools
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pytest
 from scripted_camera import ScriptedCamera, encode, number_of, painted
+from web_segments import segments, web_server
 
 from deepmag.stream.capture.address import parse_address
 from deepmag.stream.capture.open import open_source
 from deepmag.stream.capture.options import openings
 from deepmag.stream.capture.source import SourceError
 from deepmag.stream.frames import Frame
-
-END_OF_LIST = "#EXT-X-ENDLIST\n"
 
 
 class Time(threading.Event):
@@ -113,38 +107,6 @@ def test_a_stream_in_segments_may_be_silent_for_longer_than_one_of_pictures() ->
     assert segments.read_timeout >= 10
 
 
-@contextmanager
-def web_server(folder: Path) -> Iterator[str]:
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None: ...
-
-    with http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Quiet, directory=folder)
-    ) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
-
-
-def segments(folder: Path, *, finished: bool) -> None:
-    """Three of one second, and their list: 75 numbered pictures."""
-    list_ = folder / "live.m3u8"
-    with av.open(str(list_), "w", format="hls", options={"hls_time": "1"}) as out:
-        stream = out.add_stream("libx264", rate=25, options={"preset": "ultrafast", "tune": "zerolatency"})
-        stream.width, stream.height, stream.pix_fmt, stream.gop_size = 160, 120, "yuv420p", 25
-        for number in range(75):
-            picture = av.VideoFrame.from_ndarray(painted(number), format="rgb24")
-            picture.pts = number
-            out.mux(stream.encode(picture))
-        out.mux(stream.encode(None))
-    assert len(list(folder.glob("*.ts"))) == 3
-    assert END_OF_LIST in list_.read_text()
-    if not finished:
-        list_.write_text(list_.read_text().replace(END_OF_LIST, ""))
-
-
 def test_pictures_of_a_segment_come_one_after_the_other(tmp_path: Path) -> None:
     segments(tmp_path, finished=False)
     with web_server(tmp_path) as url:
@@ -164,6 +126,25 @@ def test_segments_whose_list_is_finished_are_a_clip(tmp_path: Path) -> None:
         frames = list(source.frames(time))
     assert not source.live
     assert [number_of(frame.image) for frame in frames] == list(range(75))
+
+
+def test_of_a_camera_that_is_waited_for_they_are_what_is_left_of_a_stream(tmp_path: Path) -> None:
+    segments(tmp_path, finished=True)
+    time = Time()
+    with web_server(tmp_path) as url:
+        source = open_source(parse_address(f"{url}live.m3u8"), patient=True, clock=time)
+        with pytest.raises(SourceError, match="has ended; its last segments are all there is") as caught:
+            next(source.frames(time))
+        assert caught.value.retry
+        segments(tmp_path, finished=False)
+        assert len(list(itertools.islice(source.frames(time), 45))) == 45
+
+
+def test_a_list_without_segments_yet_is_looked_at_again(tmp_path: Path) -> None:
+    (tmp_path / "live.m3u8").write_text("#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n")
+    with web_server(tmp_path) as url, pytest.raises(SourceError, match="no video in it") as caught:
+        frames_of(f"{url}live.m3u8", 1, Time())
+    assert caught.value.retry
 
 
 def test_what_is_left_of_a_stream_that_has_ended_is_not_taken_for_now(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from made_clip import make_clip, pictures_in
 from rtsp_server import available, rtsp_server
 from typer.testing import CliRunner
 from ward_feeds import TIMEOUT, feed, specs, until, until_ended
+from web_segments import segments, web_server
 
 from deepmag.stream import pipeline as pipeline_module
 from deepmag.stream.capture.open import open_source
@@ -219,6 +220,19 @@ def test_a_camera_that_failed_has_not_come_to_its_end(
         assert not ward.over
     finally:
         ward.stop()
+
+
+def test_what_is_left_of_a_stream_is_no_file_that_is_over(tmp_path: Path) -> None:
+    segments(tmp_path, finished=True)
+    with web_server(tmp_path) as url:
+        ward = Ward(specs(tmp_path, feed("bed 1", f"{url}live.m3u8", 'method = "evm"')))
+        ward.start()
+        try:
+            bed = ward.feeds["bed-1"]
+            until(lambda: "has ended" in bed.status().detail, "its list to be read")
+            assert not ward.over
+        finally:
+            ward.stop()
 
 
 def test_a_feed_that_cannot_be_built_again_ends_no_other_and_is_tried_less_and_less(tmp_path: Path) -> None:

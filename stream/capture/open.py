@@ -23,6 +23,7 @@ def open_source(
     timestamps: Timestamps = "stream",
     pace: Pace = "file",
     loop: bool = False,
+    patient: bool = False,
     limits: Limits | None = None,
     stall: float | None = None,
     gpu: int | None = None,
@@ -31,8 +32,9 @@ def open_source(
     """Make the source at ``address``. It opens nothing before its frames are asked for, so it cannot fail.
 
     transport: of RTSP. timestamps: of a live source: its own, or when pictures arrive, but in segments. pace: files
-    play at their own rate, or as fast as they are taken. loop: files start again at their end. limits: on the picture's
-    size. stall: s of silence that end a live connection. gpu: number of the GPU that is to decode, where it can.
+    play at their own rate, or as fast as they are taken. loop: files start again at their end. patient: a list of
+    segments that is finished is no clip, but waited for to go on. limits: on the picture's size. stall: s of silence
+    that end a live connection. gpu: number of the GPU that is to decode, where it can.
     """
     if address.kind == "demo":
         from deepmag.stream.capture.demo import DemoSource
@@ -46,6 +48,7 @@ def open_source(
         timestamps=timestamps,
         pace=pace,
         loop=loop,
+        patient=patient,
         limits=limits,
         stall=stall,
         gpu=gpu,

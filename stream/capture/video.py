@@ -74,6 +74,7 @@ class VideoSource:
         timestamps: Timestamps = "stream",
         pace: Pace = "file",
         loop: bool = False,
+        patient: bool = False,
         limits: Limits | None = None,
         stall: float | None = None,
         gpu: int | None = None,
@@ -92,6 +93,7 @@ class VideoSource:
         self._paced = pace == "file" and (not address.live or address.segmented)
         self._pace: Pace = pace
         self._loop = loop
+        self._patient = patient
         self._limits = limits or Limits()
         self._stall = stall
         self._gpu = gpu
@@ -166,7 +168,8 @@ class VideoSource:
         container, opening, by_gpu = self._open()
         try:
             if self.live and self._is_clip(container):
-                if self._was_stream:  # what is left of it happened before: nobody shall take it for now
+                # what is left of a stream happened before: nobody shall take it for now
+                if self._was_stream or (self._patient and container.format.name == "hls"):
                     raise SourceError(
                         f"{self.name} has ended; its last segments are all there is", retry=True
                     )
@@ -281,7 +284,8 @@ class VideoSource:
         """Find the best video stream that is no cover picture; SourceError where it cannot be used."""
         streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
         if not streams:
-            raise SourceError(f"{self.name}: there is no video in it", retry=False)
+            # a list of segments has none yet where its encoder has just begun
+            raise SourceError(f"{self.name}: there is no video in it", retry=self._address.segmented)
         best = container.streams.best("video")  # which may be a cover picture
         stream = next((s for s in streams if s is best), None) or max(
             streams, key=lambda s: bool(s.disposition & Disposition.default)

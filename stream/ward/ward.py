@@ -140,6 +140,7 @@ class Ward:
                 timestamps=spec.timestamps,
                 pace="file",
                 loop=spec.loop,
+                patient=True,
                 gpu=self._codec_gpu(spec),
             ),
             self._networks.pulse,
