@@ -33,6 +33,10 @@ SLOW_REGULAR = (0.7, 0.9)
 MORE_ELSE = 2.0
 NEARLY = 1.3  # times as fast as the longer window has them may breaths of the other be, and be the same
 LESS_REGULAR = 0.1  # than the other window shows them may breaths of the longer one be
+# A newborn breathes for ten seconds and rests for five, and both together look like one slow breath of 4 a minute. So
+# breaths of the shorter window that are so many times as fast (a slow breath's second harmonic is twice) and not much
+# smaller are no part of a slow one.
+MANY, MUCH_LARGER = 2.5, 2.0
 FIRST = 7.0  # s before the first look
 CYCLES = 1.9  # breaths that have to be in the window: of 6 a minute, the slowest of the band, it holds two
 STALE = 1.0  # s without a frame after which no rate is shown
@@ -91,6 +95,7 @@ class BreathEvidence:
         return _ramp(self.clean, CLEAN) * _ramp(self.regular, self.enough)
 
 
+WANING = "breathing too faint or irregular"
 NO_LIGHT = np.zeros(1)
 NOTHING = BreathEvidence(0.0, 0.0, 0.0, 0.0, 0.0, "measuring")
 
@@ -143,7 +148,7 @@ class BreathRate:
         steady = before is NOTHING or abs(found.rate - before.rate) <= STEADY
         if found.quality < (SHOW if self._rate is None else KEEP) or not steady:
             self._rate = self._trusted_since = None
-            self._reason = found.objection or "breathing too faint or irregular"
+            self._reason = found.objection or WANING
         elif self._rate is not None:
             self._rate += SMOOTHING * (found.rate - self._rate)
         else:
@@ -171,7 +176,7 @@ def _look(breath: Breath, camera: NDArray[np.float64], light: NDArray[np.float64
         alike = max(REGULAR[0], found.regular - LESS_REGULAR)
         # an objection to it does not make two breaths of each of them
         if 0.0 < slow.rate < SLOW and slow.regular >= alike:
-            return slow
+            return replace(found, objection=found.objection or WANING) if _is_many(found, slow) else slow
         # the same breath, whose rate the longer window knows better: the other ends where its band does, near 6
         if slow.objection != "measuring" and found.rate / NEARLY < slow.rate < SLOW:
             return replace(found, rate=slow.rate)
@@ -183,6 +188,12 @@ def _look(breath: Breath, camera: NDArray[np.float64], light: NDArray[np.float64
     if found.rate < DOUBTED and found.regular < SURE and 0.5 * found.rate * seen < CLEARLY:
         return replace(found, objection=found.objection or "measuring")
     return found
+
+
+def _is_many(found: BreathEvidence, slow: BreathEvidence) -> bool:
+    """Whether what looks like one slow breath is many that come and go."""
+    clear = found.clean >= CLEAN[0] and found.regular >= REGULAR[0]
+    return clear and found.rate > MANY * slow.rate and slow.size < MUCH_LARGER * found.size
 
 
 def _slow_part(breath: Breath) -> Breath:

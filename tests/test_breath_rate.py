@@ -250,6 +250,36 @@ def test_a_slow_breath_with_pauses_is_never_shown_twice_as_fast(bpm, noise) -> N
     assert max(rates) == 50.0
 
 
+def breaths(counts, depth=lambda n: 1.0):
+    """A chest that is empty at whole counts. depth: of each breath, by how many there were."""
+    phase = 2 * np.pi * counts
+    path = (1 - np.cos(phase + 0.35 * np.sin(phase))) * depth(np.floor(counts))
+    return (path - path.mean()) / path.std()
+
+
+def in_bursts(bpm: float, on: float, off: float, seconds: float = 80.0):
+    """How many breaths there were, of so many a minute for ``on`` s and none for ``off`` s by turns."""
+    t = np.arange(round(seconds * ASCENT_RATE)) / ASCENT_RATE
+    return np.cumsum(t % (on + off) < on) * bpm / 60 / ASCENT_RATE
+
+
+@pytest.mark.parametrize(
+    ("bpm", "path"),
+    [
+        (37.5, breaths(in_bursts(37.5, 8, 6))),  # a newborn's periodic breathing: 4.3 of these a minute
+        (36.0, breaths(in_bursts(36.0, 10, 5))),
+        (15.0, breaths(in_bursts(15.0, 60, 0), lambda n: np.where(n % 3 == 0, 3.0, 1.0))),  # sighs
+    ],
+)
+def test_many_breaths_that_come_and_go_are_never_shown_as_one_slow_breath(bpm, path) -> None:
+    rate = BreathRate()
+    for tick, found in enumerate(Take(path, noise=0.003).estimates, 1):
+        t = tick / ASCENT_RATE
+        rate.update(t, found, np.zeros(4))
+        shown = rate.reading(t).rate
+        assert shown is None or shown == pytest.approx(bpm, abs=2.0)
+
+
 LONG = np.arange(round(SLOW_WINDOW * ASCENT_RATE)) / ASCENT_RATE
 
 
