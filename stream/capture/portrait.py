@@ -61,7 +61,7 @@ class Portrait:
         picture = self._shut if (t % BLINK_PERIOD) < 0.13 else self._open
         picture = np.asarray(cv2.scaleAdd(self._early, float(early), picture), np.float32)
         picture = np.asarray(cv2.scaleAdd(self._late, float(late), picture), np.float32)
-        chest = float(breath(RHYTHM, np.array(t)))
+        chest = self._chest(t)
         # slower than any breath that is counted: a head that sways at the rate of one is taken for it, as it would be
         # in life, or keeps the rate from being shown
         dx = 1.6 * np.sin(2 * np.pi * 0.047 * t) + 0.9 * np.sin(2 * np.pi * 0.031 * t + 1)
@@ -83,3 +83,7 @@ class Portrait:
     def _blood(self, t: NDArray[np.float64]) -> NDArray[np.float64]:
         """Blood volume at times t, s."""
         return beat_shape(np.interp(t % LOOP, self._times, self._phase), RHYTHM)
+
+    def _chest(self, t: float) -> float:
+        """How far the chest is expanded at t, s: in [-1, 1]."""
+        return float(breath(RHYTHM, np.array(t)))
