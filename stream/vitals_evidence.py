@@ -99,8 +99,8 @@ def weigh(traces: Traces) -> Evidence:
     if power[face].min() < STILL:
         return NOTHING
     share = np.where(seen, 1 / np.maximum(power, STILL), 0.0)  # quiet regions count more
-    groups = [blood[:, group] @ _limited(share[list(group)]) for group in GROUPS]
-    weights = _limited(share[face])
+    groups = [blood[:, group] @ limited_weights(share[list(group)]) for group in GROUPS]
+    weights = limited_weights(share[face])
     everywhere = blood[:, face] @ weights
     whole, *parts = spectra(np.stack([everywhere, *groups], axis=1)).T
     common = peak(whole)
@@ -141,9 +141,13 @@ def weigh(traces: Traces) -> Evidence:
     return Evidence(60 * common, strength, coherence, spread, quality, objection)
 
 
-def _limited(share: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weights that sum to 1, none of several much above a half: one quiet region is not a face."""
-    weights = np.minimum(share / share.sum(), 0.5)
+def limited_weights(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights that sum to 1, none of several above a half: one quiet region is not a face."""
+    largest = share.argmax()
+    others = share.sum() - share[largest]
+    weights = share.copy()
+    if others > 0.0:
+        weights[largest] = min(weights[largest], others)
     return np.asarray(weights / weights.sum())
 
 

@@ -11,7 +11,7 @@ from deepmag.models.representation import L
 from deepmag.stream.face import FaceDetector
 from deepmag.stream.roi import Roi
 from deepmag.stream.vitals import SHOW, PulseRate
-from deepmag.stream.vitals_evidence import Traces, weigh
+from deepmag.stream.vitals_evidence import Traces, limited_weights, weigh
 from deepmag.stream.vitals_regions import BACKGROUND, REGIONS, Regions
 from deepmag.stream.vitals_spectrum import band
 
@@ -466,3 +466,17 @@ def test_no_rate_is_ever_shown_where_no_pulse_is_to_be_seen(takes, name):
     assert found.shown == []
     assert found.best < 0.38  # and not by a hair: a rate needs 0.42 for a second
     assert found.reason
+
+
+@pytest.mark.parametrize(
+    ("share", "weights"),
+    [
+        ([2.0, 1.0, 1.0], [0.5, 0.25, 0.25]),
+        ([98.0, 1.0, 1.0], [0.5, 0.25, 0.25]),
+        ([1.0, 1.0, 0.0, 2e9], [0.25, 0.25, 0.0, 0.5]),
+        ([0.0, 3.0], [0.0, 1.0]),
+        ([7.0], [1.0]),
+    ],
+)
+def test_one_quiet_region_counts_no_more_than_all_others(share: list[float], weights: list[float]) -> None:
+    np.testing.assert_allclose(limited_weights(np.array(share)), weights)
