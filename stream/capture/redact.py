@@ -22,11 +22,12 @@ _CONTROL_BUT_LINES = re.compile(rf"[\x00-\x08\x0b-\x1f{_UNSEEN}]")
 # without a dot that cannot be told from a user whose password begins with digits, so there it goes, too. A user may be
 # called as an e-mail is, and slashes may be mistyped.
 _LOGIN = re.compile(
-    r"([a-z][a-z0-9+.\-]*:/+(?!(?:localhost|[^\s:/?#@]*\.[^\s:/?#@]*):\d{1,5}(?:[/?#]|$))[^\s:/?#]*:)[^\s]*@",
+    r"([a-z][a-z0-9+.\-]{0,30}:/+(?!(?:localhost|[^\s:/?#@]*\.[^\s:/?#@]*):\d{1,5}(?:[/?#]|$))[^\s:/?#]*:)[^\s]*@",
     re.IGNORECASE,
 )
-# Of an address whose rtsp:// was forgotten, so that it is taken for the name of a file.
-_BARE_LOGIN = re.compile(r"((?:^|(?<=[\s'\"]))[^\s:/?#'\"]{1,64}:)(?!/)[^\s]+@(?=[\w\[])")
+# Of an address whose rtsp:// was forgotten, or the colon in it, so that it is taken for the name of a file.
+_BARE_LOGIN = re.compile(r"((?:^|(?<=['\"]))(?:\w{1,8}//)?[^\s:/?#'\"]{1,64}:)(?!/)[^\s]+@")
+_WORD = re.compile(r"\S+")
 # Whatever comes before it: SessionToken, X-Amz-Signature, loginpas. Not of any length: that would take the square of a
 # word's length, of seconds for what a server may send.
 _QUERY = re.compile(
@@ -37,10 +38,17 @@ _QUERY = re.compile(
 _HEADER = re.compile(r"(authorization:\s*)[^\r\n]*", re.IGNORECASE)
 
 
+def _without_login(word: re.Match[str]) -> str:
+    """Only up to its last @: to look for one that is not there from each place takes the square of a word's length."""
+    before, at, after = word[0].rpartition("@")
+    for login in (_LOGIN, _BARE_LOGIN):
+        before = login.sub(rf"\g<1>{HIDDEN}@", before + at).removesuffix("@")
+    return before + at + after
+
+
 def redact(text: str) -> str:
     """Replace every password and secret of the URLs in ``text`` by ``***``; idempotent."""
-    text = _LOGIN.sub(rf"\g<1>{HIDDEN}@", text)
-    text = _BARE_LOGIN.sub(rf"\g<1>{HIDDEN}@", text)
+    text = _WORD.sub(_without_login, text)
     text = _QUERY.sub(rf"\g<1>{HIDDEN}", text)
     return _HEADER.sub(rf"\g<1>{HIDDEN}", text)
 
