@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from scripted_camera import ScriptedCamera, encode, number_of, painted
-from web_segments import segments, web_server
+from web_segments import segments, segments_of_sound, web_server
 
 from deepmag.stream.capture.address import parse_address
 from deepmag.stream.capture.open import open_source
@@ -145,6 +145,13 @@ def test_a_list_without_segments_yet_is_looked_at_again(tmp_path: Path) -> None:
     with web_server(tmp_path) as url, pytest.raises(SourceError, match="no video in it") as caught:
         frames_of(f"{url}live.m3u8", 1, Time())
     assert caught.value.retry
+
+
+def test_one_whose_segments_are_sound_is_not(tmp_path: Path) -> None:
+    segments_of_sound(tmp_path)
+    with web_server(tmp_path) as url, pytest.raises(SourceError, match="no video in it") as caught:
+        frames_of(f"{url}live.m3u8", 1, Time())
+    assert not caught.value.retry
 
 
 def test_what_is_left_of_a_stream_that_has_ended_is_not_taken_for_now(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def web_server(folder: Path) -> Iterator[str]:
 
 
 def segments(folder: Path, *, finished: bool) -> None:
-    """Three of one second, and their list: 75 numbered pictures."""
+    """Three of one second, and their list, live.m3u8: 75 numbered pictures."""
     list_ = folder / "live.m3u8"
     with av.open(str(list_), "w", format="hls", options={"hls_time": "1"}) as out:
         stream = out.add_stream("libx264", rate=25, options={"preset": "ultrafast", "tune": "zerolatency"})
@@ -45,3 +45,16 @@ def segments(folder: Path, *, finished: bool) -> None:
     assert END_OF_LIST in list_.read_text()
     if not finished:
         list_.write_text(list_.read_text().replace(END_OF_LIST, ""))
+
+
+def segments_of_sound(folder: Path) -> None:
+    """Three of one second of silence, and their list, live.m3u8, which is not finished."""
+    options = {"hls_time": "1", "hls_flags": "omit_endlist"}
+    with av.open(str(folder / "live.m3u8"), "w", format="hls", options=options) as out:
+        stream = out.add_stream("aac", rate=8000)
+        for number in range(30):
+            sound = av.AudioFrame(format="fltp", layout="mono", samples=800)
+            sound.planes[0].update(bytes(sound.planes[0].buffer_size))
+            sound.rate, sound.pts = 8000, 800 * number
+            out.mux(stream.encode(sound))
+        out.mux(stream.encode(None))

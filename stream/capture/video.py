@@ -284,8 +284,9 @@ class VideoSource:
         """Find the best video stream that is no cover picture; SourceError where it cannot be used."""
         streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
         if not streams:
-            # a list of segments has none yet where its encoder has just begun
-            raise SourceError(f"{self.name}: there is no video in it", retry=self._address.segmented)
+            # a list of segments has nothing yet where its encoder has just begun; one of sound goes on being one
+            begins = self._address.segmented and not container.streams
+            raise SourceError(f"{self.name}: there is no video in it", retry=begins)
         best = container.streams.best("video")  # which may be a cover picture
         stream = next((s for s in streams if s is best), None) or max(
             streams, key=lambda s: bool(s.disposition & Disposition.default)
