@@ -140,6 +140,15 @@ def test_of_a_camera_that_is_waited_for_they_are_what_is_left_of_a_stream(tmp_pa
         assert len(list(itertools.islice(source.frames(time), 45))) == 45
 
 
+def test_but_not_where_they_are_to_begin_again(tmp_path: Path) -> None:
+    segments(tmp_path, finished=True)
+    time = Time()
+    with web_server(tmp_path) as url:
+        source = open_source(parse_address(f"{url}live.m3u8"), patient=True, loop=True, clock=time)
+        frames = list(itertools.islice(source.frames(time), 100))
+    assert [number_of(frame.image) for frame in frames] == [number % 75 for number in range(100)]
+
+
 def test_a_list_without_segments_yet_is_looked_at_again(tmp_path: Path) -> None:
     (tmp_path / "live.m3u8").write_text("#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n")
     with web_server(tmp_path) as url, pytest.raises(SourceError, match="no video in it") as caught:

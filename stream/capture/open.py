@@ -33,8 +33,8 @@ def open_source(
 
     transport: of RTSP. timestamps: of a live source: its own, or when pictures arrive, but in segments. pace: files
     play at their own rate, or as fast as they are taken. loop: files start again at their end. patient: a list of
-    segments that is finished is no clip, but waited for to go on. limits: on the picture's size. stall: s of silence
-    that end a live connection. gpu: number of the GPU that is to decode, where it can.
+    segments that is finished is no clip, but waited for to go on, unless it is to loop. limits: on the picture's size.
+    stall: s of silence that end a live connection. gpu: number of the GPU that is to decode, where it can.
     """
     if address.kind == "demo":
         from deepmag.stream.capture.demo import DemoSource

@@ -169,7 +169,8 @@ class VideoSource:
         try:
             if self.live and self._is_clip(container):
                 # what is left of a stream happened before: nobody shall take it for now
-                if self._was_stream or (self._patient and container.format.name == "hls"):
+                left = self._patient and not self._loop and container.format.name == "hls"
+                if self._was_stream or left:
                     raise SourceError(
                         f"{self.name} has ended; its last segments are all there is", retry=True
                     )
