@@ -66,6 +66,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     command = [sys.executable, "-c", "from deepmag.stream.cli import main; main()", "serve", str(file)]
     process = subprocess.Popen(
         [*command, "--ray", "local", "--port", "0"],
+        env={**os.environ, "RAY_ADDRESS": "127.0.0.1:9"},  # of a cluster that is not meant
         stdout=subprocess.PIPE,
         text=True,
         stderr=subprocess.DEVNULL,

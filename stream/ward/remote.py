@@ -108,7 +108,7 @@ class RayWard:
         try:
             _reach(address)
             ray.init(
-                address=None if address == "local" else address,
+                address=address,  # "local" too: without one it would join the cluster of RAY_ADDRESS
                 include_dashboard=False if address == "local" else None,
                 log_to_driver=True,
                 logging_level=logging.WARNING,
