@@ -26,6 +26,7 @@ _LOGIN = re.compile(
     re.IGNORECASE,
 )
 # Of an address whose rtsp:// was forgotten, or the colon in it, so that it is taken for the name of a file.
+# Only where a text begins with it or quotes it: in the middle of a sentence it is one's own USER:PASSWORD@.
 _BARE_LOGIN = re.compile(r"((?:^|(?<=['\"]))(?:\w{1,8}//)?[^\s:/?#'\"]{1,64}:)(?!/)[^\s]+@")
 _WORD = re.compile(r"\S+")
 # Whatever comes before it: SessionToken, X-Amz-Signature, loginpas. Not of any length: that would take the square of a
@@ -41,9 +42,9 @@ _HEADER = re.compile(r"(authorization:\s*)[^\r\n]*", re.IGNORECASE)
 def _without_login(word: re.Match[str]) -> str:
     """Only up to its last @: to look for one that is not there from each place takes the square of a word's length."""
     before, at, after = word[0].rpartition("@")
-    for login in (_LOGIN, _BARE_LOGIN):
-        before = login.sub(rf"\g<1>{HIDDEN}@", before + at).removesuffix("@")
-    return before + at + after
+    before = _LOGIN.sub(rf"\g<1>{HIDDEN}@", before + at)
+    begin = " " if word.start() else ""  # for the pattern's sake, to which each word is a text
+    return _BARE_LOGIN.sub(rf"\g<1>{HIDDEN}@", begin + before).removeprefix(" ") + after
 
 
 def redact(text: str) -> str:
