@@ -6,12 +6,12 @@ import contextlib
 import json
 import socket
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import httpx
 import numpy as np
 import pytest
+from page_elsewhere import page_elsewhere
 from page_scene import FakeControl, magnified
 from page_sockets import TIMEOUT, base, close_code, next_text, port_of, until, watch
 from websockets.sync.client import connect
@@ -24,7 +24,6 @@ from deepmag.stream.page.greeting import MAX_GREETING
 from deepmag.stream.page.live import CLOSE_FULL, MAX_CLIENTS
 from deepmag.stream.page.server import MAX_CONNECTIONS
 from deepmag.stream.ward import gateway as gateway_module
-from deepmag.stream.ward.gateway import Gateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -181,26 +180,11 @@ def test_nor_does_it_keep_them_where_the_feed_is_elsewhere(
 ) -> None:
     monkeypatch.setattr(gateway_module, "SEND_TIMEOUT", 0.2)
     monkeypatch.setattr(server_module, "LINGER", 0.1)
-    page = PageRenderer(control, port=0, token="of-the-feed")
-    page.open()
-
-    class Elsewhere:
-        specs = (SimpleNamespace(slug="bed", name="bed"),)
-        token = "of-the-feed"
-
-        def url_of(self, _slug: str) -> str:
-            return base(page) + "/"
-
-    gateway = Gateway(Elsewhere(), port=0)  # type: ignore[arg-type]
-    gateway.open()
     noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8)
-    connections = gateway._server._server.server_state.connections  # type: ignore[union-attr]
-    try:
+    with page_elsewhere(control) as (page, gateway):
+        connections = gateway._server._server.server_state.connections  # type: ignore[union-attr]
         with viewer_that_reads_nothing(gateway._server._port, "/feeds/bed/live"):
             until(lambda: page.clients == 1)
             page.render(replace(magnified(0), image=noise))
             until(lambda: page.clients == 0)
             until(lambda: not connections)
-    finally:
-        gateway.close()
-        page.close()

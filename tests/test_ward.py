@@ -35,6 +35,16 @@ from deepmag.stream.ward.ward import Ward
 
 
 @pytest.mark.skipif(not available(), reason="GStreamer's RTSP server is not installed")
+def failed(folder: Path, at: float) -> tuple[Ward, WardFeed]:
+    """A ward, and its one feed, which was seen to have failed at a time, s."""
+    (spec,) = specs(folder, feed("bed 1", "demo", 'method = "evm"'))
+    ward = Ward((spec,), device="cpu", threads=1)
+    bed = ward.feeds["bed-1"]
+    bed.pipeline.engine.error = RuntimeError("out of memory")
+    bed.watch(at)
+    return ward, bed
+
+
 def test_a_feed_that_is_cut_comes_back_and_the_other_goes_on(tmp_path: Path) -> None:
     with rtsp_server(fps=10) as steady:
         with rtsp_server(fps=10) as cut:
@@ -265,11 +275,7 @@ def test_a_feed_that_cannot_be_built_again_ends_no_other_and_is_tried_less_and_l
 
 
 def test_a_feed_whose_start_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (spec,) = specs(tmp_path, feed("bed 1", "demo", 'method = "evm"'))
-    ward = Ward((spec,), device="cpu", threads=1)
-    bed = ward.feeds["bed-1"]
-    bed.pipeline.engine.error = RuntimeError("out of memory")
-    bed.watch(0.0)
+    ward, bed = failed(tmp_path, at=0.0)
 
     start = threading.Thread.start
 
@@ -298,11 +304,7 @@ def test_a_feed_whose_start_fails_is_tried_again(tmp_path: Path, monkeypatch: py
 def test_a_feed_that_begins_again_while_it_is_asked_how_it_is_says_why_it_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (spec,) = specs(tmp_path, feed("bed 1", "demo", 'method = "evm"'))
-    ward = Ward((spec,), device="cpu", threads=1)
-    bed = ward.feeds["bed-1"]
-    bed.pipeline.engine.error = RuntimeError("out of memory")
-    bed.watch(100.0)
+    ward, bed = failed(tmp_path, at=100.0)
     status = bed.pipeline.status
 
     def meanwhile() -> Status:
@@ -322,11 +324,7 @@ def test_a_feed_that_begins_again_while_it_is_asked_how_it_is_says_why_it_failed
 def test_where_no_thread_can_be_had_to_begin_again_that_is_tried_when_the_time_comes_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (spec,) = specs(tmp_path, feed("bed 1", "demo", 'method = "evm"'))
-    ward = Ward((spec,), device="cpu", threads=1)
-    bed = ward.feeds["bed-1"]
-    bed.pipeline.engine.error = RuntimeError("out of memory")
-    bed.watch(100.0)
+    ward, bed = failed(tmp_path, at=100.0)
     tries: list[str] = []
 
     def refused(thread: threading.Thread) -> None:

@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import httpx
 import pytest
+from page_elsewhere import page_elsewhere
 from page_scene import FakeControl
-from page_sockets import base
 from starlette.requests import Request
 
-from deepmag.stream.page import PageRenderer
 from deepmag.stream.ward import gateway as gateway_module
 from deepmag.stream.ward.gateway import Gateway
 
 
 @pytest.fixture
 def gateway(control: FakeControl) -> Iterator[Gateway]:
-    page = PageRenderer(control, port=0, token="of-the-feed")
-    page.open()
-
-    class Elsewhere:
-        specs = (SimpleNamespace(slug="bed", name="bed"),)
-        token = "of-the-feed"
-
-        def url_of(self, _slug: str) -> str:
-            return base(page) + "/"
-
-    made = Gateway(Elsewhere(), port=0)  # type: ignore[arg-type]
-    made.open()
-    yield made
-    made.close()
-    page.close()
+    with page_elsewhere(control) as (_, made):
+        yield made
 
 
 def test_a_path_of_any_letters_is_handed_through_as_it_is(gateway: Gateway) -> None:
