@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -61,6 +62,36 @@ def test_nor_can_sockets_that_never_say_hello_take_all_there_are_or_keep_a_viewe
                 assert silent.recv(12) == b"HTTP/1.1 101"
         next_text(stack.enter_context(watch(server)), "state")
         until(lambda: len(connections) <= MAX_CONNECTIONS)
+    assert not caplog.records  # or whoever likes fills the disk
+
+
+def test_nor_where_they_come_faster_than_the_page_lets_them_go(
+    server: PageRenderer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    connections = server._server._server.server_state.connections  # type: ignore[union-attr]
+    loop = server._server.loop
+    assert loop is not None
+    busy = asyncio.Event()
+    run_asgi = server_module._WebSocket.run_asgi
+
+    async def run_later(self: server_module._WebSocket) -> None:
+        await busy.wait()
+        await run_asgi(self)
+
+    monkeypatch.setattr(server_module._WebSocket, "run_asgi", run_later)
+    with contextlib.ExitStack() as stack:
+        silent = []
+        for number in range(MAX_CONNECTIONS - 1):
+            silent.append(
+                stack.enter_context(socket.create_connection(("127.0.0.1", port_of(server)), TIMEOUT))
+            )
+            silent[-1].sendall(upgrade(port_of(server), "/live"))
+            until(lambda: sum(isinstance(one, server_module._WebSocket) for one in connections) > number)  # noqa: B023
+        viewer = stack.enter_context(socket.create_connection(("127.0.0.1", port_of(server)), TIMEOUT))
+        viewer.sendall(upgrade(port_of(server), "/live"))
+        assert silent[0].recv(1) == b""
+        loop.call_soon_threadsafe(busy.set)
+        assert viewer.recv(12) == b"HTTP/1.1 101"
     assert not caplog.records  # or whoever likes fills the disk
 
 

@@ -218,7 +218,14 @@ class _WebSocket(WebSocketsSansIOProtocol):
     Of bytes that are no text uvicorn logs a traceback, before anybody has said hello.
     """
 
-    idle_since: float | None = None  # as of `_Http`: since the page is done with it
+    idle_since: float | None = (
+        None  # as of `_Http`: until it has said something, and since the page is done with it
+    )
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        # So many can come at once that the page has let none of them go yet: they would keep a viewer out.
+        self.idle_since = self.loop.time()
 
     async def run_asgi(self) -> None:
         try:
@@ -236,6 +243,7 @@ class _WebSocket(WebSocketsSansIOProtocol):
             self.conn.send_close(CLOSE_NO_TEXT)
             self.handle_parser_exception()
         else:
+            self.idle_since = None
             super().send_receive_event_to_app()
 
     def give_way(self) -> None:
