@@ -75,6 +75,7 @@ def test_what_is_wrong_is_said_in_one_line_and_nothing_is_written(
         (2, "--clip is for --check", ("pulse", "-o", out, "--clip", "x.mp4")),
         (2, "none.mp4: no such file", ("pulse", "--check", "--clip", tmp_path / "none.mp4")),
         (1, "not a safetensors file", ("pulse", "-o", out, "--weights", tmp_path / "text.safetensors")),
+        (1, "no file of weights", ("pulse", "-o", out, "--weights", tmp_path)),
         (1, "none.safetensors", ("pulse", "-o", out, "--weights", tmp_path / "none.safetensors")),
         (1, "pulse network's weights lack", ("pulse", "-o", out, "--weights", RESPIRATION)),
         (1, "respiration network's weights lack", ("respiration", "-o", out, "--weights", PULSE)),
