@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -60,9 +61,15 @@ def test_onnx_runtime_is_imported_without_its_telemetry(module: str, tmp_path: P
     assert list(tmp_path.iterdir()) == []  # else it keeps a number of the session there
 
 
-def test_every_package_with_sources_is_shipped() -> None:
-    import tomllib
+@pytest.mark.parametrize("package", sorted(FORBIDDEN))
+def test_types_are_shipped_for_those_who_check_theirs(package: str) -> None:
+    # each has its own mark, since what they lie in, a namespace, can have none
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    assert "py.typed" in data[f"deepmag.{package}"]
+    assert (ROOT / package / "py.typed").read_bytes() == b""
 
+
+def test_every_package_with_sources_is_shipped() -> None:
     shipped = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
     there = {
         ".".join(("deepmag", *folder.relative_to(ROOT).parts))
