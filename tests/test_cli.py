@@ -195,16 +195,34 @@ def test_a_training_says_in_a_log_how_far_it_is(tmp_path: Path) -> None:
     assert f"{tmp_path / 'run' / 'learned.safetensors'} after" in out
 
 
+def test_a_training_that_is_stopped_keeps_its_checkpoint_and_is_not_taken_for_a_whole_one(
+    tmp_path: Path,
+) -> None:
+    training = Command("train", "learned", "--steps", "1000000", "--out", tmp_path / "run")
+    with commands(training):
+        assert training.process.stderr is not None
+        assert any("50 of 1000000: loss" in line for line in training.process.stderr)
+        training.process.send_signal(signal.SIGINT)
+        code, out, error = training.end()
+    assert (code, out) == (130, "")
+    assert "the same command goes on" in error
+    assert sorted(file.name for file in (tmp_path / "run").iterdir()) == [
+        "checkpoint.pt",
+        "learned.safetensors",
+    ]
+
+
 def test_bad_options_are_refused_before_anything_starts(tmp_path: Path) -> None:
     gain = Command("live", "demo", "--gain", "1000")
     roi = Command("live", "demo", "--roi", "here")
     lag = Command("live", "demo", "--lag", "9")
     unseen = Command("live", "demo", "--pace", "max")
     size = Command("bench", "--size", "large")
+    rate = Command("train", "--rate", "nan")
     paper = Command("live", "demo", "--target", "respiration", "--mode", "paper")
     linear = Command("live", "demo", "--target", "both", "--method", "evm")
     device = Command("serve", tmp_path / "none.toml", "--device", "gpu")
-    with commands(gain, roi, lag, unseen, size, paper, linear, device):
+    with commands(gain, roi, lag, unseen, size, paper, linear, device, rate):
         gain.says_one_line("gain must be between 1 and 100")
         roi.says_one_line("X,Y,W,H")
         lag.says_one_line("lag must be between 0 and 2")
@@ -215,6 +233,9 @@ def test_bad_options_are_refused_before_anything_starts(tmp_path: Path) -> None:
         code, _, error = device.end()
         assert code == 2
         assert "auto, cpu, cuda or cuda:N" in error
+        code, _, error = rate.end()
+        assert code == 2
+        assert "'--rate': nan is no learning rate" in error
 
 
 def test_what_a_clip_fails_of_is_all_that_is_said(tmp_path: Path) -> None:

@@ -1,19 +1,27 @@
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
+import multiprocessing
+import os
+import resource
+import signal
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import seeded_draw
 import torch
 from safetensors.torch import load_file
 
 from deepmag.models.networks import PulseNet
 from deepmag.models.representation import L
-from deepmag.models.training.loop import Pupil, Recipe, sequence_loss, train
+from deepmag.models.training.learned import train_learned
+from deepmag.models.training.loop import HELD_OUT, Pupil, Recipe, saved_without_workers, sequence_loss, train
 from deepmag.models.training.pulse import FLOOR, LESSON
 from deepmag.models.training.sequences import FRAMES, network_input, random_take
+from deepmag.models.training.supply import Supply, worker_pool
 
 TINY = Recipe(steps=4, batch=2, fresh=1, store=4)
 
@@ -62,13 +70,13 @@ def test_a_take_is_what_the_network_takes():
 
 
 def test_a_run_that_was_cut_goes_on_from_its_checkpoint(tmp_path, lesson):
-    asked = iter([True, True, False])
+    asked = iter([True] * (HELD_OUT + 2) + [False])
     cut = train(tmp_path, lesson, TINY, keep_going=lambda: next(asked))
     half = load_file(cut)
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 2
     taken = iter(range(100))
     whole = train(tmp_path, lesson, TINY, keep_going=lambda: next(taken) >= 0)
-    assert next(taken) == 2  # two more steps, not four
+    assert next(taken) == HELD_OUT + 2  # two more steps, not four
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert state["step"] == 4
     assert any(not torch.equal(half[name], value) for name, value in load_file(whole).items())
@@ -105,6 +113,86 @@ def test_weights_to_start_from_are_not_passed_over_for_a_checkpoint(tmp_path):
     tiny_pupil(tmp_path).save()
     with pytest.raises(ValueError, match=r"goes on from its checkpoint: .* train in another folder"):
         tiny_pupil(tmp_path, start=tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        lambda folder: train(folder, LESSON, TINY, keep_going=lambda: False),
+        lambda folder: train_learned(folder, TINY, keep_going=lambda: False),
+    ],
+)
+def test_a_run_stops_also_before_its_first_step_without_making_what_it_would_be_judged_by(
+    begin, tmp_path, monkeypatch
+):
+    made = []
+    monkeypatch.setattr(Supply, "take", made.append)
+    assert begin(tmp_path).exists()
+    assert made == []
+
+
+def test_a_run_that_has_not_been_judged_yet_says_so(tmp_path):
+    easy = replace(
+        LESSON,
+        network=lambda: torch.nn.Linear(1, 1),
+        take=lambda rng, _assets, _device: torch.from_numpy(rng.standard_normal(8, np.float32)),
+        present=lambda take, _rng, _generator: (take[:, None], take),
+    )
+    said = []
+    train(tmp_path, easy, replace(TINY, steps=50), report=lambda *now: said.append(now))
+    assert [(step, math.isnan(r)) for step, _, r, _ in said] == [(50, True)]
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_what_was_learnt_is_kept_where_a_process_that_makes_sequences_is_ended(asked, tmp_path):
+    answers = iter([not asked])
+    pupil = tiny_pupil(tmp_path)
+    pupil.step = 3
+    told = contextlib.nullcontext() if asked else pytest.raises(RuntimeError, match="fewer --workers")
+    with told, saved_without_workers([pupil], lambda: next(answers)), worker_pool(1, None) as pool:
+        Supply(seeded_draw.end, 1, pool=pool, workers=1).take()
+    assert tiny_pupil(tmp_path).step == 3
+
+
+class Interrupting:
+    """A pool in whose terminal Ctrl-C is pressed as its processes begin."""
+
+    def __init__(self, pool):
+        self._pool = pool
+
+    def submit(self, *work):
+        future = self._pool.submit(*work)
+        for process in multiprocessing.active_children():
+            os.kill(process.pid, signal.SIGINT)
+        return future
+
+
+def test_a_process_that_makes_sequences_is_deaf_to_ctrl_c_from_its_first_moment():
+    with worker_pool(1, None) as pool:
+        taken = Supply(seeded_draw.draw, 7, pool=Interrupting(pool), workers=1).take()
+    assert taken[1] != os.getpid()
+
+
+def test_a_disk_that_is_full_leaves_the_last_checkpoint_and_no_part_of_another(tmp_path):
+    pupil = tiny_pupil(tmp_path)
+    pupil.save()
+    whole = (tmp_path / "checkpoint.pt").read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) // 2, hard))  # of any file, bytes
+    try:
+        with pytest.raises(OSError, match=r"checkpoint\.pt"):
+            pupil.save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (tmp_path / "checkpoint.pt").read_bytes() == whole
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["checkpoint.pt", "pulse.safetensors"]
+
+
+@pytest.mark.parametrize("what", ["/dev/null", "folder"])
+def test_weights_to_start_from_that_are_no_file_are_said_to_be_none(what, tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ValueError, match="is no file of weights"):
+        tiny_pupil(tmp_path / "new", start=tmp_path / what)
 
 
 def test_weights_of_another_network_are_no_start(tmp_path):

@@ -16,7 +16,7 @@ from torch.nn import functional
 from deepmag.models.baselines.motion_network import CELL, MotionNet, slopes
 from deepmag.models.synthetic.assets import Assets, load_assets
 from deepmag.models.synthetic.moving_layers import Floats, MovingPair, random_pair
-from deepmag.models.training.loop import HELD_OUT, Pupil, Recipe
+from deepmag.models.training.loop import HELD_OUT, Pupil, Recipe, saved_without_workers
 from deepmag.models.training.supply import Supply, worker_pool
 
 UNSEEN = 4 * HELD_OUT  # pairs to judge by, of other pictures
@@ -125,7 +125,7 @@ def train_learned(
     """Train, or go on from ``folder``/checkpoint.pt; see `loop.train`. Returns the path of the weights.
 
     report(step, loss, held-out error, pairs per second): the error is the median over pairs of other pictures, in
-    parts of their motion.
+    parts of their motion, of the last step that 250 divides, and NaN before there was one.
     """
     pupil = Pupil(folder, "learned", MotionNet, recipe, device)
     net, average = cast(MotionNet, pupil.net), cast(MotionNet, pupil.average)
@@ -134,11 +134,11 @@ def train_learned(
     first = pupil.step
     store: list[MovingPair] = []
     losses: list[float] = []
-    error = 0.0
-    with worker_pool(recipe.workers, recipe.assets) as pool:
+    error = float("nan")
+    with saved_without_workers([pupil], keep_going), worker_pool(recipe.workers, recipe.assets) as pool:
         draw = partial(Supply, device=device, pool=pool, workers=recipe.workers)
         others: Supply[MovingPair] = draw(_other_pair, recipe.seed + 10_000, assets=assets)
-        unseen = [others.take() for _ in range(UNSEEN)]
+        unseen = others.several(UNSEEN, keep_going)
         supply: Supply[MovingPair] = draw(_pair, recipe.seed, pupil.step * recipe.fresh, assets=assets)
         began = time.monotonic()
         while pupil.step < recipe.steps and keep_going():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -155,10 +158,12 @@ class Pupil:
             "schedule": self._schedule.state_dict(),
             "step": self.step,
         }
-        _replace(checkpoint, lambda file: torch.save(state, file))
+        content = io.BytesIO()  # torch does not say what was wrong with a file that it could not write
+        torch.save(state, content)
+        _replace(checkpoint, content.getvalue())
         weights = self._folder / f"{self._name}.safetensors"
         average = {k: v.detach().cpu().contiguous() for k, v in self.average.state_dict().items()}
-        _replace(weights, lambda file: file.write(save(average)))
+        _replace(weights, save(average))
         return weights
 
     def _go_on(self, checkpoint: Path, device: str) -> None:
@@ -177,6 +182,10 @@ class Pupil:
             ) from error
 
     def _start_from(self, weights: Path, device: str) -> None:
+        if weights.exists() and not weights.is_file():
+            raise ValueError(
+                f"{weights} is no file of weights"
+            )  # "No such device" is what would be said of it
         try:
             self.net.load_state_dict(load_file(str(weights), device=device))
         except (SafetensorError, RuntimeError) as error:
@@ -194,8 +203,9 @@ def train(
 ) -> Path:
     """Train, or go on from ``folder``/checkpoint.pt. Returns the path of the weights (safetensors).
 
-    report(step, loss, held-out r, takes per second) is called every 50 steps. keep_going() False ends it early, with
-    a checkpoint and weights written. The weights are an exponential average over the last steps.
+    report(step, loss, held-out r, takes per second) is called every 50 steps; r is of the last hundredth step, and NaN
+    before there was one. keep_going() False ends it early, with a checkpoint and weights written, as does the end of a
+    worker, for which RuntimeError is raised. The weights are an exponential average over the last steps.
     """
     pupil = Pupil(folder, lesson.name, lesson.network, recipe, device)
 
@@ -222,11 +232,11 @@ def train_together(
     generator = torch.Generator().manual_seed(recipe.seed + step)
     store: list[Take] = []
     losses: list[list[float]] = []
-    rs = [0.0] * len(pupils)
-    with worker_pool(recipe.workers, recipe.assets) as pool:
+    rs = [float("nan")] * len(pupils)
+    with saved_without_workers(pupils, keep_going), worker_pool(recipe.workers, recipe.assets) as pool:
         draw = partial(Supply, lesson.take, device=device, pool=pool, workers=recipe.workers)
         held_out_supply = draw(recipe.seed + 10_000)
-        held_out = [held_out_supply.take() for _ in range(HELD_OUT)]
+        held_out = held_out_supply.several(HELD_OUT, keep_going)
         supply = draw(recipe.seed, step * recipe.fresh, assets=assets)
         began = time.monotonic()
         while step < recipe.steps and keep_going():
@@ -262,11 +272,33 @@ def train_together(
     return [pupil.save() for pupil in pupils]
 
 
-def _replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file of which nobody sees a part, nor finds one where the power failed meanwhile."""
+@contextmanager
+def saved_without_workers(pupils: Sequence[Pupil], keep_going: Callable[[], bool]) -> Iterator[None]:
+    """Save what was learnt also where a worker is ended: for its memory, or by what asks all processes to stop.
+
+    Raises RuntimeError, in words for a person, where nobody asked to stop.
+    """
+    try:
+        yield
+    except BrokenProcessPool:
+        for pupil in pupils:
+            pupil.save()
+        if keep_going():
+            raise RuntimeError(
+                "a process that makes the sequences was ended from outside, most likely for lack of memory: run it "
+                "again with fewer --workers; it goes on from here"
+            ) from None
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file of which nobody sees a part, nor finds one where the power or the disk failed meanwhile."""
     part = path.with_suffix(".tmp")
-    with part.open("wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None

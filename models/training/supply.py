@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from deepmag.models.synthetic.assets import Assets, load_assets
+from deepmag.models.training.deaf import deaf
 
 AHEAD = 3  # takes a worker has to do before they are asked for
 
@@ -55,12 +56,20 @@ class Supply(Generic[Take]):
             self._next += 1
             return self._draw(np.random.default_rng([self._seed, self._next - 1]), self._assets, self._device)
         while len(self._coming) < self._ahead:
-            self._coming.append(
-                self._pool.submit(_made, self._draw, self._seed, self._next, self._assets is None)
-            )
+            with deaf():  # this may start a process
+                self._coming.append(
+                    self._pool.submit(_made, self._draw, self._seed, self._next, self._assets is None)
+                )
             self._next += 1
         # pickled by the worker: as an object, its tensors would come as shared memory, of which there may be little
         taken: Take = pickle.loads(self._coming.popleft().result())
+        return taken
+
+    def several(self, count: int, keep_going: Callable[[], bool]) -> list[Take]:
+        """The next ones; fewer where ``keep_going`` says no meanwhile."""
+        taken: list[Take] = []
+        while len(taken) < count and keep_going():
+            taken.append(self.take())
         return taken
 
 

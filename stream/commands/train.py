@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,12 @@ from deepmag.stream.stop_signals import Stop, stop_on_ctrl_c
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command("train")(train)
+
+
+def _positive(rate: float) -> float:
+    if not 0 < rate < math.inf:
+        raise typer.BadParameter(f"{rate:g} is no learning rate; it must be above 0")
+    return rate
 
 
 def train(
@@ -46,11 +53,14 @@ def train(
             min=1,
         ),
     ] = None,
-    rate: Annotated[float, typer.Option(help="Learning rate at its peak.")] = 1e-3,
+    rate: Annotated[float, typer.Option(help="Learning rate at its peak.", callback=_positive)] = 1e-3,
     start: Annotated[
         Path | None, typer.Option("--from", help="Weights to start from, instead of random ones.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of all that is random; the same one gives the same people.")] = 1,
+    seed: Annotated[
+        int,
+        typer.Option(help="Of all that is random; the same one gives the same people.", min=0, max=2**32 - 1),
+    ] = 1,
     assets: Annotated[
         Path | None,
         typer.Option(
@@ -100,7 +110,8 @@ def train(
         bar = progress.add_task("", total=steps, net=target, note=f"on {where}")
 
         def report(step: int, loss: float, r: float, speed: float) -> None:
-            note = f"loss {loss:.3f}, held-out {score} {r:.3f}, {speed:.1f} sequences/s"
+            judged = "" if math.isnan(r) else f"held-out {score} {r:.3f}, "
+            note = f"loss {loss:.3f}, {judged}{speed:.1f} sequences/s"
             progress.update(bar, completed=step, note=note)
             if not progress.console.is_terminal:  # a log has no bar to look at
                 typer.echo(f"{step} of {steps}: {note}", err=True)
@@ -117,7 +128,7 @@ def train(
             )
         except (OSError, RuntimeError, ValueError, SafetensorError) as error:
             fail(f"training stopped: {error}")
-    typer.echo(
-        f"{weights} after {time.monotonic() - began:.0f} s"
-        + (" (stopped early; run again to go on)" if stop.is_set() else "")
-    )
+    took = f"after {time.monotonic() - began:.0f} s"
+    if stop.is_set():
+        fail(f"stopped early {took}; {weights} is as far as it came, and the same command goes on", 130)
+    typer.echo(f"{weights} {took}")

@@ -11,13 +11,13 @@ import os
 import signal
 import threading
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
+from deepmag.models.training.deaf import deaf
 from deepmag.stream.stopped import StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
@@ -147,7 +147,7 @@ class Crew:
     def submit(self, job: Job[T]) -> Future[T]:
         """Queue a job; with one process it is done when this returns."""
         if self._pool is not None:
-            with _deaf():  # this may start a process
+            with deaf():  # this may start a process
                 return self._pool.submit(_run, job)
         future: Future[T] = Future()
         try:
@@ -155,22 +155,6 @@ class Crew:
         except Exception as error:
             future.set_exception(error)
         return future
-
-
-@contextmanager
-def _deaf() -> Iterator[None]:
-    """Hold Ctrl-C back: here until the end of the block, in a process that starts in it for good.
-
-    A terminal sends it to all processes. One that is still importing would end by it, and the pool with it.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin(flag: Any, value: Any) -> None:
