@@ -6,9 +6,11 @@ import logging
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scripted_camera import encode, number_of
 from ward_feeds import until
 
@@ -111,6 +113,21 @@ def test_a_defect_in_a_source_is_logged_and_told_and_does_not_hang_the_ring(
         thread, _ = run(Rehearsed([(1, ZeroDivisionError("oops"))], live=False))
     assert str(thread.error) == "cam: unexpected failure (ZeroDivisionError)"
     assert any(record.exc_info for record in caplog.records)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [np.zeros((40, 40), np.uint8), np.zeros((40, 40, 4), np.uint8), np.zeros((40, 40, 3), np.float32)],
+    ids=["grey", "RGBA", "float"],
+)
+def test_what_is_no_picture_is_told_and_not_handed_on(image: NDArray[Any]) -> None:
+    class Other(Rehearsed):
+        def frames(self, stop: threading.Event) -> Iterator[Frame]:
+            yield Frame(0, 0, 0.0, 0.0, image)
+
+    thread, frames = run(Other([], live=False))
+    assert frames == []
+    assert "(H, W, 3) uint8, RGB, not (40, 40" in str(thread.error)
 
 
 def test_every_connection_is_closed_in_the_thread_that_opened_it() -> None:

@@ -119,6 +119,7 @@ class CaptureThread:
         before: NDArray[np.uint8] | None = None
         try:
             for frame in frames:
+                _check_form(frame.image, self._source.name)
                 changed = before is None or not _same_picture(before, frame.image)
                 before = frame.image
                 session = base + frame.session
@@ -155,6 +156,15 @@ class CaptureThread:
         if self._state.seen:
             return True
         return error.retry and (self._give_up is None or waited < self._give_up)
+
+
+def _check_form(image: NDArray[np.uint8], name: str) -> None:
+    """Raise SourceError for what is no picture: a source may be anybody's, and the engine would end without a word."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise SourceError(
+            f"{name}: a picture must be an array of (H, W, 3) uint8, RGB, not {image.shape} {image.dtype}",
+            retry=False,
+        )
 
 
 def _same_picture(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> bool:
