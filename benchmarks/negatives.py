@@ -4,7 +4,7 @@
 
 Without --network its output is not used: what is measured is what does not depend on training. Ends with exit
 status 1 where a rate is shown for a clip without a pulse, or a wrong one for a clip with one. Left out: a green or a
-red lamp that lights a face and nothing else to be seen, at 40 to 180 a minute: its rate is shown.
+red lamp, at 40 to 180 a minute, that lights skin and nothing else to be seen close to it: its rate is shown.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from deepmag.stream.vitals import PulseRate
 
 FACE_PERIOD = 1.0  # s between two detections, as in the engine
 TOLERANCE = 3.0  # beats per minute
+# R, G, B: each nearly blood's colour, or that of its absence
+LAMPS = {"green": (0, 1, 0), "red": (1, 0, 0), "magenta": (1, 0, 1)}
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 Image = NDArray[np.uint8]
@@ -206,6 +208,13 @@ def person_in(image: Image, detector: FaceDetector) -> NDArray[np.float64]:
     return np.asarray(cv2.GaussianBlur(inside.astype(np.float64), (0, 0), 6)[..., np.newaxis])
 
 
+def lit(frames: Frames, light: Callable[[float], NDArray[np.float64]]) -> Iterator[tuple[float, Image]]:
+    """Shine a lamp on what is filmed. light: factors of R, G, B at t."""
+    rng = np.random.default_rng(0)
+    for t, image in frames:  # a random share of a level, for what is finer than levels
+        yield t, np.clip(image * light(t) + rng.random(image.shape), 0, 255).astype(np.uint8)
+
+
 def wave(size: float, rate: float) -> Callable[[float], float]:
     """Make a sine of t. size: its amplitude. rate: Hz."""
     return lambda t: size * float(np.sin(2 * np.pi * rate * t))
@@ -267,12 +276,33 @@ def takes(data: Path, detector: FaceDetector) -> dict[str, tuple[float | None, C
         lambda: encoded(photo(picture, noise=2, light=lambda t: 1 + wave(0.03, 1.2)(t)), crf="26", g="30"),
     )
     person = person_in(picture, detector)
-    for name, colour in (("white", (1, 1, 1)), ("a screen's", (0.6, 1, 1.7)), ("blue", (0.05, 0.2, 1))):
+    for name, colour in (
+        ("white", (1, 1, 1)),
+        ("a screen's", (0.6, 1, 1.7)),
+        ("blue", (0.05, 0.2, 1)),
+        *LAMPS.items(),
+    ):
         add(
             f"photo, light of {name} colour on it alone",
             lambda c=colour: photo(
                 picture, noise=1.5, light=lambda t: 1 + person * np.array(c) * wave(0.01, 1.2)(t)
             ),
+        )
+    x, y, w, h = (round(length) for length in detector.detect(picture)[0].box)
+    close = np.ascontiguousarray(
+        picture[max(0, y - h // 8) : y + h + h // 8, max(0, x - w // 8) : x + w + w // 8]
+    )
+    for name, colour in LAMPS.items():  # on the face and on all around it, too close for a background
+        add(
+            f"photo from near, {name} lamp",
+            lambda c=colour: photo(close, noise=1.5, light=lambda t: 1 + np.array(c) * wave(0.01, 1.2)(t)),
+        )
+        add(
+            f"evm_face, {name} lamp",
+            lambda c=colour: lit(
+                video(folder / "evm_face.mp4"), lambda t: 1 + np.array(c) * wave(0.01, 1.4)(t)
+            ),
+            52.7,
         )
     before_black = np.where(person > 0.5, picture, 0).astype(np.uint8)  # where what hunts cannot be seen
     add(

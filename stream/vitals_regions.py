@@ -48,12 +48,22 @@ BACKGROUND: tuple[tuple[float, float, float, float], ...] = (
     (1.3, -0.3, 2.2, 0.35),
     (1.3, 0.35, 2.2, 1.0),
 )
+# Nearer to it, above and at both sides: hair, clothes, what is close behind. Not below: a neck pulses.
+AROUND: tuple[tuple[float, float, float, float], ...] = (
+    (-0.3, -0.3, 1.3, 0.15),
+    (-0.3, 0.15, 0.1, 1.25),
+    (0.9, 0.15, 1.3, 1.25),
+)
+BEYOND = 1.15  # times OVAL: what is inside may be the face's edge
+# Of the logarithms of R / G and B / G, from the face's: what is nearer may be skin, as a bald head, an ear, a shoulder.
+# A grey wall is 0.3 to 0.5 away, hair 0.15 to 0.4.
+OTHER_COLOUR = 0.2
 MIN_CELLS = 4.0  # fewer than that say nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Increments:
-    """What one frame pair says of the regions, and then of the background; NaN where out of the picture.
+    """What one frame pair says of the regions, of the background, and of what is around; NaN where out of the picture.
 
     blood, light: (n,) relative change; tint: that along TINT. shift: (n, 2) cells along x and y.
     """
@@ -85,7 +95,12 @@ class Regions:
         """
         if face != self._face:
             inside = [_mask(face, box) * _oval(face) for box in REGIONS]
-            self._masks = np.stack(inside + [_mask(face, box) for box in BACKGROUND])
+            other = _other_colour(after, sum(inside, np.zeros(L * L))) & ~_oval(face, BEYOND)
+            self._masks = np.stack(
+                inside
+                + [_mask(face, box) for box in BACKGROUND]
+                + [_mask(face, box) * other for box in AROUND]
+            )
             self._face = face
         first = np.log(before.reshape(3, -1).astype(np.float64) + DARK)
         second = np.log(after.reshape(3, -1).astype(np.float64) + DARK)
@@ -131,10 +146,21 @@ def _mask(face: FloatBox, box: tuple[float, float, float, float]) -> NDArray[np.
     return np.outer(down, across).ravel()
 
 
-def _oval(face: FloatBox) -> NDArray[np.bool_]:
-    """Which cells lie in the oval of the head. Returns (L*L,)."""
+def _oval(face: FloatBox, times: float = 1.0) -> NDArray[np.bool_]:
+    """Which cells lie in the oval of the head, so many times as large. Returns (L*L,)."""
     x, y, w, h = face
     middle = np.arange(L) + 0.5
     across = ((middle - x) / w - 0.5) / OVAL[0]
     down = ((middle - y) / h - 0.5) / OVAL[1]
-    return np.asarray(np.add.outer(down**2, across**2).ravel() < 1)
+    return np.asarray(np.add.outer(down**2, across**2).ravel() < times**2)
+
+
+def _other_colour(picture: NDArray[np.float32], skin: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which cells have not the colour of skin. picture: (3, L, L). skin: (L*L,), where it is. Returns (L*L,)."""
+    red, green, blue = np.log(picture.reshape(3, -1).astype(np.float64) + DARK)
+    tones = np.stack([red - green, blue - green])
+    seen = skin > 0.5
+    if not seen.any():
+        return np.zeros(L * L, bool)
+    away = tones - np.median(tones[:, seen], axis=1, keepdims=True)
+    return np.asarray(np.hypot(*away) > OTHER_COLOUR)

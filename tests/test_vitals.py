@@ -17,6 +17,7 @@ from deepmag.stream.vitals_spectrum import band
 
 BLOOD = np.array([0.33, 0.77, 0.53])
 FACE_ROI = Roi((0, 0, 360, 360), "face", (90.0, 60.0, 180.0, 240.0))
+CLOSE_ROI = Roi((0, 0, 360, 360), "face", (50.0, 20.0, 260.0, 320.0))  # too close for a background beside it
 NO_FACE = Roi((0, 0, 360, 360), "full", None)
 
 
@@ -65,15 +66,18 @@ def person(
     everywhere=False,
     harmonic=lambda t: 0.3,
     colour=BLOOD,
+    roi=FACE_ROI,
+    wall=(90.0, 90.0, 90.0),
 ):
     """(t, before, after) of a still face with a pulse: skin in the face's box, a grey wall around it.
 
-    harmonic: size of the second harmonic at t, s. colour: of R, G, B, what the pulse takes away.
+    harmonic: size of the second harmonic at t, s. colour: of R, G, B, what the pulse takes away. wall: its R, G, B.
     """
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[:L, :L]
-    skin = ((columns - 18) / 9) ** 2 + ((rows - 18) / 12) ** 2 < 1
-    still = np.where(skin, np.array([180.0, 130, 110])[:, None, None], 90.0)
+    _, _, w, h = roi.face_cells
+    skin = ((columns - 18) / (w / 2)) ** 2 + ((rows - 18) / (h / 2)) ** 2 < 1
+    still = np.where(skin, np.array([180.0, 130, 110])[:, None, None], np.array(wall)[:, None, None])
     still = still + 3 * rng.standard_normal((3, L, L))
     where = np.ones((L, L)) if everywhere else skin
     times = np.arange(0, seconds, 1 / fps) if times is None else times
@@ -151,6 +155,20 @@ def test_light_on_the_face_alone_whose_colour_is_not_bloods_is_no_pulse(colour):
     readings = feed(PulseRate(), person(72, colour=np.array(colour)))
     assert all(r.rate is None for _, r in readings)
     assert readings[-1][1].reason == "the light flickers"
+
+
+@pytest.mark.parametrize("colour", [(0.0, 1.0, 0.0), (1.0, 0.0, 0.0), (1.0, 0.0, 1.0)])
+def test_a_lamp_of_bloods_colour_that_lights_hair_and_wall_around_a_close_face_is_no_pulse(colour):
+    lamp = person(72, colour=np.array(colour), roi=CLOSE_ROI, everywhere=True)
+    readings = feed(PulseRate(), lamp, roi=CLOSE_ROI)
+    assert all(r.rate is None for _, r in readings)
+    assert readings[-1][1].reason == "the light flickers"
+
+
+def test_a_close_face_keeps_its_pulse_and_so_does_one_with_bare_skin_around_it():
+    assert feed(PulseRate(), person(72, roi=CLOSE_ROI), roi=CLOSE_ROI)[-1][1].rate == pytest.approx(72, abs=1)
+    bare = person(72, roi=CLOSE_ROI, everywhere=True, wall=(120.0, 88.0, 72.0))
+    assert feed(PulseRate(), bare, roi=CLOSE_ROI)[-1][1].rate == pytest.approx(72, abs=1)
 
 
 @pytest.mark.parametrize("colour", [(0.25, 0.85, 0.5), (0.4, 0.7, 0.6), (0.3, 0.7, 0.7)])
@@ -239,13 +257,19 @@ def beat(bpm):
     return np.cos(2 * np.pi * bpm / 60 * (TIMES - TIMES.mean()))
 
 
-def evidence(*groups, behind=0.0):
-    """Of forehead, left and right cheek, each with its wave, and of light in the background, on noise."""
+def evidence(*groups, behind=0.0, around=()):
+    """Of forehead, left and right cheek, each with its wave, and of light in the background, on noise.
+
+    around: what the colour of hair and clothes does, place by place.
+    """
     rng = np.random.default_rng(0)
-    nothing = np.zeros((TIMES.size, len(REGIONS) + len(BACKGROUND)))
+    beside = len(REGIONS) + len(BACKGROUND)
+    nothing = np.zeros((TIMES.size, beside + len(around)))
     blood, light, shift = nothing.copy(), nothing.copy(), np.stack([nothing, nothing], axis=2)
     blood[:, : len(REGIONS)] = np.repeat(np.stack(groups, axis=1), 2, axis=1)
-    light[:, len(REGIONS) :] = np.reshape(behind, (-1, 1))
+    light[:, len(REGIONS) : beside] = np.reshape(behind, (-1, 1))
+    if around:
+        blood[:, beside:] = np.stack(around, axis=1)
     steps = [
         np.diff(0.004 * trace + 2e-5 * rng.standard_normal(trace.shape), axis=0, prepend=trace[:1])
         for trace in (blood, light, nothing, shift)
@@ -272,6 +296,15 @@ def test_light_behind_that_swings_further_than_the_face_is_what_seems_to_beat():
     assert evidence(*3 * [beat(72)], behind=0.5 * beat(72)).objection == ""
     assert evidence(*3 * [beat(72)], behind=2 * beat(72)).objection == "the light flickers"
     assert evidence(*3 * [beat(72)], behind=2 * beat(100)).objection == ""
+
+
+def test_what_is_no_skin_and_beats_in_two_places_around_the_face_is_lit():
+    pulse, still = beat(72), 0 * TIMES
+    assert evidence(*3 * [pulse], around=[0.5 * pulse, 0.5 * pulse, still]).objection == "the light flickers"
+    assert evidence(*3 * [pulse], around=[1.5 * pulse, still, still]).objection == ""  # a collar
+    assert evidence(*3 * [pulse], around=3 * [0.1 * pulse]).objection == ""  # what a lens spreads
+    late = np.roll(pulse, 6)
+    assert evidence(*3 * [pulse], around=3 * [late]).objection == ""
 
 
 def test_a_pulse_that_gets_small_at_the_end_has_ended():
@@ -419,7 +452,16 @@ def test_what_lies_outside_the_picture_is_not_a_number():
     picture = np.full((3, L, L), 100, np.float32)
     found = Regions().increments(picture, picture, (-20.0, 6.0, 18.0, 24.0))
     assert np.isnan(found.blood[:4]).sum() >= 3
-    assert not np.isnan(Regions().increments(picture, picture, FACE_ROI.face_cells).blood).any()
+    beside = len(REGIONS) + len(BACKGROUND)
+    assert not np.isnan(Regions().increments(picture, picture, FACE_ROI.face_cells).blood[:beside]).any()
+
+
+def test_only_what_has_not_the_colour_of_the_face_is_around_it():
+    beside = len(REGIONS) + len(BACKGROUND)
+    for wall, seen in (((90.0, 90.0, 90.0), True), ((120.0, 88.0, 72.0), False)):
+        _, before, after = next(person(roi=CLOSE_ROI, wall=wall, noise=0.0))
+        found = Regions().increments(before, after, CLOSE_ROI.face_cells)
+        assert (np.isfinite(found.blood[beside:]) == seen).all()
 
 
 # ---------------------------------------------------------------- real clips
