@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -29,6 +30,8 @@ class _Commands(TyperGroup):
                 error.message = plain(redact(said), lines=True)  # type: ignore[attr-defined]
             raise
 
+
+_log = logging.getLogger("deepmag")
 
 app = typer.Typer(
     name="deepmag",
@@ -84,16 +87,37 @@ def root(
 
 def main() -> None:
     """Run the command line."""
+    _open_standard_streams()
     try:
         register_commands()
         app()
     except KeyboardInterrupt:  # before a command has begun; later ones are its own
         sys.exit(130)
-    except ModuleNotFoundError as error:
+    except (OSError, RuntimeError, ImportError, MemoryError) as error:
         # large, and without a GPU not needed by what runs live: some machines do without
-        if (error.name or "").partition(".")[0] != "torch":
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "torch":
+            sys.exit("deepmag: this needs torch, which is not installed: run `pip install torch`")
+        from deepmag.stream.exhausted import what_ran_out
+
+        why = what_ran_out(error)
+        if why is None:
             raise
-        sys.exit("deepmag: this needs torch, which is not installed: run `pip install torch`")
+        _log.debug("what ran out", exc_info=error)
+        sys.exit(f"deepmag: {why}")
+
+
+def _open_standard_streams() -> None:
+    """Put nothing in the place of those that are closed: the first file opened would be one of them.
+
+    A recording was standard error where that was closed, and took what libraries say there. Of a terminal that does not
+    know a letter, the others are written.
+    """
+    number = os.open(os.devnull, os.O_RDWR)
+    while number <= 2:
+        number = os.dup(number)
+    os.close(number)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # None where it was closed
+        sys.stdout.reconfigure(errors="replace")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from deepmag.stream.capture.thread import GIVE_UP, CaptureThread
 from deepmag.stream.delayed import ASSUMED_RATE
 from deepmag.stream.engine import LATE, Engine, FaceFinder
+from deepmag.stream.exhausted import what_ran_out
 from deepmag.stream.methods import open_magnifier
 from deepmag.stream.pictures import HostPictures
 from deepmag.stream.render.display import PROBE_TIMEOUT
@@ -178,8 +179,11 @@ class Pipeline:
         wait: else it opens when it can, and its thread tells why it has not.
         """
         block = policy == "every" and self._pace == "max"
-        thread = RenderThread(renderer, policy=policy, block=block)
-        thread.start()
+        thread = RenderThread(renderer, policy=policy, block=block, awaited=wait)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise RendererError(f"{renderer.name}: {what_ran_out(error) or error}") from None
         if wait and not thread.wait_opened(OPEN_TIMEOUT):
             thread.close(0.0)  # where it opens later, nobody would use it, nor end it
             raise RendererError(thread.error or f"{renderer.name}: did not open within {OPEN_TIMEOUT:g} s")

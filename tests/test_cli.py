@@ -34,6 +34,27 @@ class NoTorch:
 sys.meta_path.insert(0, NoTorch())
 """
 
+# As if the system had no thread left for what is to magnify.
+NO_ENGINE = """
+import threading
+begin = threading.Thread.start
+def start(thread):
+    if thread.name == "engine":
+        raise RuntimeError("can't start new thread")
+    begin(thread)
+threading.Thread.start = start
+"""
+# As where a service manager, or a shell's >&-, closed them all.
+NO_STREAMS = "import os; [os.close(number) for number in range(3)]; "
+# Says afterwards which of the three are files that were opened since.
+TAKEN = """
+import atexit, os
+def tell(path):
+    with open(path, "w") as told:
+        told.write(" ".join(os.readlink(f"/proc/self/fd/{number}") for number in range(3)))
+atexit.register(tell, "PATH")
+"""
+
 
 class Command:
     """A running deepmag, with all that it says."""
@@ -396,3 +417,58 @@ def test_the_page_s_token_may_stand_in_the_environment() -> None:
     code, out, error = command.end()
     assert code == 0, error
     assert out.strip().endswith("/#token=bedside")
+
+
+def test_where_no_thread_can_be_had_one_line_says_so_and_no_empty_file_is_left(tmp_path: Path) -> None:
+    video = tmp_path / "x.mkv"
+    command = Command("live", "demo", "--show", "none", "--record", video, before=NO_ENGINE)
+    with commands(command):
+        command.says_one_line("no further thread", "ulimit -u")
+    assert not video.exists()
+
+
+def test_no_file_takes_the_place_of_a_closed_standard_stream(tmp_path: Path, clip: Path) -> None:
+    """What libraries say there would be written into a recording."""
+    video, told = tmp_path / "x.mkv", tmp_path / "told"
+    command = Command(
+        "live", clip, "--pace", "max", "--record", video, before=NO_STREAMS + TAKEN.replace("PATH", str(told))
+    )
+    with commands(command):
+        assert command.end()[0] == 0
+    assert told.read_text().split() == 3 * ["/dev/null"]
+    assert pictures_in(video) == 90
+
+
+def test_live_goes_on_where_nobody_takes_the_address_that_it_prints(tmp_path: Path) -> None:
+    video = tmp_path / "x.mkv"
+    command = Command(
+        "live", "demo", "--port", "0", "--no-browser", "--record", video, "--duration", "2",
+        before="import os; os.dup2(os.open('/dev/full', os.O_WRONLY), 1); ",
+    )  # fmt: skip
+    with commands(command):
+        code, _, error = command.end()
+    assert code == 0, error
+    assert "address could not be printed: No space left on device" in error
+    assert pictures_in(video) > 0
+
+
+def test_help_that_cannot_be_written_is_one_line() -> None:
+    command = Command("--help", before="import os; os.dup2(os.open('/dev/full', os.O_WRONLY), 1); ")
+    with commands(command):
+        command.says_one_line("the disk is full")
+
+
+def test_help_is_shown_where_the_terminal_knows_ascii_only() -> None:
+    command = Command("live", "--help", PYTHONIOENCODING="ascii")
+    with commands(command):
+        code, out, error = command.end()
+    assert code == 0, error
+    assert "--gain" in out
+
+
+def test_what_ends_live_is_said_once(tmp_path: Path) -> None:
+    refused = Command("live", "http://127.0.0.1:1/x.mp4", "--show", "none")
+    nowhere = Command("live", "demo", "--show", "none", "--record", tmp_path / "none" / "x.mkv")
+    with commands(refused, nowhere):
+        assert refused.says_one_line("connection refused").count("connection refused") == 1
+        assert nowhere.says_one_line("does not exist").count("does not exist") == 1

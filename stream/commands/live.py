@@ -22,6 +22,7 @@ from deepmag.stream.commands.run_options import (
     TokenOption,
     check_duration,
     refuse_bad_token,
+    say_where,
 )  # fmt: skip
 from deepmag.stream.describe import describe
 from deepmag.stream.render.endless_recorder import HOURS
@@ -279,9 +280,9 @@ def live(
         # of a source that was lost before, the last rate says nothing any more
         fresh = pipeline.status().state in ("live", "ended")
     except RendererError as error:
-        pipeline.stop()
         fail(str(error))
-    pipeline.stop()
+    finally:  # whatever it is: what was begun is finished, and an empty file removed
+        pipeline.stop()
     _say_how_it_ended(pipeline, fresh=fresh)
 
 
@@ -364,7 +365,7 @@ def _add_outputs(pipeline: Pipeline, outputs: Outputs, source: str, stop: Stop, 
 
         page = PageRenderer(pipeline, host=outputs.host, port=outputs.port, token=outputs.token)
         pipeline.add(page)
-        typer.echo(f"Open {page.url}")
+        say_where(page.url)
         if outputs.browser:
             _open_browser(page.url)
     if Show.WINDOW in outputs.show:
@@ -422,10 +423,16 @@ class _Quiet:
         """Say nothing."""
 
 
+def _why(error: BaseException) -> str:
+    from deepmag.stream.exhausted import what_ran_out
+
+    return what_ran_out(error) or f"{type(error).__name__}: {error}"
+
+
 def _say_how_it_ended(pipeline: Pipeline, *, fresh: bool) -> None:
     if pipeline.engine.error is not None:
         log.debug("the engine failed", exc_info=pipeline.engine.error)
-        fail(f"the engine failed: {type(pipeline.engine.error).__name__}: {pipeline.engine.error}")
+        fail(f"the engine failed: {_why(pipeline.engine.error)}")
     if pipeline.capture.error is not None:
         fail(str(pipeline.capture.error))
     errors = [error for error in pipeline.errors if error]

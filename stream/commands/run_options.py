@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from typing import Annotated, Literal
 
 import typer
 
 from deepmag.stream.cli import fail
+
+log = logging.getLogger("deepmag.page")
 
 HostOption = Annotated[
     str, typer.Option(help="Address of the page. 0.0.0.0: the network can open it, with the token.")
@@ -29,6 +33,17 @@ def check_duration(duration: float | None) -> None:
     """Refuse what is no length of time."""
     if duration is not None and not duration > 0:
         fail(f"--duration must be a number of seconds above 0, not {duration:g}", 2)
+
+
+def say_where(url: str) -> None:
+    """Print the page's address; where nobody takes it, all else goes on."""
+    try:
+        typer.echo(f"Open {url}")
+    except OSError as error:  # a pipe whose reader is gone, a full disk
+        log.warning("the page's address could not be printed: %s", error.strerror)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)  # for what is left of it, which Python tries to write once more at the end
+        os.close(nowhere)
 
 
 def refuse_bad_token(token: str | None) -> None:

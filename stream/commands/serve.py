@@ -19,6 +19,7 @@ from deepmag.stream.commands.run_options import (
     TokenOption,
     check_duration,
     refuse_bad_token,
+    say_where,
 )  # fmt: skip
 from deepmag.stream.stop_signals import Stop, stop_on_signals
 from deepmag.stream.watchdog import Watchdog
@@ -131,7 +132,7 @@ def serve(
     try:
         if shown is not None:
             shown.open()
-            typer.echo(f"Open {shown.url}")
+            say_where(shown.url)
         ward.start(shown.pages if shown is not None else None)
         _watch(ward, stop, duration)
     except RendererError as error:
@@ -183,7 +184,7 @@ def _serve_on_ray(
             host, port, token = served
             gateway = Gateway(ward, host=host, port=port, token=token)
             gateway.open()
-            typer.echo(f"Open {gateway.url}")
+            say_where(gateway.url)
         began = said = time.monotonic()
         with Watchdog() as watchdog:
             while not stop.wait(PERIOD):

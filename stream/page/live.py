@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from deepmag.stream.exhausted import what_ran_out
 from deepmag.stream.frames import Reading
 from deepmag.stream.page.greeting import CLOSE_NONSENSE, Greetings
 from deepmag.stream.page.messages import (
@@ -230,8 +231,8 @@ class LiveEndpoint:
             name = await asyncio.to_thread(
                 self._control.start_recording if on else self._control.stop_recording
             )
-        except (ValueError, RendererError, OSError) as error:
-            viewer.notices.append(notice_message(str(error), error=True))
+        except (ValueError, RendererError, OSError, RuntimeError) as error:  # the last: no thread can be had
+            viewer.notices.append(notice_message(what_ran_out(error) or str(error), error=True))
         else:
             notice = notice_message(f"Recording to {name}" if on else f"Saved {name}", error=False)
             for other in self._viewers:

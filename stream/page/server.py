@@ -14,6 +14,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from deepmag.stream.exhausted import what_ran_out
 from deepmag.stream.page.access import WILDCARDS, Access, allow, bracketed
 from deepmag.stream.render.renderer import RendererError
 
@@ -103,8 +104,13 @@ class PageServer:
             server_header=False,
         )
         self._server = _Server(config)
-        self._thread = threading.Thread(target=self._run, args=(listener,), name="deepmag-page", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, args=(listener,), name="deepmag-page", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            listener.close()
+            raise RendererError(f"the page did not start: {what_ran_out(error) or error}") from None
+        self._thread = thread
         if not self._server.listening.wait(START_TIMEOUT) or not self._server.started:
             self.close()
             raise RendererError("the page did not start; the log says why")
@@ -126,9 +132,12 @@ class PageServer:
         assert server is not None
         try:
             asyncio.run(self._serve(server, listener))
-        except (Exception, SystemExit):  # uvicorn exits where it cannot start; that must not pass unseen
+        except (Exception, SystemExit) as error:  # uvicorn exits where it cannot start: not unseen
             self.failed = True
-            _log.exception("the page's server stopped")
+            if why := what_ran_out(error):
+                _log.error("the page's server stopped: %s", why)
+            else:
+                _log.exception("the page's server stopped")
         finally:
             self._loop = None
             server.listening.set()

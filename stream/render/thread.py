@@ -37,7 +37,8 @@ class RenderThread:
 
     policy: "latest" or "every" (see the module). depth: frames that may wait under "every".
     block: ``push`` waits for room instead of dropping; only with "every". idle_period: s, by default the
-    renderer's own ``idle_period`` where it has one. clock: monotonic, s.
+    renderer's own ``idle_period`` where it has one. awaited: somebody waits until it is open, and says why it is not.
+    clock: monotonic, s.
     Every frame pushed is rendered, dropped or still waiting; none is uncounted.
     """
 
@@ -49,6 +50,7 @@ class RenderThread:
         depth: int = DEFAULT_DEPTH,
         block: bool = False,
         idle_period: float | None = None,
+        awaited: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if block and policy == "latest":
@@ -62,6 +64,7 @@ class RenderThread:
         # A window asks for a shorter one: keys must act at once also while no frame comes.
         own = getattr(renderer, "idle_period", IDLE_PERIOD)
         self._idle_period: float = own if idle_period is None else idle_period
+        self._awaited = awaited
         self._clock = clock
         self._began: float | None = None  # when the renderer began what it is at now
         self._changed = threading.Condition()
@@ -227,4 +230,5 @@ class RenderThread:
         with self._changed:
             self._error = self._error or redact(message)
             self._changed.notify_all()
-        log.error("%s: %s", self.name, redact(message))
+        said_elsewhere = self._awaited and not self._opened
+        log.log(logging.DEBUG if said_elsewhere else logging.ERROR, "%s: %s", self.name, redact(message))
