@@ -98,8 +98,7 @@ class CaptureThread:
                     return
                 now = self._clock()
                 if not self._worth_another_try(error, now - started):
-                    self.error = error
-                    log.error("%s", error)
+                    self.error = error  # whoever waits for the end says it
                     return
                 delay = backoff.failed(now, self._random())
                 detail = f"{error}; next try in {delay:.1f} s"
