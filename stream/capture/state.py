@@ -57,7 +57,7 @@ class Liveness:
         """Tell the state, one line why, and the time since the last frame (or the start), s."""
         age = max(0.0, now - self._since)
         if self._state == "live" and self._stale_after is not None and age > self._stale_after:
-            return "stale", f"no picture for {age:.0f} s", age
+            return "stale", f"no picture of the last {age:.0f} s", age
         frozen = now - self._changed
         if self._state == "live" and self._frozen_after is not None and frozen > self._frozen_after:
             return "stale", f"the same picture for {frozen:.0f} s", frozen

@@ -25,6 +25,7 @@ from deepmag.stream.capture.clock_check import ClockCheck
 from deepmag.stream.capture.colours import say_foreign_colours, to_rgb
 from deepmag.stream.capture.deinterlace import Deinterlacer
 from deepmag.stream.capture.failures import open_failure, read_failure
+from deepmag.stream.capture.held_up import HeldUp
 from deepmag.stream.capture.limits import Limits
 from deepmag.stream.capture.options import openings
 from deepmag.stream.capture.orientation import OrientationReader
@@ -106,13 +107,8 @@ class VideoSource:
     def frames(self, stop: threading.Event) -> Iterator[Frame]:
         """Open, deliver until the end or ``stop``, close. Raises SourceError."""
         timeline: Timeline | None = None
-        rate_limit, pacer, by_arrival, clock_check, seq = (
-            RateLimit(),
-            Pacer(),
-            ArrivalClock(),
-            ClockCheck(),
-            0,
-        )
+        rate_limit, pacer, by_arrival, clock_check = RateLimit(), Pacer(), ArrivalClock(), ClockCheck()
+        held_up, seq = HeldUp(), 0
         while not stop.is_set():
             before = seq
             # closed here, by this thread, whatever happens: the traceback of an error would keep the container open
@@ -127,6 +123,8 @@ class VideoSource:
                     stamp = claimed if own else by_arrival.stamp(arrived)
                     session, pts = timeline.place(stamp, arrived, (picture.width, picture.height))
                     right = not own or self._is_right(clock_check, session, pts, arrived)
+                    if own and self.live and self._arrival_tells:
+                        arrived -= held_up.add(session, pts, arrived)
                     if not rate_limit.admits(session, pts):
                         self._skip("too fast")
                         continue
