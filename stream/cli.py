@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import signal
 import sys
 from typing import Annotated, Any, NoReturn
 
@@ -88,6 +89,10 @@ def root(
 def main() -> None:
     """Run the command line."""
     _open_standard_streams()
+    if os.getpid() == 1:
+        # The first process of a container is sent no signal that it has not asked for: where one came before a command
+        # had, as in its first second, it was lost.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         register_commands()
         app()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -472,3 +473,46 @@ def test_what_ends_live_is_said_once(tmp_path: Path) -> None:
     with commands(refused, nowhere):
         assert refused.says_one_line("connection refused").count("connection refused") == 1
         assert nowhere.says_one_line("does not exist").count("does not exist") == 1
+
+
+# Ctrl-C while what magnifies is loaded, of which this is the last.
+STOPPED_IN_LOADING = """
+import os, signal
+from deepmag.models import reconstruction
+loaded = reconstruction.warm_up
+def load():
+    loaded()
+    os.kill(os.getpid(), signal.SIGINT)
+reconstruction.warm_up = load
+"""
+
+
+def test_a_stop_while_networks_are_loaded_opens_no_page_and_begins_no_file(tmp_path: Path) -> None:
+    video, feeds = tmp_path / "x.mkv", tmp_path / "feeds.toml"
+    feeds.write_text('[[feed]]\nname = "bed"\nsource = "demo"\nrecord = "y.mkv"\n')
+    before = STOPPED_IN_LOADING
+    live = Command("live", "demo", "--port", "0", "--no-browser", "--record", video, before=before)
+    serve = Command("serve", feeds, "--port", "0", before=before, cwd=tmp_path)
+    with commands(live, serve):
+        for command in (live, serve):
+            code, out, error = command.end()
+            assert (code, out) == (0, ""), error
+            assert "listens" not in error
+            assert "recorded" not in error
+    assert [path.name for path in tmp_path.iterdir()] == ["feeds.toml"]
+
+
+def test_the_first_process_of_a_container_is_ended_by_sigterm_also_before_a_command_has_begun() -> None:
+    inside = ["unshare", "--pid", "--fork", "--mount-proc", "--"]
+    if (
+        not shutil.which("unshare")
+        or subprocess.run([*inside, "true"], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("needs unshare, and to be allowed a namespace of processes")
+    # the kernel hands on what a process sends to itself as it does what comes from outside its container
+    early = "import os, signal; from deepmag.stream import cli; "
+    early += "cli.register_commands = lambda: os.kill(1, signal.SIGTERM); cli.main()"
+    done = subprocess.run(
+        [*inside, sys.executable, "-c", early], capture_output=True, text=True, timeout=TIMEOUT, check=False
+    )
+    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, ""), done.stderr

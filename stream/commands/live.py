@@ -273,6 +273,9 @@ def live(
         threads=threads,
         gpu=gpu,
     )
+    if stop.is_set():  # while networks were loaded: no page is to be opened any more, nor a file begun
+        pipeline.stop()
+        return
     try:
         _add_outputs(pipeline, outputs, address.text, stop, gpu)
         pipeline.start()

@@ -128,6 +128,9 @@ def serve(
     except AscenderUnavailableError as error:
         fail(str(error))
     warm_up()
+    if stop.is_set():  # while networks were loaded: no page is to be opened any more, nor a file begun
+        ward.stop()
+        return
     shown = WardPage(ward.feeds, host=host, port=port, token=token) if page else None
     try:
         if shown is not None:
