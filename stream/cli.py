@@ -57,8 +57,9 @@ def fail(message: str, code: int = 1) -> NoReturn:
 def set_up_logging(level: str) -> None:
     """Log to standard error; no record leaves with a password in it."""
     from deepmag.stream.capture.redact import RedactingFilter
+    from deepmag.stream.patient_log import PatientLog
 
-    handler = logging.StreamHandler(sys.stderr)
+    handler = PatientLog(sys.stderr)
     handler.addFilter(RedactingFilter())
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
@@ -121,6 +122,8 @@ def _open_standard_streams() -> None:
     while number <= 2:
         number = os.dup(number)
     os.close(number)
+    if sys.stderr is None:  # it was closed
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lasts
     if isinstance(sys.stdout, io.TextIOWrapper):  # None where it was closed
         sys.stdout.reconfigure(errors="replace")
 
