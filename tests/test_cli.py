@@ -7,6 +7,7 @@ import csv
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from made_clip import make_clip, pictures_in
 from rtsp_server import available, rtsp_server
@@ -516,3 +518,19 @@ def test_the_first_process_of_a_container_is_ended_by_sigterm_also_before_a_comm
         [*inside, sys.executable, "-c", early], capture_output=True, text=True, timeout=TIMEOUT, check=False
     )
     assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, ""), done.stderr
+
+
+def test_more_connections_than_descriptors_keep_no_viewer_out_and_fill_no_log() -> None:
+    few = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)); "
+    command = Command("live", "demo", "--port", "0", "--no-browser", before=few)
+    with commands(command), contextlib.ExitStack() as silent:
+        assert command.process.stdout is not None
+        page = httpx.URL(command.process.stdout.readline().removeprefix("Open ").strip())
+        assert page.port is not None
+        for _ in range(60):
+            silent.enter_context(socket.create_connection((page.host, page.port), TIMEOUT))
+        assert httpx.get(page.join("/metrics"), timeout=TIMEOUT).status_code == 200
+        command.process.send_signal(signal.SIGINT)
+        code, _, error = command.end()
+    assert code == 0, error
+    assert "out of system resource" not in error

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import socket
+import sys
 import threading
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -32,6 +33,7 @@ LINGER = 10.0  # s for what was written to a viewer to leave, once the page is d
 GRACE = 2  # s that browsers get to say goodbye
 MAX_CONNECTIONS = 64
 BACKLOG = 64  # connections that are accepted at once, before any of them is looked at
+OTHERS = 32  # descriptors of cameras, recordings and all else
 MAX_PORT = 65535
 CLOSE_NO_TEXT = 1007  # as RFC 6455 has it
 MAX_MESSAGE = 4096  # bytes: a browser only sends short JSON
@@ -59,7 +61,10 @@ class PageServer:
     ) -> None:
         self._host = host
         self._port = port
-        self._connections = connections
+        # Of few descriptors half may be those of connections, half of those that wait to be looked at: where asyncio
+        # can accept none for want of one it tries again at once, and again, at 2000 lines of the log a second.
+        room = max(1, (_descriptors() - OTHERS) // 2)
+        self._connections, self._backlog = min(connections, room), min(BACKLOG, room)
         self.access: Access = allow(host, token, names)
         self.failed = False
         self._server: _Server | None = None
@@ -95,7 +100,7 @@ class PageServer:
             ws_max_size=MAX_MESSAGE,
             ws_per_message_deflate=False,  # JPEG does not get smaller
             limit_concurrency=self._connections,
-            backlog=BACKLOG,
+            backlog=self._backlog,
             timeout_graceful_shutdown=GRACE,
             access_log=False,
             log_config=None,
@@ -271,6 +276,16 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.listening.set()
+
+
+def _descriptors() -> int:
+    """How many this process may have, of the system's own number where it states none."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return 1024
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return limit if limit != resource.RLIM_INFINITY else sys.maxsize
 
 
 def _bind(host: str, port: int) -> socket.socket:
