@@ -67,6 +67,18 @@ def test_a_network_that_hands_over_in_clumps_holds_nothing_up(jitter: float) -> 
     assert not any(behind(zip((k * PERIOD for k in range(600)), arrivals, strict=True)))
 
 
+def test_a_camera_that_sends_rarely_and_has_a_slow_clock_does_not_grow_older_and_older() -> None:
+    assert max(behind((2.0 * k, 4.0 * k) for k in range(100))) == pytest.approx(2.0)
+
+
+def test_what_is_held_up_again_while_it_catches_up_is_as_old_as_both_stops_made_it() -> None:
+    first, second = [(0.0, 0.0), (PERIOD, 10.0)], 10.0
+    caught_up = [(PERIOD * k, 10.0 + PERIOD / 5 * k) for k in range(2, 100)]
+    pts, arrived = caught_up[-1]
+    late = behind([*first, *caught_up, (pts + PERIOD, arrived + second)])
+    assert late[-1] == pytest.approx(arrived + second - pts, abs=0.1)
+
+
 def test_another_session_is_of_now() -> None:
     held_up = HeldUp()
     for pts, arrived in [(0.0, 0.0), (PERIOD, 30.0)]:

@@ -32,18 +32,20 @@ class HeldUp:
         else:
             late = (arrived - self._arrived) - (pts - self._pts)
             if late > HELD:
-                self._behind += late
+                # held up once more while it caught up; one that never did has a clock that is slow, and sends rarely
+                self._behind = late + (self._behind if self._faster(self._pts, self._arrived) else 0.0)
                 self._window = pts, arrived
             elif self._behind:
                 self._behind = max(0.0, self._behind + late)
-                if self._behind < CAUGHT_UP or self._comes_no_faster(pts, arrived):
+                if arrived - self._window[1] >= WINDOW:
+                    if not self._faster(pts, arrived):
+                        self._behind = 0.0
+                    self._window = pts, arrived
+                if self._behind < CAUGHT_UP:
                     self._behind = 0.0
         self._pts, self._arrived = pts, arrived
         return self._behind
 
-    def _comes_no_faster(self, pts: float, arrived: float) -> bool:
+    def _faster(self, pts: float, arrived: float) -> bool:
         since_pts, since = self._window
-        if arrived - since < WINDOW:
-            return False
-        self._window = pts, arrived
-        return pts - since_pts < FASTER * (arrived - since)
+        return pts - since_pts > FASTER * (arrived - since)
