@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -48,13 +47,13 @@ class Told:
 
 
 class Clock:
-    """Real time, and what the test adds to it."""
+    """Time in the test's hand: however busy the machine, nothing is late that the test does not make late."""
 
     def __init__(self) -> None:
         self.passed = 0.0
 
     def __call__(self) -> float:
-        return time.monotonic() + self.passed
+        return self.passed
 
 
 @contextmanager
