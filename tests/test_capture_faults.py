@@ -15,8 +15,10 @@ import pytest
 from scripted_camera import ScriptedCamera, encode, number_of
 
 from deepmag.stream.capture.address import parse_address
+from deepmag.stream.capture.backoff import Backoff
 from deepmag.stream.capture.limits import Limits
 from deepmag.stream.capture.open import open_source
+from deepmag.stream.capture.options import OPEN_TIMEOUT
 from deepmag.stream.capture.source import Source, SourceError
 from deepmag.stream.capture.thread import CaptureThread
 from deepmag.stream.frames import Frame
@@ -24,6 +26,7 @@ from deepmag.stream.ring import FrameRing
 
 TIMEOUT = 15.0  # s, generous: reached only when something is broken
 STALL = 0.6  # s
+NEVER = 10 * TIMEOUT  # s: however late this test's thread comes to look
 LEAD = [255] * 5  # pictures that a connection begins with: probing eats the first ones of a live stream
 
 
@@ -79,18 +82,19 @@ def numbers(frames: list[Frame]) -> list[int]:
 
 
 def test_a_live_stream_is_read_from_its_first_frame() -> None:
+    over = threading.Event()
     with (
-        ScriptedCamera([connection(range(40)), threading.Event()]) as camera,
-        capturing(live(camera.url)) as (
-            thread,
-            ring,
-        ),
+        ScriptedCamera([connection(range(40)), over]) as camera,
+        capturing(live(camera.url, stall=NEVER)) as (thread, ring),
     ):
-        frames = take(ring, 38)
-        state, _, age = thread.state(time.monotonic())
+        try:
+            frames = take(ring, 38)
+            state, _, age = thread.state(frames[-1].arrived + 0.5)
+        finally:
+            over.set()
     assert numbers(frames) == list(range(38))
     assert state == "live"
-    assert 0 <= age < 1
+    assert age <= 0.5
 
 
 def test_a_cut_is_a_loss_and_the_next_connection_a_new_session() -> None:
@@ -107,13 +111,13 @@ def test_a_cut_is_a_loss_and_the_next_connection_a_new_session() -> None:
 
 
 def test_a_stall_is_stale_before_it_is_a_loss() -> None:
-    never, over = 10 * TIMEOUT, threading.Event()  # s: however late this test's thread comes to look
+    over = threading.Event()
     with (
         ScriptedCamera([connection(range(20)), over]) as camera,
-        capturing(live(camera.url, stall=never)) as (thread, ring),
+        capturing(live(camera.url, stall=NEVER)) as (thread, ring),
     ):
-        stalled = take(ring, 18)[-1].arrived  # the demuxer keeps the last two until more come
         try:
+            stalled = take(ring, 18)[-1].arrived  # the demuxer keeps the last two until more come
             assert thread.state(stalled + 1.5)[0] == "stale"
         finally:
             over.set()
@@ -132,16 +136,24 @@ def test_a_stall_is_a_loss_after_its_time() -> None:
 
 
 def test_it_is_lost_while_refused_and_live_again_when_the_camera_is_back() -> None:
-    with ScriptedCamera([connection(range(20))]) as camera, capturing(live(camera.url)) as (thread, ring):
+    over = threading.Event()
+    with (
+        ScriptedCamera([connection(range(20))]) as camera,
+        capturing(live(camera.url, stall=NEVER)) as (thread, ring),
+    ):
         take(ring, 20)
         until(lambda: thread.state(time.monotonic())[1].count("refused") == 1)
         state, detail, age = thread.state(time.monotonic())
         assert state == "lost"
         assert "next try in" in detail
         assert age > 0
-        camera.resume([connection(range(50, 70)), threading.Event()])
-        assert {f.session for f in take(ring, 18)} == {1}
-        assert thread.state(time.monotonic())[0] in ("live", "stale")
+        camera.resume([connection(range(50, 70)), over])
+        try:
+            again = take(ring, 18)
+            assert {f.session for f in again} == {1}
+            assert thread.state(again[-1].arrived)[0] == "live"
+        finally:
+            over.set()
 
 
 def test_an_address_that_never_delivered_is_given_up() -> None:
@@ -236,16 +248,15 @@ def test_a_stop_during_a_stall_is_obeyed() -> None:
     assert thread.state(time.monotonic())[0] == "ended"
 
 
-def test_a_stop_between_two_attempts_is_obeyed_at_once() -> None:
+def test_a_stop_between_two_attempts_is_obeyed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Backoff, "failed", lambda *_: NEVER)
     with ScriptedCamera() as camera:
         url = camera.url
     with capturing(live(url), give_up=None) as (thread, _):
         until(lambda: "next try" in thread.state(time.monotonic())[1])
         assert thread.state(time.monotonic())[0] == "connecting"
-        before = time.monotonic()
         thread.stop()
         assert thread.join(TIMEOUT)
-        assert time.monotonic() - before < 1.0
 
 
 def test_many_reconnections_end_without_a_crash_or_a_lost_number() -> None:
@@ -282,4 +293,4 @@ def test_the_process_ends_cleanly_while_a_camera_says_nothing() -> None:
         _, errors = process.communicate("\n", timeout=TIMEOUT)
     assert process.returncode == 0
     assert errors == ""
-    assert time.monotonic() - before < 3
+    assert time.monotonic() - before < OPEN_TIMEOUT - 1  # for as long it may wait for the camera
