@@ -139,6 +139,6 @@ def test_arrays_that_do_not_fit_are_refused():
 def test_warming_up_leaves_nothing_to_compile():
     warm_up()
     image, small, factor = scene(480, 640)
-    start = time.perf_counter()
+    start = time.thread_time()  # which others that work beside this test do not lengthen
     magnify_frame(image, small, factor, (0, 0, 640, 480))
-    assert time.perf_counter() - start < 0.1
+    assert time.thread_time() - start < 0.1

@@ -373,6 +373,7 @@ def test_a_feed_that_begins_again_holds_up_nobody_and_can_be_ended_meanwhile(
     bed.watch(100.0 + RESTART)  # it would wait here
     bed.watch(100.0 + 9 * RESTART)
     assert "out of memory" in bed.status().detail
+    until(lambda: bed.restarts > 0, "it to begin")
     assert bed.restarts == 1
     ending = threading.Thread(target=bed.stop)
     ending.start()
