@@ -77,3 +77,34 @@ def wait_connected(tab: Page, server: PageRenderer) -> None:
 
 def wait_text(tab: Page, selector: str, text: str) -> None:
     sync_api.expect(tab.locator(selector)).to_have_text(text, timeout=TIMEOUT)
+
+
+# As who looks at another tab. What is asked then is answered after the pictures that were on their way.
+HIDE = """() => {
+    const sockets = [], send = WebSocket.prototype.send;
+    WebSocket.prototype.send = function (text) { sockets.push(this); send.call(this, text); };
+    Object.defineProperty(document, "hidden", { get: () => true, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+    WebSocket.prototype.send = send;
+    window.told = sockets.map(() => ({ notice: 0, state: 0 }));
+    sockets.forEach((socket, index) => {
+        socket.addEventListener("message", ({ data }) => {
+            if (typeof data === "string") told[index][JSON.parse(data).type] += 1;
+        });
+        socket.send('{"type":"change"}');
+    });
+}"""
+PASS = """(ms) => {
+    const now = performance.now.bind(performance);
+    performance.now = () => now() + ms;
+    for (const one of told) one.state = 0;
+}"""
+
+
+def hide_for(tab: Page, *parts: int) -> None:
+    """Hide a tab for some ms by the page's clock, in which states come and no picture."""
+    tab.evaluate(HIDE)
+    wait_for(tab, "told.length > 0 && told.every((one) => one.notice > 0)")
+    for part in parts:
+        tab.evaluate(PASS, part)
+        wait_for(tab, "told.every((one) => one.state > 0)")

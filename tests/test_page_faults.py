@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from chromium import needs_chromium, opened, wait_drawn, wait_for, wait_text
+from chromium import HIDE, hide_for, needs_chromium, opened, wait_drawn, wait_for, wait_text
 from page_scene import Camera, FakeControl, magnified
 
 from deepmag.stream.page import PageRenderer
@@ -146,10 +146,6 @@ def test_a_picture_that_stands_still_is_stale_whatever_the_server_says(
         assert server.clients == 1  # the server still speaks with it
 
 
-HIDE = """() => {
-    Object.defineProperty(document, "hidden", { get: () => true, configurable: true });
-    document.dispatchEvent(new Event("visibilitychange"));
-}"""
 SHOW = """() => {
     delete document.hidden;
     document.dispatchEvent(new Event("visibilitychange"));
@@ -163,10 +159,9 @@ def test_the_picture_from_before_a_tab_was_hidden_is_stale_until_the_next(
 ) -> None:
     with Camera(server), opened(browser, server.url) as tab:
         wait_text(tab, "#rate", "72")
-        tab.evaluate(HIDE)
+        hide_for(tab, 600, 600)
         seq = tab.evaluate("document.getElementById('magnified').header.seq")
-        tab.wait_for_timeout(1300)
-        wait_for(tab, "document.title.startsWith('72 bpm')")  # the numbers are of now, also in a hidden tab
+        assert tab.title().startswith("72 bpm")  # the numbers are of now, also in a hidden tab
         assert tab.evaluate(SHOW) == ["stale", "--", "true"]
         wait_drawn(tab, seq + 30)
         wait_text(tab, "#state", "live")
