@@ -22,7 +22,7 @@ from rtsp_server import available, rtsp_server
 
 from deepmag.stream import cli
 
-TIMEOUT = 90.0  # s: several start at once on a small machine
+TIMEOUT = 240.0  # s: several start at once on a small machine, beside other tests
 MAIN = "from deepmag.stream.cli import main; main()"
 # As if the disk had so many bytes: Python ignores the signal, and writing fails.
 SMALL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0})); "

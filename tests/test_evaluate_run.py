@@ -43,7 +43,7 @@ TINY = Plan(
     offline=False,
     iterations=2,
 )
-
+TIMEOUT = 240.0  # s: a process imports torch, on a busy machine in the better part of a minute
 
 Seen = list[tuple[str, int, float]]  # stage, jobs done and share of the work, at each report
 
@@ -264,13 +264,13 @@ class Threads:
 
 def test_jobs_run_in_other_processes_with_one_thread_each_and_can_be_stopped() -> None:
     with Crew(2) as crew:
-        process, threads, limit = crew.submit(Threads()).result(timeout=60)
+        process, threads, limit = crew.submit(Threads()).result(timeout=TIMEOUT)
         assert process != os.getpid()
         assert (threads, limit) == (1, "1")
         assert crew.done == 0.5
         endless = crew.submit(Waiting())
         crew.stop()
-        assert isinstance(endless.exception(timeout=60), StoppedError)
+        assert isinstance(endless.exception(timeout=TIMEOUT), StoppedError)
 
 
 @dataclass(frozen=True)
@@ -292,7 +292,7 @@ class Killed:
 
 def test_a_process_that_is_ended_takes_no_lock_with_it_that_the_crew_waits_for() -> None:
     with Crew(2) as crew:
-        assert isinstance(crew.submit(Killed()).exception(timeout=60), BrokenProcessPool)
+        assert isinstance(crew.submit(Killed()).exception(timeout=TIMEOUT), BrokenProcessPool)
         assert crew.done == 0.0
 
 
@@ -302,7 +302,7 @@ def test_a_process_is_deaf_to_ctrl_c_from_its_first_moment() -> None:
         for child in multiprocessing.active_children():
             assert child.pid is not None
             os.kill(child.pid, signal.SIGINT)
-        assert job.result(timeout=60)[0] != os.getpid()
+        assert job.result(timeout=TIMEOUT)[0] != os.getpid()
 
 
 def test_the_command_refuses_a_folder_of_clips_that_is_none(tmp_path: Path) -> None:
