@@ -147,8 +147,9 @@ def test_a_second_ctrl_c_leaves_a_terminal_its_cursor() -> None:
     terminal, tty = os.openpty()
     try:
         process = subprocess.Popen(
-            [sys.executable, "-c", TWICE_BEFORE_A_BAR], stdin=tty, stdout=tty, stderr=tty
-        )
+            [sys.executable, "-c", TWICE_BEFORE_A_BAR],
+            stdin=tty, stdout=tty, stderr=tty, env={**os.environ, "TERM": "xterm"},
+        )  # fmt: skip
         assert process.wait(TIMEOUT) == -signal.SIGINT
         shown = os.read(terminal, 10_000)
     finally:
