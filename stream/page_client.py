@@ -87,7 +87,7 @@ class PageClient:
     def _run(self) -> None:
         try:
             with connect(
-                self._address, origin=Origin(self._origin), open_timeout=TIMEOUT, max_size=None
+                self._address, origin=Origin(self._origin), open_timeout=TIMEOUT, max_size=None, proxy=None
             ) as socket:
                 socket.send(json.dumps({"type": "hello", "token": self._token, "visible": self._visible}))
                 while not self._stop.is_set():

@@ -125,6 +125,19 @@ def test_any_token_stands_in_the_address_as_a_viewer_reads_it(control: FakeContr
         page.close()
 
 
+def test_a_measurement_s_viewer_asks_no_proxy_for_a_page_of_this_machine(
+    page: PageRenderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    client = PageClient(page.url)
+    client.start()
+    try:
+        assert client.wait(lambda: client.state is not None, TIMEOUT), client.error
+    finally:
+        client.stop()
+
+
 def test_all_addresses_are_those_of_both_protocols(control: FakeControl) -> None:
     page = PageRenderer(control, host="::", port=0, token="t")
     try:
