@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 # Before they are imported: they read it once.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Servers of the tests are on this machine, whatever leads from it to others.
+for proxy in ("http_proxy", "https_proxy", "all_proxy"):
+    for name in (proxy, proxy.upper()):
+        os.environ.pop(name, None)
+
 MOST_WORKERS = 4  # each takes a gigabyte
 
 

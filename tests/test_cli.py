@@ -24,6 +24,8 @@ from deepmag.stream import cli
 
 TIMEOUT = 240.0  # s: several start at once on a small machine, beside other tests
 MAIN = "from deepmag.stream.cli import main; main()"
+# A display, and by which a CI asks for colours in what is no terminal.
+LEFT_OUT = {"DISPLAY", "FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS"}
 # As if the disk had so many bytes: Python ignores the signal, and writing fails.
 SMALL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0})); "
 PASSWORD = "s3cr@t:pw/x"
@@ -65,7 +67,7 @@ class Command:
     def __init__(
         self, *arguments: str | Path, before: str = "", cwd: Path | None = None, **more: str
     ) -> None:
-        environment = {key: value for key, value in os.environ.items() if key != "DISPLAY"}
+        environment = {key: value for key, value in os.environ.items() if key not in LEFT_OUT}
         self.process = subprocess.Popen(
             [sys.executable, "-c", before + MAIN, *map(str, arguments)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
