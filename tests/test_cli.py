@@ -80,6 +80,7 @@ class Command:
             out, error = self.process.communicate(timeout=TIMEOUT)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            self.process.communicate()  # else the next test fails, too
             raise
         return self.process.returncode, out, error
 
