@@ -26,7 +26,7 @@ from deepmag.stream.ring import FrameRing
 
 TIMEOUT = 15.0  # s, generous: reached only when something is broken
 STALL = 0.6  # s
-NEVER = 10 * TIMEOUT  # s: however late this test's thread comes to look
+NEVER = 10 * TIMEOUT  # s: however late this test's thread comes to look, or the camera's to send
 LEAD = [255] * 5  # pictures that a connection begins with: probing eats the first ones of a live stream
 
 
@@ -43,7 +43,7 @@ def capturing(source: Source, **options: Any) -> Iterator[tuple[CaptureThread, F
 
 
 def live(url: str, **options: Any) -> Source:
-    return open_source(parse_address(url), **{"stall": STALL, **options})
+    return open_source(parse_address(url), **{"stall": NEVER, **options})
 
 
 def take(ring: FrameRing, count: int) -> list[Frame]:
@@ -85,7 +85,7 @@ def test_a_live_stream_is_read_from_its_first_frame() -> None:
     over = threading.Event()
     with (
         ScriptedCamera([connection(range(40)), over]) as camera,
-        capturing(live(camera.url, stall=NEVER)) as (thread, ring),
+        capturing(live(camera.url)) as (thread, ring),
     ):
         try:
             frames = take(ring, 38)
@@ -114,7 +114,7 @@ def test_a_stall_is_stale_before_it_is_a_loss() -> None:
     over = threading.Event()
     with (
         ScriptedCamera([connection(range(20)), over]) as camera,
-        capturing(live(camera.url, stall=NEVER)) as (thread, ring),
+        capturing(live(camera.url)) as (thread, ring),
     ):
         try:
             stalled = take(ring, 18)[-1].arrived  # the demuxer keeps the last two until more come
@@ -126,7 +126,7 @@ def test_a_stall_is_stale_before_it_is_a_loss() -> None:
 def test_a_stall_is_a_loss_after_its_time() -> None:
     with (
         ScriptedCamera([connection(range(20)), threading.Event()], [connection(range(50, 70))]) as camera,
-        capturing(live(camera.url)) as (_, ring),
+        capturing(live(camera.url, stall=STALL)) as (_, ring),
     ):
         stalled = take(ring, 20)[-1].arrived
         again = take(ring, 20)
@@ -139,7 +139,7 @@ def test_it_is_lost_while_refused_and_live_again_when_the_camera_is_back() -> No
     over = threading.Event()
     with (
         ScriptedCamera([connection(range(20))]) as camera,
-        capturing(live(camera.url, stall=NEVER)) as (thread, ring),
+        capturing(live(camera.url)) as (thread, ring),
     ):
         take(ring, 20)
         until(lambda: thread.state(time.monotonic())[1].count("refused") == 1)
