@@ -136,7 +136,7 @@ class PulseRate:
                 late=float(rows[1:, -2].mean()),
             )
         )
-        steady = abs(found.rate - before.rate) <= STEADY
+        steady = abs(found.peak - before.peak) <= STEADY
         if self._rate is not None:
             if found.quality < KEEP or not steady:
                 self._withdraw(found.objection or "signal too weak")

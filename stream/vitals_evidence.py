@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepmag.stream.vitals_regions import BACKGROUND, GROUPS, REGIONS
-from deepmag.stream.vitals_spectrum import CLOCK, SEARCH, at, band, distance, peak, ratio, spectra
+from deepmag.stream.vitals_spectrum import CLOCK, SEARCH, at, band, counted, distance, peak, ratio, spectra
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,11 +77,13 @@ class Traces:
 class Evidence:
     """What the traces say.
 
-    rate: beats per minute. strength: mean signal-to-noise ratio of the independent estimates, dB. coherence:
-    share in phase over the face, in [0, 1]. spread: largest distance of an estimate's own rate, beats per
-    minute. quality: in [0, 1]. objection: what speaks against a pulse, in words, or "".
+    peak: of the spectrum, beats per minute. rate: mean over the traces, beats per minute. strength: mean
+    signal-to-noise ratio of the independent estimates, dB. coherence: share in phase over the face, in [0, 1].
+    spread: largest distance of an estimate's own peak, beats per minute. quality: in [0, 1]. objection: what
+    speaks against a pulse, in words, or "".
     """
 
+    peak: float
     rate: float
     strength: float
     coherence: float
@@ -90,8 +92,8 @@ class Evidence:
     objection: str
 
 
-NOTHING = Evidence(0.0, -np.inf, 0.0, np.inf, 0.0, "signal too weak")
-FACE_HIDDEN = Evidence(0.0, -np.inf, 0.0, np.inf, 0.0, "face too small or cut off")
+NOTHING = Evidence(0.0, 0.0, -np.inf, 0.0, np.inf, 0.0, "signal too weak")
+FACE_HIDDEN = Evidence(0.0, 0.0, -np.inf, 0.0, np.inf, 0.0, "face too small or cut off")
 
 
 def weigh(traces: Traces) -> Evidence:
@@ -147,7 +149,8 @@ def weigh(traces: Traces) -> Evidence:
         quality = 0.0
     elif spread > SPREAD[0]:
         objection = "estimates disagree"
-    return Evidence(60 * common, strength, coherence, spread, quality, objection)
+    rate = counted(everywhere, common)
+    return Evidence(60 * common, 60 * rate, strength, coherence, spread, quality, objection)
 
 
 def limited_weights(share: NDArray[np.float64]) -> NDArray[np.float64]:
