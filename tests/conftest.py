@@ -45,10 +45,10 @@ SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 def logging_of_its_own() -> Iterator[None]:
     """A command run in this process logs to its own standard error, which is closed: no later test may meet that."""
     root = logging.getLogger()
-    level = root.level
+    level, before = root.level, root.handlers[:]  # pytest's own
     yield
     for handler in root.handlers[:]:
-        if type(handler) is logging.StreamHandler:  # pytest's own are of other types
+        if handler not in before:
             root.removeHandler(handler)
     root.setLevel(level)
 

@@ -238,13 +238,13 @@ TINY = Recipe(steps=4, batch=2, fresh=1, store=3)
 
 
 def test_a_run_that_was_cut_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
-    monkeypatch.setattr(learned, "UNSEEN", 2)
-    asked = iter([True, True, False])
+    monkeypatch.setattr(learned, "UNSEEN", unseen := 2)
+    asked = iter([True] * (unseen + 2) + [False])
     cut = load_file(train_learned(tmp_path, TINY, keep_going=lambda: next(asked)))
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 2
     taken = iter(range(100))
     path = train_learned(tmp_path, TINY, keep_going=lambda: next(taken) >= 0)
-    assert next(taken) == 2  # two more steps, not four
+    assert next(taken) == unseen + 2  # two more steps, not four
     assert path == tmp_path / "learned.safetensors"
     whole = load_file(path)
     assert any(not torch.equal(cut[name], value) for name, value in whole.items())
