@@ -2,6 +2,9 @@
  * place. FAKE_V4L2 says how it behaves:
  *   mjpeg      sends the JPEG file named by FAKE_JPEG, 30 times a second
  *   raw        knows YUYV only; each picture is a little lighter than the last
+ *   both       knows both
+ *   slow       knows both, YUYV 10 times a second
+ *   full       knows both, but its bus has no room for YUYV
  *   stall      sends 20 pictures, then nothing
  *   unplugged  sends 20 pictures, then is gone
  *   busy, absent, denied   cannot be opened for that reason
@@ -32,6 +35,19 @@ static int behaves(const char *how) {
     return mode && !strcmp(mode, how);
 }
 
+static int knows(unsigned pixelformat) {
+    if (pixelformat == V4L2_PIX_FMT_YUYV) return behaves("raw") || behaves("both") || behaves("slow") || behaves("full");
+    return pixelformat == V4L2_PIX_FMT_MJPEG && !behaves("raw");
+}
+
+static int raw(void) {
+    return format == V4L2_PIX_FMT_YUYV;
+}
+
+static unsigned rate(void) {
+    return raw() && behaves("slow") ? 10 : RATE;
+}
+
 static int fail(int code) {
     errno = code;
     return -1;
@@ -49,7 +65,7 @@ static int open_camera(int flags) {
     camera = memfd_create("camera", 0);
     if (camera < 0 || ftruncate(camera, (off_t)BUFFERS * ROOM)) return -1;
     nonblocking = flags & O_NONBLOCK;
-    if (!behaves("raw")) {
+    if (knows(V4L2_PIX_FMT_MJPEG)) {
         FILE *file = fopen(getenv("FAKE_JPEG"), "rb");
         if (!file) return -1;
         jpeg_size = fread(jpeg, 1, ROOM, file);
@@ -72,13 +88,16 @@ OPEN(open64)
 
 static int choose(struct v4l2_format *chosen) {
     if (behaves("busy")) return fail(EBUSY);
-    format = behaves("raw") ? V4L2_PIX_FMT_YUYV : V4L2_PIX_FMT_MJPEG;
+    if (knows(chosen->fmt.pix.pixelformat))
+        format = chosen->fmt.pix.pixelformat;
+    else
+        format = behaves("raw") ? V4L2_PIX_FMT_YUYV : V4L2_PIX_FMT_MJPEG;
     chosen->fmt.pix.pixelformat = format;
     chosen->fmt.pix.width = WIDTH;
     chosen->fmt.pix.height = HEIGHT;
     chosen->fmt.pix.field = V4L2_FIELD_NONE;
-    chosen->fmt.pix.bytesperline = behaves("raw") ? WIDTH * 2 : 0;
-    chosen->fmt.pix.sizeimage = behaves("raw") ? WIDTH * HEIGHT * 2 : ROOM;
+    chosen->fmt.pix.bytesperline = raw() ? WIDTH * 2 : 0;
+    chosen->fmt.pix.sizeimage = raw() ? WIDTH * HEIGHT * 2 : ROOM;
     return 0;
 }
 
@@ -86,7 +105,7 @@ static int dequeue(struct v4l2_buffer *buffer) {
     for (;;) {
         if (sent >= PICTURES && behaves("unplugged")) return fail(ENODEV);
         int silent = sent >= PICTURES && behaves("stall");
-        if (!silent && first != after && now() - last >= 1.0 / RATE) break;
+        if (!silent && first != after && now() - last >= 1.0 / rate()) break;
         if (nonblocking) return fail(EAGAIN);
         usleep(1000);
     }
@@ -94,8 +113,8 @@ static int dequeue(struct v4l2_buffer *buffer) {
     int index = queue[first++ % SLOTS];
     unsigned char *room = mmap(NULL, ROOM, PROT_WRITE, MAP_SHARED, camera, (off_t)index * ROOM);
     if (room == MAP_FAILED) return -1;
-    buffer->bytesused = behaves("raw") ? WIDTH * HEIGHT * 2 : jpeg_size;
-    if (behaves("raw"))
+    buffer->bytesused = raw() ? WIDTH * HEIGHT * 2 : jpeg_size;
+    if (raw())
         memset(room, 60 + sent % 100, buffer->bytesused);
     else
         memcpy(room, jpeg, jpeg_size);
@@ -136,7 +155,7 @@ int ioctl(int file, unsigned long request, ...) {
     case VIDIOC_S_PARM: {
         struct v4l2_captureparm *capture = &((struct v4l2_streamparm *)argument)->parm.capture;
         capture->capability = V4L2_CAP_TIMEPERFRAME;
-        capture->timeperframe = (struct v4l2_fract){1, RATE};
+        capture->timeperframe = (struct v4l2_fract){1, rate()};
         return 0;
     }
     case VIDIOC_REQBUFS: {
@@ -157,6 +176,7 @@ int ioctl(int file, unsigned long request, ...) {
     case VIDIOC_DQBUF:
         return dequeue(argument);
     case VIDIOC_STREAMON:
+        return raw() && behaves("full") ? fail(ENOSPC) : 0;
     case VIDIOC_STREAMOFF:
         return 0;
     default:

@@ -43,6 +43,7 @@ print(json.dumps({
     "shapes": sorted({f.image.shape for f in frames}),
     "pts": [f.pts for f in frames],
     "rate": source.nominal_rate,
+    "raw": source._raw_camera,
     "lost": lost,
     "error": str(thread.error or ""),
     "joined": joined,
@@ -83,10 +84,16 @@ def capture(camera: dict[str, str], how: str) -> dict[str, Any]:
     return answer
 
 
-@pytest.mark.parametrize("how", ["mjpeg", "raw"])
-def test_pictures_come_at_the_cameras_own_times(camera: dict[str, str], how: str) -> None:
+@pytest.mark.parametrize(
+    ("how", "raw"), [("mjpeg", False), ("raw", True), ("both", True), ("slow", False), ("full", False)]
+)
+def test_pictures_come_at_the_cameras_own_times_and_raw_where_it_can(
+    camera: dict[str, str], how: str, raw: bool
+) -> None:
+    """JPEG of a usual quality leaves no pulse that can be told; too few pictures leave none either."""
     answer = capture(camera, how)
     assert answer["count"] == 30
+    assert answer["raw"] is raw
     assert answer["shapes"] == [[480, 640, 3]]
     assert answer["rate"] == 30
     assert answer["pts"][0] == 0

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Transport = Literal["tcp", "udp"]
 
 OPEN_TIMEOUT = 6.0  # s; a server that starts its encoder on demand takes 1 to 3
+RAW_RATE = 24.0  # frames/s below which a camera's raw pictures are too few
 CAMERA_OPEN_TIMEOUT = 3.0  # s; in this time FFmpeg asks again and again for the first picture, at full load
 POLL = 0.5  # s, after which a silent read comes back to ask whether to stop
 STALL = 5.0  # s of silence that are a loss
@@ -32,6 +33,7 @@ class Opening:
 
     open_timeout, read_timeout: s that opening and one read may block. stall: s of silence that end it.
     resumable: a read that timed out can just be repeated (FFmpeg's buffered protocols stay broken after one).
+    least_rate: frames/s, as it states them, below which the next way is the better one.
     """
 
     url: str
@@ -41,12 +43,13 @@ class Opening:
     read_timeout: float | None = None
     stall: float = STALL
     resumable: bool = False
+    least_rate: float = 0.0
 
 
 def openings(
     address: Address, transport: Transport = "tcp", stall: float | None = None, *, clip: bool = False
 ) -> Iterator[Opening]:
-    """List the ways to open ``address``, the best first; the next is for when a camera refuses one.
+    """List the ways to open ``address``, the best first; the next is for when a camera refuses one, or is slow so.
 
     stall: s, instead of the default. clip: what a web server sends is known to have an end. Raises
     SourceError for a file that cannot be one.
@@ -55,11 +58,13 @@ def openings(
         check_file(address)
         yield Opening(f"file:{address.text}")  # with its protocol: no name of a file can pass for a URL
     elif address.kind == "camera":
-        # Compressed, because USB 2 carries 640x480 raw at 30 fps for one camera at most, and many cameras
-        # drop to 10 fps in raw. A read must not block: V4L2 never looks whether it should stop.
+        # Raw, because JPEG takes a pulse for noise: of a quality of 80 it leaves too little for any rate. Compressed
+        # where there is no raw, or only at 10 fps as of a camera without room for it, or none left on a bus: USB 2
+        # carries 640x480 raw at 30 fps for one camera. A read must not block: V4L2 never looks whether it should stop.
         live = {**_LIVE, "fflags": f"nobuffer+{_NONBLOCKING}"}
         shape = {"video_size": "640x480", "framerate": "30"}
-        for extra in ({"input_format": "mjpeg", **shape}, shape, {}):
+        raw, jpeg = ({"input_format": name, **shape} for name in ("yuyv422", "mjpeg"))
+        for extra in (raw, jpeg, shape, {}):
             yield Opening(
                 address.text,
                 "v4l2",
@@ -67,6 +72,7 @@ def openings(
                 {**live, **extra},
                 stall=stall or STALL,
                 resumable=True,
+                least_rate=RAW_RATE if extra is raw else 0.0,
             )
     elif address.kind == "rtsp":
         options = {**_LIVE, "rtsp_transport": transport, "allowed_media_types": "video"}

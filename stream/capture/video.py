@@ -261,10 +261,16 @@ class VideoSource:
                 )
             except (av.error.FFmpegError, OSError, ValueError) as error:
                 first = first or open_failure(error, self._address)  # the telling one: it is what was wanted
-                if getattr(error, "errno", None) != errno.EINVAL:
-                    break  # no format was refused: a plainer one fares no better
+                # where neither a format was refused nor a bus is full, another way fares no better
+                if getattr(error, "errno", None) not in (errno.EINVAL, errno.ENOSPC):
+                    break
             else:
-                return container, opening
+                rates = [
+                    float(stream.average_rate or opening.least_rate) for stream in container.streams.video
+                ]
+                if not rates or max(rates) >= opening.least_rate:
+                    return container, opening
+                container.close()
         assert first is not None  # there is at least one way
         raise first from None
 
