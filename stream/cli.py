@@ -120,6 +120,7 @@ def _open_standard_streams() -> None:
     """
     number = os.open(os.devnull, os.O_RDWR)
     while number <= 2:
+        os.set_inheritable(number, True)  # else they are closed in the processes that this one starts
         number = os.dup(number)
     os.close(number)
     if sys.stderr is None:  # it was closed

@@ -51,12 +51,13 @@ threading.Thread.start = start
 """
 # As where a service manager, or a shell's >&-, closed them all.
 NO_STREAMS = "import os; [os.close(number) for number in range(3)]; "
-# Says afterwards which of the three are files that were opened since.
+# Says afterwards which of the three are files that were opened since, and whether other processes will have them.
 TAKEN = """
 import atexit, os
 def tell(path):
     with open(path, "w") as told:
-        told.write(" ".join(os.readlink(f"/proc/self/fd/{number}") for number in range(3)))
+        for number in range(3):
+            print(os.readlink(f"/proc/self/fd/{number}"), os.get_inheritable(number), file=told)
 atexit.register(tell, "PATH")
 """
 
@@ -441,7 +442,7 @@ def test_no_file_takes_the_place_of_a_closed_standard_stream(tmp_path: Path, cli
     )
     with commands(command):
         assert command.end()[0] == 0
-    assert told.read_text().split() == 3 * ["/dev/null"]
+    assert told.read_text().splitlines() == 3 * ["/dev/null True"]
     assert pictures_in(video) == 90
 
 
