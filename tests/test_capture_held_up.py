@@ -79,6 +79,16 @@ def test_what_is_held_up_again_while_it_catches_up_is_as_old_as_both_stops_made_
     assert late[-1] == pytest.approx(arrived + second - pts, abs=0.1)
 
 
+@pytest.mark.parametrize("between", [1, 5])
+def test_so_is_what_is_held_up_again_before_it_was_seen_to_catch_up(between: int) -> None:
+    """One picture comes through, and the network hangs once more."""
+    pictures = [(0.0, 0.0), *((PERIOD * k, 60.0 + PERIOD * k) for k in range(1, 1 + between))]
+    pts, arrived = pictures[-1]
+    pictures += [(pts + PERIOD * k, arrived + 10.0 + PERIOD / 5 * k) for k in range(1, 1000)]
+    for late, (pts, arrived) in list(zip(behind(pictures), pictures, strict=True))[between + 2 :]:
+        assert late == pytest.approx(arrived - pts, abs=0.1)
+
+
 def test_another_session_is_of_now() -> None:
     held_up = HeldUp()
     for pts, arrived in [(0.0, 0.0), (PERIOD, 30.0)]:

@@ -19,6 +19,7 @@ class HeldUp:
         self._session: int | None = None
         self._pts = self._arrived = 0.0  # of the picture before, s
         self._behind = 0.0
+        self._doubted = 0.0  # s, of stops before of which nothing has told yet what they held up
         self._window = (0.0, 0.0)  # since when it is watched whether it catches up: pts and arrival, s
 
     def add(self, session: int, pts: float, arrived: float) -> float:
@@ -28,21 +29,25 @@ class HeldUp:
         time goes, which is known after WINDOW.
         """
         if session != self._session:
-            self._session, self._behind = session, 0.0
+            self._session, self._behind, self._doubted = session, 0.0, 0.0
         else:
             late = (arrived - self._arrived) - (pts - self._pts)
             if late > HELD:
-                # held up once more while it caught up; one that never did has a clock that is slow, and sends rarely
-                self._behind = late + (self._behind if self._faster(self._pts, self._arrived) else 0.0)
+                if not self._faster(self._pts, self._arrived):
+                    # before it could catch up, or the clock is slow and pictures are rare: what comes next tells
+                    self._doubted, self._behind = self._doubted + self._behind, 0.0
+                self._behind += late
                 self._window = pts, arrived
             elif self._behind:
+                if self._faster(pts, arrived):
+                    self._behind, self._doubted = self._behind + self._doubted, 0.0
                 self._behind = max(0.0, self._behind + late)
                 if arrived - self._window[1] >= WINDOW:
                     if not self._faster(pts, arrived):
                         self._behind = 0.0
                     self._window = pts, arrived
                 if self._behind < CAUGHT_UP:
-                    self._behind = 0.0
+                    self._behind = self._doubted = 0.0
         self._pts, self._arrived = pts, arrived
         return self._behind
 
