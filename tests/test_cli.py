@@ -240,6 +240,28 @@ def test_a_training_that_is_stopped_keeps_its_checkpoint_and_is_not_taken_for_a_
     ]
 
 
+# Ctrl-C while the last checkpoint is written.
+STOPPED_AT_THE_END = """
+import os, signal
+from deepmag.models.training.loop import Pupil
+save = Pupil.save
+def stopped(pupil):
+    os.kill(os.getpid(), signal.SIGINT)
+    return save(pupil)
+Pupil.save = stopped
+"""
+
+
+def test_a_training_that_is_done_when_it_is_stopped_is_a_whole_one(tmp_path: Path) -> None:
+    training = Command(
+        "train", "learned", "--steps", "1", "--out", tmp_path / "run", before=STOPPED_AT_THE_END
+    )
+    with commands(training):
+        code, out, error = training.end()
+    assert code == 0, error
+    assert f"{tmp_path / 'run' / 'learned.safetensors'} after" in out
+
+
 def test_bad_options_are_refused_before_anything_starts(tmp_path: Path) -> None:
     gain = Command("live", "demo", "--gain", "1000")
     roi = Command("live", "demo", "--roi", "here")

@@ -106,6 +106,7 @@ def train(
         TextColumn("{task.fields[note]}"),
     )
     began = time.monotonic()
+    cut = False  # of a stop that comes after the last step nobody asks
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("", total=steps, net=target, note=f"on {where}")
 
@@ -116,6 +117,11 @@ def train(
             if not progress.console.is_terminal:  # a log has no bar to look at
                 typer.echo(f"{step} of {steps}: {note}", err=True)
 
+        def keep_going() -> bool:
+            nonlocal cut
+            cut = stop.is_set()
+            return not cut
+
         try:
             weights = train_target(
                 out,
@@ -124,11 +130,11 @@ def train(
                 ),
                 device=where,
                 report=report,
-                keep_going=lambda: not stop.is_set(),
+                keep_going=keep_going,
             )
         except (OSError, RuntimeError, ValueError, SafetensorError) as error:
             fail(f"training stopped: {error}")
     took = f"after {time.monotonic() - began:.0f} s"
-    if stop.is_set():
+    if cut:
         fail(f"stopped early {took}; {weights} is as far as it came, and the same command goes on", 130)
     typer.echo(f"{weights} {took}")
