@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from test_pipeline import Collector
 from ward_feeds import until
@@ -22,12 +23,15 @@ from deepmag.stream.settings import Settings
 
 
 class Told:
-    """A source that delivers what it is told: lists of (pts, picture), one connection each; None ends a connection."""
+    """A source that delivers what it is told: lists of (pts, picture), one connection each; None ends a connection.
+
+    late: by how much sooner they would have come, s, had nothing held them up.
+    """
 
     name, live, nominal_rate = "told", True, 30.0
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float], late: float = 0.0) -> None:
+        self._clock, self._late = clock, late
         self._parts: queue.Queue[list[tuple[float, NDArray[np.uint8]]] | None] = queue.Queue()
 
     def tell(self, part: list[tuple[float, NDArray[np.uint8]]] | None) -> None:
@@ -43,7 +47,7 @@ class Told:
                 for pts, image in part:
                     session += size not in (None, image.shape)
                     size, seq = image.shape, seq + 1
-                    yield Frame(session, seq, pts, self._clock(), image)
+                    yield Frame(session, seq, pts, self._clock() - self._late, image)
 
 
 class Clock:
@@ -57,8 +61,10 @@ class Clock:
 
 
 @contextmanager
-def told_running(settings: Settings, clock: Clock) -> Iterator[tuple[Told, Pipeline, Collector]]:
-    source, collector = Told(clock), Collector()
+def told_running(
+    settings: Settings, clock: Clock, late: float = 0.0
+) -> Iterator[tuple[Told, Pipeline, Collector]]:
+    source, collector = Told(clock, late), Collector()
     pipeline = Pipeline(source, open_ascender(PULSE, "ort", "cpu", 1), None, settings, clock=clock)
     try:
         pipeline.add(collector, "every")
@@ -109,6 +115,15 @@ def test_pictures_of_before_an_outage_have_no_rate_and_are_not_called_live() -> 
         assert collector.wait(lambda: len(collector.frames) > before)
         assert pipeline.status().state == "live"
         assert reasons(collector.frames[before:]) == {"no face"}
+
+
+@pytest.mark.parametrize(("late", "counts"), [(1.0, True), (10.0, False)])
+def test_what_was_held_up_for_long_is_no_latency_of_the_magnification(late: float, counts: bool) -> None:
+    with told_running(Settings(roi="full", lag=0.1), Clock(), late) as (source, pipeline, collector):
+        source.tell(shots(20))
+        assert collector.wait(lambda: len(collector.frames) > 0)
+        until(lambda: pipeline.magnifier.waiting + out_of(pipeline, collector) == 20, "all frames")
+        assert (pipeline.status().latency_p95 is not None) == counts
 
 
 def test_a_region_comes_back_with_the_pictures_that_it_fits() -> None:

@@ -12,7 +12,7 @@ from deepmag.stream.face import FaceDetector
 from deepmag.stream.roi import Roi
 from deepmag.stream.vitals import SHOW, PulseRate
 from deepmag.stream.vitals_evidence import Traces, limited_weights, weigh
-from deepmag.stream.vitals_regions import BACKGROUND, REGIONS, Regions
+from deepmag.stream.vitals_regions import BACKGROUND, OVAL, REGIONS, Regions
 from deepmag.stream.vitals_spectrum import band
 
 BLOOD = np.array([0.33, 0.77, 0.53])
@@ -316,8 +316,10 @@ def test_what_is_no_skin_and_beats_in_two_places_around_the_face_is_lit():
     assert evidence(*3 * [pulse], around=[0.5 * pulse, 0.5 * pulse, still]).objection == "the light flickers"
     assert evidence(*3 * [pulse], around=[1.5 * pulse, still, still]).objection == ""  # a collar
     assert evidence(*3 * [pulse], around=3 * [0.1 * pulse]).objection == ""  # what a lens spreads
-    late = np.roll(pulse, 6)
+    late = np.roll(pulse, 4)  # by 58 degrees: as large as half of the pulse in its phase, and out of it
     assert evidence(*3 * [pulse], around=3 * [late]).objection == ""
+    hidden = 0.5 * pulse + 3 * np.random.default_rng(1).standard_normal(TIMES.size)  # of no rate to be seen
+    assert evidence(*3 * [pulse], around=3 * [hidden]).objection == ""
 
 
 def test_a_pulse_that_gets_small_at_the_end_has_ended():
@@ -475,6 +477,18 @@ def test_only_what_has_not_the_colour_of_the_face_is_around_it():
         _, before, after = next(person(roi=CLOSE_ROI, wall=wall, noise=0.0))
         found = Regions().increments(before, after, CLOSE_ROI.face_cells)
         assert (np.isfinite(found.blood[beside:]) == seen).all()
+
+
+def test_nor_is_the_edge_of_the_face_around_it():
+    still, (x, y, w, h) = np.full((3, L, L), 90.0, np.float32), FACE_ROI.face_cells
+    rows, columns = np.mgrid[:L, :L] + 0.5
+    away = np.hypot(((columns - x) / w - 0.5) / OVAL[0], ((rows - y) / h - 0.5) / OVAL[1])
+    skin = np.where(away < 1, np.array([180.0, 130, 110])[:, None, None], still).astype(np.float32)
+    flushed = np.where((away > 1) & (away < 1.1), skin * 1.1, skin).astype(np.float32)
+    found = Regions().increments(skin, flushed, FACE_ROI.face_cells)
+    around = found.light[len(REGIONS) + len(BACKGROUND) :]
+    assert np.isfinite(around).all()
+    assert around == pytest.approx(0.0, abs=1e-6)
 
 
 # ---------------------------------------------------------------- real clips
