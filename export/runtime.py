@@ -136,8 +136,8 @@ def load_weights(path: Path) -> dict[str, NDArray[np.float32]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    if path.exists() and not path.is_file():
-        raise ValueError(f"{path} is no file of weights")  # of a folder "No such device" would be said
+    if path.exists() and not path.is_file():  # of which "No such device" would be said
+        raise ValueError(f"{path} is no file of weights")
     try:
         return load_file(path)
     except SafetensorError as error:

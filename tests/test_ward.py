@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from made_clip import make_clip, pictures_in
 from rtsp_server import available, rtsp_server
+from test_pipeline import Collector
 from typer.testing import CliRunner
 from ward_feeds import TIMEOUT, feed, specs, until, until_ended
 from web_segments import segments, web_server
@@ -51,6 +52,8 @@ def test_a_feed_that_is_cut_comes_back_and_the_other_goes_on(tmp_path: Path) -> 
             port = cut.port
             text = feed("steady", steady.url(), 'roi = "full"') + feed("cut", cut.url(), 'roi = "full"')
             ward = Ward(specs(tmp_path, text), device="cpu", threads=1)
+            collector, pipeline = Collector(), ward.feeds["steady"].pipeline
+            pipeline.add(collector, "every")
             ward.start()
             for slug in ("steady", "cut"):
                 until(lambda slug=slug: ward.feeds[slug].pipeline.engine.frames > 5, slug)
@@ -62,6 +65,8 @@ def test_a_feed_that_is_cut_comes_back_and_the_other_goes_on(tmp_path: Path) -> 
                 back = ward.feeds["cut"].pipeline.engine.frames
                 until(lambda: ward.feeds["cut"].pipeline.engine.frames > back + 5, "it to come back")
                 until(lambda: ward.feeds["steady"].status().state == "live", "the other to be live")
+                assert ward.feeds["steady"].pipeline is pipeline
+                assert {frame.frame.session for frame in collector.frames} == {0}  # in one connection
         finally:
             ward.stop()
 

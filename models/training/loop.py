@@ -182,10 +182,8 @@ class Pupil:
             ) from error
 
     def _start_from(self, weights: Path, device: str) -> None:
-        if weights.exists() and not weights.is_file():
-            raise ValueError(
-                f"{weights} is no file of weights"
-            )  # "No such device" is what would be said of it
+        if weights.exists() and not weights.is_file():  # of which "No such device" would be said
+            raise ValueError(f"{weights} is no file of weights")
         try:
             self.net.load_state_dict(load_file(str(weights), device=device))
         except (SafetensorError, RuntimeError) as error:
