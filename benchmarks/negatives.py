@@ -1,8 +1,8 @@
 """Is a pulse rate shown where there is none? Real and made-up clips through the vitals path, as a table.
 
-    python benchmarks/negatives.py [--data ../shared/data] [--network WEIGHTS] [NAME ...]
+    python benchmarks/negatives.py [--data ../shared/data] [--network WEIGHTS | --no-network] [NAME ...]
 
-Without --network its output is not used: what is measured is what does not depend on training. Ends with exit
+With --no-network its output is not used: what is measured is what does not depend on training. Ends with exit
 status 1 where a rate is shown for a clip without a pulse, or a wrong one for a clip with one. Left out: a green or a
 red lamp, at 40 to 180 a minute, that lights skin and nothing else to be seen close to it: its rate is shown.
 """
@@ -26,6 +26,7 @@ from deepmag.models.magnify import clip_rate
 from deepmag.models.representation import normalized_difference, reduce_frame
 from deepmag.models.running_difference import RunningDifference, delay
 from deepmag.models.steady import ascend_symmetric
+from deepmag.models.weights import PULSE
 from deepmag.stream.face import FaceDetector
 from deepmag.stream.roi import Roi, RoiTracker
 from deepmag.stream.vitals import PulseRate
@@ -93,7 +94,7 @@ def encoded(frames: Frames, rate: int = 30, **options: str) -> Iterator[tuple[fl
 def photo(
     image: Image,
     *,
-    seconds: float = 11.0,
+    seconds: float = 20.0,
     rate: float = 30.0,
     noise: float = 0.0,
     light: Callable[[float], NDArray[np.float64] | float] | None = None,
@@ -333,7 +334,8 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the real clips")
-    parser.add_argument("--network", type=Path, help="a PulseNet's weights, .safetensors")
+    parser.add_argument("--network", type=Path, default=PULSE, help="a PulseNet's weights, .safetensors")
+    parser.add_argument("--no-network", dest="network", action="store_const", const=None, help="do without")
     parser.add_argument("names", nargs="*", help="clips to run; default: all")
     arguments = parser.parse_args()
     if not arguments.data.is_dir():

@@ -41,6 +41,13 @@ BACKGROUND_RATIO = 0.3  # the background's "pulse", in phase, per the face's
 # a head alone 0.25 to 0.5. Of a pulse it is what lens and codec spread: up to 0.14 where it is clear, in one place.
 AROUND_RATIO = 0.25
 AROUND_PHASE = 0.5
+# Where compression or darkness leaves less than that, the rate has to be the network's, too, and nothing that could
+# explain it may be seen, clearly or not. Mean signal-to-noise ratio of the groups, and of the network's output, dB;
+# coherence; distance of the network's own peak, beats per minute.
+FAINT_STRENGTH = 0.0
+FAINT_NETWORK = 2.0
+FAINT_COHERENCE = 0.7
+FAINT_SPREAD = 4.0
 MAX_PHASE = 60.0  # degrees between network and regions. clip_a 5, evm_face 12, a photo that is moved 120
 # Over the last RECENT s the wave has to be there still, at this share of its size over all of the window and
 # with this share of the trace's power: the window alone would show a covered face's rate for 5 s more. clip_a
@@ -80,7 +87,8 @@ class Evidence:
     peak: of the spectrum, beats per minute. rate: mean over the traces, beats per minute. strength: mean
     signal-to-noise ratio of the independent estimates, dB. coherence: share in phase over the face, in [0, 1].
     spread: largest distance of an estimate's own peak, beats per minute. quality: in [0, 1]. objection: what
-    speaks against a pulse, in words, or "".
+    speaks against a pulse, in words, or "". network: how far the network's output stands out at the peak, dB, where
+    it is a faint pulse that it agrees with and that nothing else could be; else -inf.
     """
 
     peak: float
@@ -90,6 +98,7 @@ class Evidence:
     spread: float
     quality: float
     objection: str
+    network: float = -np.inf
 
 
 NOTHING = Evidence(0.0, 0.0, -np.inf, 0.0, np.inf, 0.0, "signal too weak")
@@ -123,6 +132,7 @@ def weigh(traces: Traces) -> Evidence:
     objection = ""
     amplitude = 4 * abs(pulse) / len(blood)  # 4: one-sided, and the mean of a Hann window is a half
     light = band(traces.times, traces.light)
+    tint = band(traces.times, traces.tint[:, face]) @ weights
     shift = band(traces.times, traces.shift[:, face].mean(axis=1))
     edge = len(REGIONS) + len(BACKGROUND)
     behind = np.flatnonzero(seen[len(REGIONS) : edge]) + len(REGIONS)
@@ -133,7 +143,7 @@ def weigh(traces: Traces) -> Evidence:
         objection = "too much motion"
     elif (
         _outweighs(light[:, face].mean(axis=1), common, pulse, LIGHT_RATIO)
-        or _outweighs(band(traces.times, traces.tint[:, face]) @ weights, common, pulse, TINT_RATIO)
+        or _outweighs(tint, common, pulse, TINT_RATIO)
         or (behind.size and _is_behind(blood[:, behind], light[:, behind], share[behind], common, pulse))
         or _is_around(blood[:, around], common, pulse)
     ):
@@ -144,13 +154,27 @@ def weigh(traces: Traces) -> Evidence:
         objection = "slower than can be told"
     elif _contradicts(traces, common, pulse):
         objection = "estimates disagree"
+    network = -np.inf
+    if not objection and strength >= FAINT_STRENGTH and coherence >= FAINT_COHERENCE:
+        doubtful = (
+            any(_outweighs(x, common, pulse, SHIFT_RATIO, -np.inf) for x in shift.T)
+            or _outweighs(light[:, face].mean(axis=1), common, pulse, LIGHT_RATIO, -np.inf)
+            or _outweighs(tint, common, pulse, TINT_RATIO, -np.inf)
+            or (
+                behind.size
+                and _is_behind(blood[:, behind], light[:, behind], share[behind], common, pulse, -np.inf)
+            )
+            or _is_around(blood[:, around], common, pulse, -np.inf)
+        )
+        if not doubtful:
+            network = _agrees(traces, common, pulse)
     quality = _ramp(strength, STRENGTH) * _ramp(coherence, COHERENCE) * (1 - _ramp(spread, SPREAD))
     if objection:
         quality = 0.0
     elif spread > SPREAD[0]:
         objection = "estimates disagree"
     rate = counted(everywhere, common)
-    return Evidence(60 * common, 60 * rate, strength, coherence, spread, quality, objection)
+    return Evidence(60 * common, 60 * rate, strength, coherence, spread, quality, objection, network)
 
 
 def limited_weights(share: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -163,10 +187,12 @@ def limited_weights(share: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(weights / weights.sum())
 
 
-def _outweighs(trace: NDArray[np.float64], frequency: float, pulse: complex, limit: float) -> bool:
+def _outweighs(
+    trace: NDArray[np.float64], frequency: float, pulse: complex, limit: float, clear: float = CLEAR
+) -> bool:
     """Whether a disturbance has a clear peak at the rate, too large beside the pulse to be its effect."""
     spectrum = spectra(trace[:, np.newaxis])[:, 0]
-    return bool(ratio(spectrum, frequency) > CLEAR and abs(spectrum[at(frequency)]) > limit * abs(pulse))
+    return bool(ratio(spectrum, frequency) > clear and abs(spectrum[at(frequency)]) > limit * abs(pulse))
 
 
 def _is_behind(
@@ -175,21 +201,22 @@ def _is_behind(
     share: NDArray[np.float64],
     frequency: float,
     pulse: complex,
+    clear: float = CLEAR,
 ) -> bool:
     """Whether the background does what the face does. blood, light: (m, regions). share: (regions,)."""
     weights = share / share.sum()
     tinted, plain = spectra(np.stack([blood @ weights, light @ weights], axis=1)).T
     k = at(frequency)
-    if ratio(tinted, frequency) > CLEAR and (tinted[k] / pulse).real > BACKGROUND_RATIO:
+    if ratio(tinted, frequency) > clear and (tinted[k] / pulse).real > BACKGROUND_RATIO:
         return True
-    return bool(ratio(plain, frequency) > 2 * CLEAR and abs(plain[k]) > abs(pulse))
+    return bool(ratio(plain, frequency) > 2 * clear and abs(plain[k]) > abs(pulse))
 
 
-def _is_around(blood: NDArray[np.float64], frequency: float, pulse: complex) -> bool:
+def _is_around(blood: NDArray[np.float64], frequency: float, pulse: complex, least: float = CLEAR) -> bool:
     """Whether two of the places around the face, where no skin is, do what the face does. blood: (m, places)."""
     spectrum = spectra(blood)
     beside = spectrum[at(frequency)] / pulse
-    clear = np.array([ratio(one, frequency) > CLEAR for one in spectrum.T], bool)
+    clear = np.array([ratio(one, frequency) > least for one in spectrum.T], bool)
     in_phase = abs(beside.imag) < AROUND_PHASE * beside.real
     return bool(np.count_nonzero(clear & in_phase & (beside.real > AROUND_RATIO)) >= 2)
 
@@ -243,6 +270,18 @@ def _contradicts(traces: Traces, frequency: float, pulse: complex) -> bool:
     network = -spectrum[at(frequency)] * np.exp(2j * np.pi * frequency * traces.late)
     phase = abs(np.angle(network / pulse, deg=True))
     return bool(ratio(spectrum, frequency) > CLEAR and phase > MAX_PHASE)
+
+
+def _agrees(traces: Traces, frequency: float, pulse: complex) -> float:
+    """How far the network's output stands out at a frequency, Hz, in dB, where its own peak is there; -inf else."""
+    if not np.isfinite(traces.network).all():
+        return -np.inf
+    spectrum = spectra(band(traces.times, traces.network[:, np.newaxis]))[:, 0]
+    strength = ratio(spectrum, frequency)
+    away = distance(spectrum, frequency)
+    network = -spectrum[at(frequency)] * np.exp(2j * np.pi * frequency * traces.late)
+    phase = abs(np.angle(network / pulse, deg=True))
+    return strength if strength >= FAINT_NETWORK and away <= FAINT_SPREAD and phase <= MAX_PHASE else -np.inf
 
 
 def _ramp(value: float, ends: tuple[float, float]) -> float:

@@ -1,17 +1,20 @@
 """A pulse rate where there is a pulse, and none where there is none."""
 
 import importlib.util
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from deepmag.export.runtime import open_ascender
 from deepmag.models.representation import L
+from deepmag.models.weights import PULSE
 from deepmag.stream.face import FaceDetector
 from deepmag.stream.roi import Roi
-from deepmag.stream.vitals import SHOW, PulseRate
-from deepmag.stream.vitals_evidence import Traces, limited_weights, weigh
+from deepmag.stream.vitals import AGREED, FIRST, SHOW, PulseRate
+from deepmag.stream.vitals_evidence import NOTHING, Traces, limited_weights, weigh
 from deepmag.stream.vitals_regions import BACKGROUND, OVAL, REGIONS, Regions
 from deepmag.stream.vitals_spectrum import band
 
@@ -269,25 +272,33 @@ def beat(bpm):
     return np.cos(2 * np.pi * bpm / 60 * (TIMES - TIMES.mean()))
 
 
-def evidence(*groups, behind=0.0, around=()):
+def evidence(*groups, behind=0.0, around=(), tinted=0.0, noise=2e-5, network=np.nan):
     """Of forehead, left and right cheek, each with its wave, and of light in the background, on noise.
 
-    around: what the colour of hair and clothes does, place by place.
+    around: what the colour of hair and clothes does, place by place. tinted: what other colour the face takes.
+    noise: of each trace's each value; 8e-3 leaves a faint pulse. network: the wave that its output follows.
     """
     rng = np.random.default_rng(0)
     beside = len(REGIONS) + len(BACKGROUND)
     nothing = np.zeros((TIMES.size, beside + len(around)))
-    blood, light, shift = nothing.copy(), nothing.copy(), np.stack([nothing, nothing], axis=2)
+    blood, light, tint, shift = (
+        nothing.copy(),
+        nothing.copy(),
+        nothing.copy(),
+        np.stack([nothing, nothing], axis=2),
+    )
+    tint[:, : len(REGIONS)] = np.reshape(tinted, (-1, 1))
     blood[:, : len(REGIONS)] = np.repeat(np.stack(groups, axis=1), 2, axis=1)
     light[:, len(REGIONS) : beside] = np.reshape(behind, (-1, 1))
     if around:
         blood[:, beside:] = np.stack(around, axis=1)
     steps = [
-        np.diff(0.004 * trace + 2e-5 * rng.standard_normal(trace.shape), axis=0, prepend=trace[:1])
-        for trace in (blood, light, nothing, shift)
+        np.diff(0.004 * trace + noise * rng.standard_normal(trace.shape), axis=0, prepend=trace[:1])
+        for trace in (blood, light, tint, shift)
     ]
     blood, light, tint, shift = steps
-    return weigh(Traces(TIMES, blood, light, tint, shift, network=np.full(TIMES.size, np.nan)))
+    # more blood is less light
+    return weigh(Traces(TIMES, blood, light, tint, shift, network=-np.gradient(network + 0 * TIMES)))
 
 
 def test_the_same_pulse_in_all_of_the_face_speaks_for_it():
@@ -332,6 +343,33 @@ def test_a_pulse_that_something_larger_covers_at_the_end_has_ended():
     assert evidence(covered, covered, covered).objection == "signal too weak"
 
 
+FAINT = 3 * [beat(72)]
+LOST_IN_NOISE = 8e-3
+
+
+def test_the_network_may_agree_with_a_pulse_too_faint_to_be_told_from_chance():
+    found = evidence(*FAINT, noise=LOST_IN_NOISE, network=beat(72))
+    assert found.quality < SHOW
+    assert found.peak == pytest.approx(72, abs=2)
+    assert found.network > 10
+
+
+@pytest.mark.parametrize("network", [np.nan, beat(84), -beat(72)], ids=["none", "of 84", "upside down"])
+def test_but_not_where_it_sees_something_else(network):
+    assert evidence(*FAINT, noise=LOST_IN_NOISE, network=network).network == -np.inf
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"tinted": 0.6 * beat(72)}, {"around": [0.6 * beat(72), 0.6 * beat(72), 0 * TIMES]}],
+    ids=["of another colour", "on hair and clothes too"],
+)
+def test_nor_where_light_might_explain_it_though_it_is_as_faint(other):
+    found = evidence(*FAINT, noise=LOST_IN_NOISE, network=beat(72), **other)
+    assert found.objection != "the light flickers"  # it is not clear
+    assert found.network == -np.inf
+
+
 # ---------------------------------------------------------------- when it is shown and when not
 
 
@@ -348,6 +386,43 @@ def test_the_first_seconds_are_measuring_and_a_rate_needs_a_second_of_trust():
     first = next(t for t, r in readings if r.rate is not None)
     assert 8.4 < first < 10
     assert {r.reason for t, r in readings if t < first} == {"measuring"}
+
+
+def seen(t):
+    """The network's output where it sees `person`'s pulse."""
+    return np.cos(2 * np.pi * 1.2 * t) / 30
+
+
+def test_a_faint_pulse_that_the_network_sees_too_is_shown_after_eight_seconds_of_it():
+    def faint():
+        return person(72, seconds=24.0, fps=15.0, noise=2.0)
+
+    assert all(r.rate is None for _, r in feed(PulseRate(), faint()))
+    shown = [(t, r) for t, r in feed(PulseRate(), faint(), y=seen) if r.rate is not None]
+    assert shown[0][0] >= FIRST + AGREED - 0.5
+    assert shown[-1][0] > 23.5
+    assert all(r.rate == pytest.approx(72, abs=2) for _, r in shown)
+    assert all(0 < r.quality < SHOW for _, r in shown)
+
+
+def test_it_is_withdrawn_as_soon_as_the_network_sees_something_else():
+    def y(t):
+        return seen(t) if t < 18 else np.cos(2 * np.pi * 1.7 * t) / 10
+
+    readings = feed(PulseRate(), person(72, seconds=24.0, fps=15.0, noise=2.0), y=y)
+    last = max(t for t, r in readings if r.rate is not None)
+    assert 18 <= last < 22
+
+
+def test_a_network_that_agrees_with_rates_that_wander_has_none():
+    meter, found = PulseRate(), NOTHING
+    for look in range(40):
+        found = replace(NOTHING, peak=60.0 + 0.6 * look, rate=60.0, network=6.0)
+        assert not meter._has_agreed(0.5 * look, found)
+    held = [meter._has_agreed(20 + 0.5 * look, found) for look in range(17)]
+    assert held[-1]
+    assert not meter._has_agreed(30.0, NOTHING)
+    assert not meter._has_agreed(30.5, found)
 
 
 def test_a_rate_is_withdrawn_within_2_5_s_when_the_pulse_is_covered():
@@ -535,6 +610,20 @@ def test_no_rate_is_ever_shown_where_no_pulse_is_to_be_seen(takes, name):
     assert found.shown == []
     assert found.best < 0.38  # and not by a hair: a rate needs 0.42 for a second
     assert found.reason
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "talking_head_1",
+        "talking_head_1 x0.85",
+        "carphone to and fro x1.0",
+        "photo, light of skin's colour at 1.2 Hz",
+    ],
+)
+def test_nor_does_the_network_get_one_shown_there(takes, name):
+    with open_ascender(PULSE, device="cpu") as network:
+        assert negatives().judge(takes(name), network).shown == []
 
 
 @pytest.mark.parametrize(
