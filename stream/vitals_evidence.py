@@ -41,6 +41,7 @@ BACKGROUND_RATIO = 0.3  # the background's "pulse", in phase, per the face's
 # a head alone 0.25 to 0.5. Of a pulse it is what lens and codec spread: up to 0.14 where it is clear, in one place.
 AROUND_RATIO = 0.25
 AROUND_PHASE = 0.5
+AROUND_CLEAR = -2.0  # dB, less than CLEAR since there have to be two; noise has -6.5
 # Where compression or darkness leaves less than that, the rate has to be the network's, too, and nothing that could
 # explain it may be seen, clearly or not. Mean signal-to-noise ratio of the groups, and of the network's output, dB;
 # coherence; distance of the network's own peak, beats per minute.
@@ -212,13 +213,15 @@ def _is_behind(
     return bool(ratio(plain, frequency) > 2 * clear and abs(plain[k]) > abs(pulse))
 
 
-def _is_around(blood: NDArray[np.float64], frequency: float, pulse: complex, least: float = CLEAR) -> bool:
+def _is_around(
+    blood: NDArray[np.float64], frequency: float, pulse: complex, clear: float = AROUND_CLEAR
+) -> bool:
     """Whether two of the places around the face, where no skin is, do what the face does. blood: (m, places)."""
     spectrum = spectra(blood)
     beside = spectrum[at(frequency)] / pulse
-    clear = np.array([ratio(one, frequency) > least for one in spectrum.T], bool)
+    stands_out = np.array([ratio(one, frequency) > clear for one in spectrum.T], bool)
     in_phase = abs(beside.imag) < AROUND_PHASE * beside.real
-    return bool(np.count_nonzero(clear & in_phase & (beside.real > AROUND_RATIO)) >= 2)
+    return bool(np.count_nonzero(stands_out & in_phase & (beside.real > AROUND_RATIO)) >= 2)
 
 
 def _has_ended(trace: NDArray[np.float64], frequency: float) -> bool:

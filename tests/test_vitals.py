@@ -622,8 +622,7 @@ def test_no_rate_is_ever_shown_where_no_pulse_is_to_be_seen(takes, name):
     ],
 )
 def test_nor_does_the_network_get_one_shown_there(takes, name):
-    with open_ascender(PULSE, device="cpu") as network:
-        assert negatives().judge(takes(name), network).shown == []
+    assert negatives().judge(takes(name), open_ascender(PULSE, device="cpu")).shown == []
 
 
 @pytest.mark.parametrize(
