@@ -38,7 +38,7 @@ class PatientLog(logging.StreamHandler[TextIO]):
                 self.flush()
                 rest, patience = rest[PIECE:], self._patience
                 self._left_out, self._cut = 0, bool(rest)
-        except Exception:
+        except Exception:  # as of every handler: what cannot be logged ends nothing
             self.handleError(record)
 
     def _what_was_missed(self) -> str:

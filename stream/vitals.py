@@ -41,10 +41,9 @@ class PulseRate:
     """Collects samples, weighs them twice a second, and lets a rate be shown only while it can be trusted."""
 
     def __init__(self) -> None:
-        self._agreed: deque[tuple[float, float]] = (
-            deque()
-        )  # looks at which the network agreed: s, and the peak
         self._regions = Regions()
+        # looks at which the network agreed: s, and the peak
+        self._agreed: deque[tuple[float, float]] = deque()
         self._rows: deque[tuple[float, NDArray[np.float64]]] = deque(maxlen=MAX_FRAMES)
         self.reset()
 
@@ -111,7 +110,7 @@ class PulseRate:
             return Reading(None, 0.0, "no new frames")
         if self._rate is None:
             return Reading(None, self._evidence.quality, self._reason)
-        faint = KEEP * min(1.0, max(0.0, self._evidence.network) / AS_GOOD)
+        faint = KEEP * min(1.0, max(0.0, self._evidence.agreement) / AS_GOOD)
         return Reading(self._rate, max(self._evidence.quality, faint), "")
 
     def _cut(self, reason: str) -> None:
@@ -146,7 +145,7 @@ class PulseRate:
             )
         )
         steady = abs(found.peak - before.peak) <= STEADY
-        agreed = self._has_agreed(t, found)
+        agreed = self._agreed_for_long(t, found)
         if self._rate is not None:
             if (found.quality < KEEP and not agreed) or not steady:
                 self._withdraw(found.objection or "signal too weak")
@@ -165,9 +164,9 @@ class PulseRate:
         if t - self._trusted_since >= HOLD:
             self._rate, self._reason = found.rate, ""
 
-    def _has_agreed(self, t: float, found: Evidence) -> bool:
-        """Whether the network has agreed with a faint pulse for long, at all looks and at a steady rate."""
-        if not np.isfinite(found.network):
+    def _agreed_for_long(self, t: float, found: Evidence) -> bool:
+        """Take a look, and tell whether the network has agreed at all of them for long, and at a steady rate."""
+        if not np.isfinite(found.agreement):
             self._agreed.clear()
             return False
         self._agreed.append((t, found.peak))

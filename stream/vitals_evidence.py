@@ -19,6 +19,8 @@ from deepmag.stream.vitals_spectrum import CLOCK, SEARCH, at, band, counted, dis
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from deepmag.stream.vitals_spectrum import Spectrum
+
 # Mean signal-to-noise ratio of the three groups of regions, dB: none of it counts, all of it counts. At its
 # best moment talking_head_1 has 2.8; clip_a has 4.0 to 5.3, evm_face 11 to 14.
 STRENGTH = (1.0, 8.0)
@@ -42,9 +44,9 @@ BACKGROUND_RATIO = 0.3  # the background's "pulse", in phase, per the face's
 AROUND_RATIO = 0.25
 AROUND_PHASE = 0.5
 AROUND_CLEAR = -2.0  # dB, less than CLEAR since there have to be two; noise has -6.5
-# Where compression or darkness leaves less than that, the rate has to be the network's, too, and nothing that could
-# explain it may be seen, clearly or not. Mean signal-to-noise ratio of the groups, and of the network's output, dB;
-# coherence; distance of the network's own peak, beats per minute.
+# Where compression or darkness leaves less than STRENGTH asks for, the rate has to be the network's, too, and nothing
+# that could explain it may be seen, clearly or not. Mean signal-to-noise ratio of the groups, and of the network's
+# output, dB; coherence; distance of the network's own peak, beats per minute.
 FAINT_STRENGTH = 0.0
 FAINT_NETWORK = 2.0
 FAINT_COHERENCE = 0.7
@@ -88,7 +90,7 @@ class Evidence:
     peak: of the spectrum, beats per minute. rate: mean over the traces, beats per minute. strength: mean
     signal-to-noise ratio of the independent estimates, dB. coherence: share in phase over the face, in [0, 1].
     spread: largest distance of an estimate's own peak, beats per minute. quality: in [0, 1]. objection: what
-    speaks against a pulse, in words, or "". network: how far the network's output stands out at the peak, dB, where
+    speaks against a pulse, in words, or "". agreement: how far the network's output stands out at the peak, dB, where
     it is a faint pulse that it agrees with and that nothing else could be; else -inf.
     """
 
@@ -99,7 +101,7 @@ class Evidence:
     spread: float
     quality: float
     objection: str
-    network: float = -np.inf
+    agreement: float = -np.inf
 
 
 NOTHING = Evidence(0.0, 0.0, -np.inf, 0.0, np.inf, 0.0, "signal too weak")
@@ -138,44 +140,52 @@ def weigh(traces: Traces) -> Evidence:
     edge = len(REGIONS) + len(BACKGROUND)
     behind = np.flatnonzero(seen[len(REGIONS) : edge]) + len(REGIONS)
     around = np.flatnonzero(seen[edge:]) + edge
+    network = _seen_by_network(traces, common, pulse)
+
+    def is_moved(clear: float = CLEAR) -> bool:
+        return any(_outweighs(x, common, pulse, SHIFT_RATIO, clear) for x in shift.T)
+
+    def is_lit(clear: float = CLEAR) -> bool:
+        return bool(
+            _outweighs(light[:, face].mean(axis=1), common, pulse, LIGHT_RATIO, clear)
+            or _outweighs(tint, common, pulse, TINT_RATIO, clear)
+            or (
+                behind.size
+                and _is_behind(blood[:, behind], light[:, behind], share[behind], common, pulse, clear)
+            )
+            or _is_around(blood[:, around], common, pulse, min(clear, AROUND_CLEAR))
+        )
+
     if amplitude < AMPLITUDE[0]:
         objection = "signal too weak"
-    elif amplitude > AMPLITUDE[1] or any(_outweighs(x, common, pulse, SHIFT_RATIO) for x in shift.T):
+    elif amplitude > AMPLITUDE[1] or is_moved():
         objection = "too much motion"
-    elif (
-        _outweighs(light[:, face].mean(axis=1), common, pulse, LIGHT_RATIO)
-        or _outweighs(tint, common, pulse, TINT_RATIO)
-        or (behind.size and _is_behind(blood[:, behind], light[:, behind], share[behind], common, pulse))
-        or _is_around(blood[:, around], common, pulse)
-    ):
+    elif is_lit():
         objection = "the light flickers"
     elif _has_ended(everywhere, common):
         objection = "signal too weak"
     elif common < 2 * SEARCH[0] and _is_harmonic(traces, face, common):
         objection = "slower than can be told"
-    elif _contradicts(traces, common, pulse):
+    elif network is not None and _contradicts(network, common):
         objection = "estimates disagree"
-    network = -np.inf
-    if not objection and strength >= FAINT_STRENGTH and coherence >= FAINT_COHERENCE:
-        doubtful = (
-            any(_outweighs(x, common, pulse, SHIFT_RATIO, -np.inf) for x in shift.T)
-            or _outweighs(light[:, face].mean(axis=1), common, pulse, LIGHT_RATIO, -np.inf)
-            or _outweighs(tint, common, pulse, TINT_RATIO, -np.inf)
-            or (
-                behind.size
-                and _is_behind(blood[:, behind], light[:, behind], share[behind], common, pulse, -np.inf)
-            )
-            or _is_around(blood[:, around], common, pulse, -np.inf)
-        )
-        if not doubtful:
-            network = _agrees(traces, common, pulse)
+    agreement = -np.inf
+    if (
+        network is not None
+        and not objection
+        and strength >= FAINT_STRENGTH
+        and coherence >= FAINT_COHERENCE
+        and _agrees(network, common)
+        and not is_moved(-np.inf)
+        and not is_lit(-np.inf)
+    ):
+        agreement = network.strength
     quality = _ramp(strength, STRENGTH) * _ramp(coherence, COHERENCE) * (1 - _ramp(spread, SPREAD))
     if objection:
         quality = 0.0
     elif spread > SPREAD[0]:
         objection = "estimates disagree"
     rate = counted(everywhere, common)
-    return Evidence(60 * common, 60 * rate, strength, coherence, spread, quality, objection, network)
+    return Evidence(60 * common, 60 * rate, strength, coherence, spread, quality, objection, agreement)
 
 
 def limited_weights(share: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -189,7 +199,7 @@ def limited_weights(share: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _outweighs(
-    trace: NDArray[np.float64], frequency: float, pulse: complex, limit: float, clear: float = CLEAR
+    trace: NDArray[np.float64], frequency: float, pulse: complex, limit: float, clear: float
 ) -> bool:
     """Whether a disturbance has a clear peak at the rate, too large beside the pulse to be its effect."""
     spectrum = spectra(trace[:, np.newaxis])[:, 0]
@@ -202,7 +212,7 @@ def _is_behind(
     share: NDArray[np.float64],
     frequency: float,
     pulse: complex,
-    clear: float = CLEAR,
+    clear: float,
 ) -> bool:
     """Whether the background does what the face does. blood, light: (m, regions). share: (regions,)."""
     weights = share / share.sum()
@@ -213,9 +223,7 @@ def _is_behind(
     return bool(ratio(plain, frequency) > 2 * clear and abs(plain[k]) > abs(pulse))
 
 
-def _is_around(
-    blood: NDArray[np.float64], frequency: float, pulse: complex, clear: float = AROUND_CLEAR
-) -> bool:
+def _is_around(blood: NDArray[np.float64], frequency: float, pulse: complex, clear: float) -> bool:
     """Whether two of the places around the face, where no skin is, do what the face does. blood: (m, places)."""
     spectrum = spectra(blood)
     beside = spectrum[at(frequency)] / pulse
@@ -256,35 +264,45 @@ def _fit(trace: NDArray[np.float64], frequency: float) -> tuple[float, float]:
     return float(np.hypot(*weights)), float(1 - (left @ left) / max(trace @ trace, STILL))
 
 
-def _contradicts(traces: Traces, frequency: float, pulse: complex) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Network:
+    """What its output shows. strength: how far it stands out at the rate, dB. phase: from the pulse there, degrees."""
+
+    spectrum: Spectrum
+    strength: float
+    phase: float
+
+
+def _seen_by_network(traces: Traces, frequency: float, pulse: complex) -> _Network | None:
+    """What the network sees at a frequency, Hz; None where there is none."""
+    if not np.isfinite(traces.network).all():
+        return None
+    spectrum = spectra(band(traces.times, traces.network[:, np.newaxis]))[:, 0]
+    # More blood is less light, so the network's pulse runs against the colour's.
+    blood = -spectrum[at(frequency)] * np.exp(2j * np.pi * frequency * traces.late)
+    return _Network(spectrum, ratio(spectrum, frequency), float(abs(np.angle(blood / pulse, deg=True))))
+
+
+def _contradicts(network: _Network, frequency: float) -> bool:
     """Whether the network clearly sees another pulse. What it does not see clearly counts neither way.
 
-    It may only object: at talking_head_1's worst moment it stands out by 4 dB, on clip_a by 2.
+    At talking_head_1's worst moment it stands out by 4 dB, on clip_a by 2.
     """
-    if not np.isfinite(traces.network).all():
-        return False
-    spectrum = spectra(band(traces.times, traces.network[:, np.newaxis]))[:, 0]
-    own = peak(spectrum)
-    if own is not None and ratio(spectrum, own) > CLEAR:
+    own = peak(network.spectrum)
+    if own is not None and ratio(network.spectrum, own) > CLEAR:
         away = 60 * min(abs(own - frequency), abs(own - 2 * frequency))
         if away > SPREAD[1]:
             return True
-    # More blood is less light, so the network's pulse runs against the colour's.
-    network = -spectrum[at(frequency)] * np.exp(2j * np.pi * frequency * traces.late)
-    phase = abs(np.angle(network / pulse, deg=True))
-    return bool(ratio(spectrum, frequency) > CLEAR and phase > MAX_PHASE)
+    return network.strength > CLEAR and network.phase > MAX_PHASE
 
 
-def _agrees(traces: Traces, frequency: float, pulse: complex) -> float:
-    """How far the network's output stands out at a frequency, Hz, in dB, where its own peak is there; -inf else."""
-    if not np.isfinite(traces.network).all():
-        return -np.inf
-    spectrum = spectra(band(traces.times, traces.network[:, np.newaxis]))[:, 0]
-    strength = ratio(spectrum, frequency)
-    away = distance(spectrum, frequency)
-    network = -spectrum[at(frequency)] * np.exp(2j * np.pi * frequency * traces.late)
-    phase = abs(np.angle(network / pulse, deg=True))
-    return strength if strength >= FAINT_NETWORK and away <= FAINT_SPREAD and phase <= MAX_PHASE else -np.inf
+def _agrees(network: _Network, frequency: float) -> bool:
+    """Whether the network's own peak is at a frequency, Hz, and in phase with the pulse."""
+    return (
+        network.strength >= FAINT_NETWORK
+        and network.phase <= MAX_PHASE
+        and distance(network.spectrum, frequency) <= FAINT_SPREAD
+    )
 
 
 def _ramp(value: float, ends: tuple[float, float]) -> float:

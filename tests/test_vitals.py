@@ -351,12 +351,12 @@ def test_the_network_may_agree_with_a_pulse_too_faint_to_be_told_from_chance():
     found = evidence(*FAINT, noise=LOST_IN_NOISE, network=beat(72))
     assert found.quality < SHOW
     assert found.peak == pytest.approx(72, abs=2)
-    assert found.network > 10
+    assert found.agreement > 10
 
 
 @pytest.mark.parametrize("network", [np.nan, beat(84), -beat(72)], ids=["none", "of 84", "upside down"])
 def test_but_not_where_it_sees_something_else(network):
-    assert evidence(*FAINT, noise=LOST_IN_NOISE, network=network).network == -np.inf
+    assert evidence(*FAINT, noise=LOST_IN_NOISE, network=network).agreement == -np.inf
 
 
 @pytest.mark.parametrize(
@@ -367,7 +367,7 @@ def test_but_not_where_it_sees_something_else(network):
 def test_nor_where_light_might_explain_it_though_it_is_as_faint(other):
     found = evidence(*FAINT, noise=LOST_IN_NOISE, network=beat(72), **other)
     assert found.objection != "the light flickers"  # it is not clear
-    assert found.network == -np.inf
+    assert found.agreement == -np.inf
 
 
 # ---------------------------------------------------------------- when it is shown and when not
@@ -417,12 +417,12 @@ def test_it_is_withdrawn_as_soon_as_the_network_sees_something_else():
 def test_a_network_that_agrees_with_rates_that_wander_has_none():
     meter, found = PulseRate(), NOTHING
     for look in range(40):
-        found = replace(NOTHING, peak=60.0 + 0.6 * look, rate=60.0, network=6.0)
-        assert not meter._has_agreed(0.5 * look, found)
-    held = [meter._has_agreed(20 + 0.5 * look, found) for look in range(17)]
+        found = replace(NOTHING, peak=60.0 + 0.6 * look, rate=60.0, agreement=6.0)
+        assert not meter._agreed_for_long(0.5 * look, found)
+    held = [meter._agreed_for_long(20 + 0.5 * look, found) for look in range(17)]
     assert held[-1]
-    assert not meter._has_agreed(30.0, NOTHING)
-    assert not meter._has_agreed(30.5, found)
+    assert not meter._agreed_for_long(30.0, NOTHING)
+    assert not meter._agreed_for_long(30.5, found)
 
 
 def test_a_rate_is_withdrawn_within_2_5_s_when_the_pulse_is_covered():
