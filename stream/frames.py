@@ -26,8 +26,8 @@ class Frame:
     session: grows by one at every reconnect, size change or jump of the timestamps.
     seq: number of the frame in its source, counted from 0 over all sessions.
     pts: presentation time in its session, s (the stream's own clock).
-    arrived: time.monotonic() when the decoder handed the picture over, s; of one that was held up on its way, as by a
-    network that hung, when it would have been.
+    arrived: time.monotonic() when the decoder handed the picture over, of a network's stream when it came here to be
+    decoded, s; of one that was held up on its way, as by a network that hung, when it would have been.
     image: (H, W, 3) uint8, RGB, never written to after it is published.
     pixel_aspect: width of a pixel where it is shown, over its height: 1 but for what was stored squeezed.
     clock_is_right: whether the stream's time was seen to run as fast as time does; no rate can be told from it else.

@@ -243,7 +243,11 @@ class Pipeline:
         p50 = p95 = None
         if self._pace == "file":  # else a lag's worth of pictures may pass in less than the lag
             p50, p95 = self.engine.latency.percentiles(now, 50, 95)
-        dropped = {"engine": self.ring.dropped}
+        # what a source of anybody's need not have, as its nominal rate
+        too_slow = getattr(self._source, "skipped", {}).get("too slow", 0)
+        trouble = getattr(self._source, "trouble", "")
+        dropped = {"decoder": too_slow} if too_slow else {}
+        dropped["engine"] = self.ring.dropped
         for thread in self._renderers:
             dropped[thread.name] = dropped.get(thread.name, 0) + thread.dropped
         recording = self._recording
@@ -261,7 +265,7 @@ class Pipeline:
             lag=self.settings.lag,
             dropped=dropped,
             backend=self._backend(),
-            troubles=tuple(self.errors),
+            troubles=((trouble,) if trouble else ()) + tuple(self.errors),
             recording=recording.renderer.path.name if recording is not None else "",  # type: ignore[attr-defined]
         )
 

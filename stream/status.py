@@ -20,7 +20,7 @@ class Status:
     lag: the part of the latency that is the filter's, chosen by the person.
     dropped: frames dropped so far, by the stage that dropped them, e.g. {"engine": 0, "page": 12}.
     backend: what runs the ascent, e.g. "onnxruntime CPU, 2 threads". recording: file being written, or "".
-    troubles: why an output has stopped or cannot do its work now, a line each.
+    troubles: why an output has stopped or cannot do its work now, or the source is not decoded whole, a line each.
     """
 
     state: SourceState

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import subprocess
 import sys
 import threading
@@ -11,14 +13,17 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
+import av
 import pytest
-from scripted_camera import ScriptedCamera, encode, number_of
+from scripted_camera import ScriptedCamera, encode, number_of, painted
 
 from deepmag.stream.capture.address import parse_address
+from deepmag.stream.capture.arrival_clock import ArrivalClock
 from deepmag.stream.capture.backoff import Backoff
 from deepmag.stream.capture.limits import Limits
 from deepmag.stream.capture.open import open_source
 from deepmag.stream.capture.options import OPEN_TIMEOUT
+from deepmag.stream.capture.overload import Overload
 from deepmag.stream.capture.source import Source, SourceError
 from deepmag.stream.capture.thread import CaptureThread
 from deepmag.stream.frames import Frame
@@ -294,3 +299,61 @@ def test_the_process_ends_cleanly_while_a_camera_says_nothing() -> None:
     assert process.returncode == 0
     assert errors == ""
     assert time.monotonic() - before < OPEN_TIMEOUT - 1  # for as long it may wait for the camera
+
+
+def test_what_overload_leaves_out_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = itertools.count()
+    monkeypatch.setattr(Overload, "thins", lambda _self, _now: next(decoded) % 3 > 0)
+    with ScriptedCamera([encode(range(100)), threading.Event()]) as camera:
+        source = live(camera.url, stall=1.0)
+        shown = [number_of(f.image) for f in itertools.islice(source.frames(threading.Event()), 20)]
+    assert shown == list(range(shown[0], shown[0] + 60, 3))
+    assert source.skipped["too slow"] == 2 * 19  # type: ignore[attr-defined]
+
+
+def test_the_clock_of_arrivals_hears_what_overload_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded, missed, stamp = itertools.count(), [], ArrivalClock.stamp
+
+    def noted(clock: ArrivalClock, arrived: float, **said: bool) -> float:
+        missed.append(said["missed"])
+        return stamp(clock, arrived, **said)
+
+    monkeypatch.setattr(ArrivalClock, "stamp", noted)
+    monkeypatch.setattr(Overload, "judge", lambda *_, **__: "decode")
+    monkeypatch.setattr(Overload, "thins", lambda *_: next(decoded) % 9 in (2, 3))
+    with ScriptedCamera([encode(range(100)), threading.Event()]) as camera:
+        # each look at the clock takes 10 ms: what is sent at once does not come so
+        clock = itertools.count(0.0, 0.01).__next__
+        frames = live(camera.url, stall=1.0, timestamps="arrival", clock=clock).frames(threading.Event())
+        assert len(list(itertools.islice(frames, 9))) == 9
+    assert missed == [False, False, True, False, False, False, False, False, False]
+
+
+def test_where_decoding_goes_on_after_pictures_were_left_out_no_picture_is_broken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a stream whose pictures are renewed stripe by stripe: decoded on, it showed what lay between."""
+    target, sent = io.BytesIO(), itertools.count()
+    with av.open(target, "w", format="mpegts") as out:
+        stream = out.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 160, 120, "yuv420p", 2_000_000
+        stream.options = {"x264-params": "keyint=25:intra-refresh=1:bframes=0"}
+        for number in range(150):
+            picture = av.VideoFrame.from_ndarray(painted(number), format="rgb24")
+            picture.pts = number
+            out.mux(stream.encode(picture))
+        out.mux(stream.encode(None))
+    passing = [False]
+
+    def judge(_: Overload, *__: float, is_key: bool, key_waits: bool) -> str:
+        number = next(sent)
+        passing[0] = 37 <= number < 60 or (passing[0] and not is_key)
+        return "pass over" if passing[0] else "decode"
+
+    monkeypatch.setattr(Overload, "judge", judge)
+    with ScriptedCamera([target.getvalue(), threading.Event()]) as camera:
+        frames = live(camera.url, stall=1.0).frames(threading.Event())
+        shown = [number_of(frame.image) for frame in itertools.islice(frames, 80)]
+    assert shown == sorted(set(shown))
+    assert {*range(20, 35), *range(100, 110)} <= set(shown)
+    assert not set(range(40, 60)) & set(shown)

@@ -26,6 +26,7 @@ from deepmag.stream.capture.options import Transport
 from deepmag.stream.capture.redact import RedactingFilter
 from deepmag.stream.capture.source import SourceError
 from deepmag.stream.capture.thread import CaptureThread
+from deepmag.stream.capture.video import VideoSource
 from deepmag.stream.frames import Frame
 from deepmag.stream.ring import FrameRing
 
@@ -190,6 +191,33 @@ def test_a_stop_while_the_camera_is_frozen_is_obeyed_within_about_a_second() -> 
             thread.stop()
             assert thread.join(TIMEOUT)
             assert time.monotonic() - before < 1.5
+
+
+@pytest.mark.parametrize("codec", ["h264", "jpeg"])
+def test_what_this_machine_is_too_slow_to_decode_is_left_out_and_the_rest_is_of_now(
+    monkeypatch: pytest.MonkeyPatch, codec: Any
+) -> None:
+    decode, load = VideoSource._decode, threading.Event()
+
+    def slowly(packet: Any) -> Any:
+        load.wait(0.08)  # 12 pictures a second of 30
+        return decode(packet)
+
+    monkeypatch.setattr(VideoSource, "_decode", staticmethod(slowly))
+    ages, told = [], []
+    with rtsp_server(codec=codec) as server:
+        source = open_source(parse_address(server.url()))
+        assert isinstance(source, VideoSource)
+        for frame in source.frames(threading.Event()):
+            now = time.monotonic()
+            ages.append(now - frame.pts)
+            told.append(now - frame.arrived)
+            if len(ages) == 60:  # else two and a half seconds late
+                break
+    assert max(ages) - min(ages) < 1.5
+    assert max(told) > 0.3
+    assert np.allclose(np.array(ages) - told, ages[0] - told[0], atol=0.3)  # so old as is told
+    assert source.skipped["too slow"] > 30
 
 
 def test_motion_jpeg_is_read_too() -> None:

@@ -156,6 +156,14 @@ def test_pictures_that_arrive_in_clumps_and_without_timestamps_are_evened_out(cl
     assert clock.stamp(arrivals[-1] + 3.0) == arrivals[-1] + 3.0
 
 
+def test_the_hole_that_pictures_leave_which_were_left_out_is_not_evened_out() -> None:
+    clock = ArrivalClock()
+    numbers = [k for k in range(500) if k % 25 < 17]
+    missed = [k % 25 == 0 for k in numbers]
+    stamps = [clock.stamp(5.0 + k / 25, missed=hole) for k, hole in zip(numbers, missed, strict=True)]
+    assert stamps == pytest.approx([5.0 + k / 25 for k in numbers], abs=1e-6)
+
+
 def test_times_do_not_go_back_where_pictures_suddenly_come_faster() -> None:
     clock = ArrivalClock()
     arrivals = [*(k / 4 for k in range(60)), *(15 + k / 100 for k in range(60))]

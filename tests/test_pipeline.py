@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -204,6 +205,16 @@ def test_a_recording_that_failed_is_told_and_another_can_be_begun(
         assert status.troubles == ("the stick was pulled out",)
         assert pipeline.start_recording() == pipeline.status().recording
         assert pipeline.status().troubles == ()
+
+
+def test_a_source_that_is_not_decoded_whole_is_told_and_what_is_left_out_counted(ascender: Ascender) -> None:
+    with demo_running(ascender) as (pipeline, _):
+        assert "decoder" not in pipeline.status().dropped
+        pipeline._source.skipped, pipeline._source.trouble = Counter({"too slow": 7}), "too slow"  # type: ignore[attr-defined]
+        status = pipeline.status()
+    assert status.dropped["decoder"] == 7
+    assert status.troubles == ("too slow",)
+    assert pipeline.errors == []  # it is no failure
 
 
 def test_a_recording_that_a_disk_holds_up_is_not_called_saved(

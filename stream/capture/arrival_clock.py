@@ -25,11 +25,14 @@ class ArrivalClock:
         self._held_up = 0.0  # pictures that may still come of those which gaps held up
         self._after: deque[float] = deque(maxlen=FEW + 1)  # arrivals since the newest gap
 
-    def stamp(self, arrived: float) -> float:
-        """The next picture's timestamp, s. arrived: on the monotonic clock, s."""
-        if not self._arrivals or self._begins_anew(arrived):
+    def stamp(self, arrived: float, *, missed: bool = False) -> float:
+        """The next picture's timestamp, s. arrived: on the monotonic clock, s. missed: pictures came before it.
+
+        Those that were left out here make a hole, which is not to be evened out.
+        """
+        if not self._arrivals or self._begins_anew(arrived) or missed:
             self._arrivals.clear()
-            self._stamp = arrived
+            self._stamp = max(self._stamp, arrived)
         else:
             first, periods = self._arrivals[0], len(self._arrivals)
             even = self._stamp + (arrived - first) / periods

@@ -16,8 +16,8 @@ DRIFT = 0.6  # s
 class ClockCheck:
     """Compares the times of a live stream with those of arrival.
 
-    What a network or a decoder that cannot keep up does looks the same for as long as it gets worse. It ends, at the
-    latest where their buffers are full; a wrong clock does not.
+    What a network that cannot keep up does looks the same for as long as it gets worse. It ends, at the latest where
+    its buffers are full; a wrong clock does not. (A decoder that cannot is none of this: see ``overload``.)
     """
 
     def __init__(self) -> None:

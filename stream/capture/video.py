@@ -29,9 +29,12 @@ from deepmag.stream.capture.held_up import HeldUp
 from deepmag.stream.capture.limits import Limits
 from deepmag.stream.capture.options import openings
 from deepmag.stream.capture.orientation import OrientationReader
+from deepmag.stream.capture.overload import BLOCK, Overload
 from deepmag.stream.capture.pacing import Pacer
+from deepmag.stream.capture.read_ahead import ReadAhead
 from deepmag.stream.capture.source import SourceError
 from deepmag.stream.capture.timeline import DEFAULT_RATE, RateLimit, Timeline, spread_repeats
+from deepmag.stream.exhausted import what_ran_out
 from deepmag.stream.frames import Frame
 from deepmag.stream.gpu_codecs import decoded_by_gpu, open_nvdec, still_decodes
 
@@ -64,7 +67,7 @@ class VideoSource:
 
     live: as the address tells, until what a web server sends turns out to be a clip.
     nominal_rate: frames/s as the container or the codec states it, or None; known from the first frame on.
-    skipped: pictures not delivered, by reason ("corrupt", "too fast").
+    skipped: pictures not delivered, by reason ("corrupt", "too fast", "too slow": the machine).
     """
 
     def __init__(
@@ -101,26 +104,43 @@ class VideoSource:
         self._clock = clock
         self._stamped = True
         self._raw_camera = False
-        self._said_wrong = False
+        # a camera's driver drops what is not taken, and on a disk it waits for as long as that takes
+        network = address.kind == "rtsp" or (address.kind == "url" and not address.text.startswith("file:"))
+        self._may_be_late = network and self._arrival_tells
+        self._overload = Overload()
+        self._said_wrong = self._said_slow = False
         self._was_stream = False
+
+    @property
+    def trouble(self) -> str:
+        """Why pictures are left out, in one line, while that goes on, or ""."""
+        shortfall = self._overload.shortfall
+        if shortfall is None:
+            return ""
+        left, of = shortfall
+        return (
+            f"this machine is too slow to decode all: {left} of {of} pictures in {BLOCK:g} s were left out; set the "
+            "camera to a smaller picture or fewer a second, or open its smaller stream"
+        )
 
     def frames(self, stop: threading.Event) -> Iterator[Frame]:
         """Open, deliver until the end or ``stop``, close. Raises SourceError."""
         timeline: Timeline | None = None
         rate_limit, pacer, by_arrival, clock_check = RateLimit(), Pacer(), ArrivalClock(), ClockCheck()
-        held_up, seq = HeldUp(), 0
+        held_up, seq, left_out = HeldUp(), 0, self.skipped["too slow"]
         while not stop.is_set():
             before = seq
             # closed here, by this thread, whatever happens: the traceback of an error would keep the container open
             with contextlib.closing(self._pictures(stop)) as timed:
-                for (picture, orientation, decoded), claimed in (
+                for (picture, orientation, came), claimed in (
                     timed if self.live else spread_repeats(timed, self._period)
                 ):
                     timeline = timeline or Timeline(live=self.live, nominal_rate=self.nominal_rate)
                     # what is deinterlaced has waited for the next one since, which is latency
-                    arrived = decoded if self.live else self._clock()
+                    arrived = came if self.live else self._clock()
                     own = not self.live or (self._stamped and not self._by_arrival)
-                    stamp = claimed if own else by_arrival.stamp(arrived)
+                    missed, left_out = self.skipped["too slow"] - left_out, self.skipped["too slow"]
+                    stamp = claimed if own else by_arrival.stamp(arrived, missed=missed > 0)
                     session, pts = timeline.place(stamp, arrived, (picture.width, picture.height))
                     right = not own or self._is_right(clock_check, session, pts, arrived)
                     if own and self.live and self._arrival_tells:
@@ -162,7 +182,7 @@ class VideoSource:
     def _pictures(
         self, stop: threading.Event
     ) -> Generator[tuple[tuple[VideoFrame, Orientation, float], float | None]]:
-        """Yield the pictures of one connection, when they were decoded, and their timestamps, s; no broken ones."""
+        """Yield the pictures of one connection, when they came, and their timestamps, s; no broken ones."""
         container, opening, by_gpu = self._open()
         try:
             if self.live and self._is_clip(container):
@@ -181,46 +201,90 @@ class VideoSource:
             reader = OrientationReader(stream)
             deinterlacer: Deinterlacer[tuple[Orientation, float, float | None]] = Deinterlacer(self.name)
             size, last, failed, numbers = (0, 0), self._clock(), 0, itertools.count()
-            for packet in self._packets(container, stream, opening, stop):
-                try:
-                    pictures = self._decode(packet)
-                except av.error.FFmpegError:
-                    if packet.size:  # not at the flush
-                        self._skip("corrupt")
-                        failed += 1
-                        next(numbers)
-                    pictures = []
-                    if by_gpu and failed >= GPU_FAILURES:
-                        self._gpu = None
-                        then = "the CPU decodes from now on" if self.live else "play it with --codecs cpu"
+            # closed before the container is, which its thread reads from
+            with contextlib.closing(self._received(container, stream, opening, stop)) as packets:
+                for packet, received in packets:
+                    try:
+                        pictures = self._decode(packet)
+                    except av.error.FFmpegError:
+                        if packet.size:  # not at the flush
+                            self._skip("corrupt")
+                            failed += 1
+                            next(numbers)
+                        pictures = []
+                        if by_gpu and failed >= GPU_FAILURES:
+                            self._gpu = None
+                            then = "the CPU decodes from now on" if self.live else "play it with --codecs cpu"
+                            raise SourceError(
+                                f"{self.name}: the GPU decodes no more; {then}", retry=self.live
+                            ) from None
+                    for picture in pictures:
+                        number = next(numbers)
+                        if picture.is_corrupt:
+                            self._skip("corrupt")
+                            continue
+                        failed = 0
+                        if size == (0, 0) and by_gpu:
+                            by_gpu = self._say_what_decodes(picture)
+                        if size != (picture.width, picture.height):
+                            size = picture.width, picture.height
+                            self._limits.check(*size, self.name)
+                        if received is not None and self._overload.thins(self._clock()):
+                            self.skipped["too slow"] += 1
+                            last = self._clock()
+                            continue
+                        # where the format has no times, a broken picture takes its time, too
+                        stamp = picture.time if self._stamped else number * self._period()
+                        told = reader.read(picture), self._clock() if received is None else received, stamp
+                        for whole, (orientation, arrived, timed) in deinterlacer.add(picture, told):
+                            yield (whole, orientation, arrived), timed
+                        last = self._clock()
+                    if self.live and self._clock() - last > NO_PICTURE:
                         raise SourceError(
-                            f"{self.name}: the GPU decodes no more; {then}", retry=self.live
-                        ) from None
-                for picture in pictures:
-                    number = next(numbers)
-                    if picture.is_corrupt:
-                        self._skip("corrupt")
-                        continue
-                    failed = 0
-                    if size == (0, 0) and by_gpu:
-                        by_gpu = self._say_what_decodes(picture)
-                    if size != (picture.width, picture.height):
-                        size = picture.width, picture.height
-                        self._limits.check(*size, self.name)
-                    # where the format has no times, a broken picture takes its time, too
-                    stamp = picture.time if self._stamped else number * self._period()
-                    told = reader.read(picture), self._clock(), stamp
-                    for whole, (orientation, decoded, timed) in deinterlacer.add(picture, told):
-                        yield (whole, orientation, decoded), timed
-                    last = self._clock()
-                if self.live and self._clock() - last > NO_PICTURE:
-                    raise SourceError(
-                        f"{self.name} sends data, but no picture that can be decoded", retry=True
-                    )
-            for whole, (orientation, decoded, timed) in deinterlacer.rest():
-                yield (whole, orientation, decoded), timed
+                            f"{self.name} sends data, but no picture that can be decoded", retry=True
+                        )
+            for whole, (orientation, arrived, timed) in deinterlacer.rest():
+                yield (whole, orientation, arrived), timed
         finally:
+            self._overload = Overload()
             container.close()
+
+    def _received(
+        self, container: InputContainer, stream: VideoStream, opening: Opening, stop: threading.Event
+    ) -> Generator[tuple[Packet[VideoStream], float | None]]:
+        """Yield the packets to decode, and when each came, s; None where nothing tells but that it is there."""
+        if not (self.live and self._may_be_late and self._stamped):
+            for packet in self._packets(container, stream, opening, stop):
+                yield packet, None
+            return
+        overload, whole = self._overload, True
+        ahead = ReadAhead(lambda end: self._packets(container, stream, opening, end), self._clock)
+        try:
+            ahead.start()
+        except RuntimeError as error:
+            raise SourceError(f"{self.name}: {what_ran_out(error) or error}", retry=True) from None
+        with contextlib.closing(ahead):
+            while taken := ahead.take(stop):
+                packet, received = taken
+                stamp, is_key = _time_of(packet), packet.is_keyframe
+                verdict = overload.judge(
+                    stamp, received, self._clock(), is_key=is_key, key_waits=ahead.key_waits
+                )
+                if self.trouble and not self._said_slow:
+                    self._said_slow = True
+                    log.warning("%s: %s", self.name, self.trouble)
+                if verdict == "decode":
+                    if is_key and not whole:
+                        stream.codec_context.flush_buffers()  # else it looks for what was left out
+                    whole = True
+                    yield packet, received
+                    continue
+                whole = False
+                self.skipped["too slow"] += 1
+                if verdict == "go on at the key frame":
+                    before_it = ahead.skip_to_key()
+                    overload.jumped(before_it)
+                    self.skipped["too slow"] += before_it
 
     @staticmethod
     def _decode(packet: Packet[VideoStream]) -> list[VideoFrame]:
@@ -373,6 +437,12 @@ class VideoSource:
         self.skipped[reason] += 1
         if self.skipped[reason] == 1:
             log.warning("%s: a picture was left out (%s); more are only counted", self.name, reason)
+
+
+def _time_of(packet: Packet[VideoStream]) -> float | None:
+    """Its time, s, which grows from packet to packet where the stream tells such a one; None where it has none."""
+    ticks = packet.pts if packet.dts is None else packet.dts
+    return None if ticks is None else float(ticks * packet.time_base)
 
 
 def _detached(packet: Packet[VideoStream]) -> Packet[VideoStream]:

@@ -69,7 +69,7 @@ class _Snapshot(Collector):
         yield GaugeMetricFamily("deepmag_recording", "1 while recording", value=float(bool(status.recording)))
         yield GaugeMetricFamily(
             "deepmag_output_troubles",
-            "Outputs that stopped or cannot work now",
+            "Outputs that stopped or cannot work now, and a source that is not decoded whole",
             value=float(len(status.troubles)),
         )
         yield GaugeMetricFamily("deepmag_page_clients", "Browsers that watch", value=counts["clients"])
