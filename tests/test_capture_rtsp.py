@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from typing import Any
 
@@ -71,6 +71,38 @@ def frozen(server: RtspServer) -> Iterator[None]:
         yield
     finally:
         os.kill(server.process.pid, signal.SIGCONT)
+
+
+@contextmanager
+def network_to(server: RtspServer) -> Iterator[tuple[str, threading.Event]]:
+    """Its address through a network that hands over what the server sends only while the event is set."""
+    flows, sockets = threading.Event(), [socket.create_server(("127.0.0.1", 0))]
+    flows.set()
+
+    def pass_on(source: socket.socket, sink: socket.socket, when: threading.Event | None = None) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if when is not None:
+                    when.wait()
+                sink.sendall(data)
+
+    def connect() -> None:
+        with suppress(OSError):
+            client = sockets[0].accept()[0]
+            upstream = socket.create_connection(("127.0.0.1", server.port))
+            sockets.extend((client, upstream))
+            threading.Thread(target=pass_on, args=(client, upstream), daemon=True).start()
+            pass_on(upstream, client, flows)
+
+    threading.Thread(target=connect, daemon=True).start()
+    try:
+        yield f"rtsp://127.0.0.1:{sockets[0].getsockname()[1]}/test", flows
+    finally:
+        flows.set()
+        for connection in sockets:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +198,21 @@ def test_a_short_hiccup_is_stale_and_then_goes_on_in_the_same_connection(transpo
         until(lambda: thread.state(time.monotonic())[:2] == ("live", ""))
         frames = take(ring, 20)
     assert all(b.pts > a.pts for a, b in pairwise(frames) if a.session == b.session)
+
+
+def test_what_a_network_held_up_is_as_old_as_it_is(open_server: RtspServer) -> None:
+    """FFmpeg forgets the time of the first picture after a read that timed out: all that followed was of now then."""
+    with network_to(open_server) as (url, flows), capturing(url, stall=TIMEOUT) as (thread, ring):
+        before = take(ring, 10)
+        flows.clear()
+        until(lambda: thread.state(time.monotonic())[0] == "stale")
+        until(lambda: thread.state(time.monotonic())[2] > 2.0)
+        since = time.monotonic()
+        flows.set()
+        frames = before + take(ring, 80)
+    assert {frame.session for frame in frames} == {0}
+    assert max(b.pts - a.pts for a, b in pairwise(frames)) < 0.2
+    assert any(0.5 < since - frame.arrived < 1.5 for frame in frames)  # when none came
 
 
 def test_a_camera_that_restarts_is_found_again() -> None:

@@ -395,19 +395,24 @@ class VideoSource:
         self, container: InputContainer, stream: VideoStream, opening: Opening, stop: threading.Event
     ) -> Iterator[Packet[VideoStream]]:
         """Yield packets until the end or ``stop``; SourceError when a live source stalls or breaks."""
-        heard = self._clock()
+        heard, before, timed_out = self._clock(), None, False
         while not stop.is_set():
             try:
                 for read in container.demux(stream):
                     heard = self._clock()
                     packet = _detached(read) if opening.format == "v4l2" else read
                     del read
+                    if timed_out and packet.pts is None and before is not None:
+                        # FFmpeg forgets it then; by its arrival, as late as the network was, so would be what follows
+                        packet.pts = packet.dts = before + round(self._period() / packet.time_base)
+                    before, timed_out = packet.pts, False
                     yield packet
                     if stop.is_set():
                         return
             except BlockingIOError:  # a camera without a new picture
                 stop.wait(CAMERA_POLL)
             except av.error.ExitError:  # the read timed out
+                timed_out = True
                 if not opening.resumable:
                     raise SourceError(f"{self.name}: no data any more", retry=True) from None
             except av.error.FFmpegError as error:
