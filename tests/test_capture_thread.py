@@ -47,6 +47,17 @@ class Rehearsed:
             self.closed_in.append(threading.current_thread().name)
 
 
+class Showing(Rehearsed):
+    """One picture, of whatever form."""
+
+    def __init__(self, image: Any) -> None:
+        super().__init__([], live=False)
+        self._image = image
+
+    def frames(self, stop: threading.Event) -> Iterator[Frame]:
+        yield Frame(0, 0, 0.0, 0.0, self._image)
+
+
 def run(source: Rehearsed, **options: float | None) -> tuple[CaptureThread, list[Frame]]:
     ring = FrameRing(1000)
     thread = CaptureThread(source, ring, random=lambda: 0.0, **options)  # type: ignore[arg-type]
@@ -121,13 +132,23 @@ def test_a_defect_in_a_source_is_logged_and_told_and_does_not_hang_the_ring(
     ids=["grey", "RGBA", "float"],
 )
 def test_what_is_no_picture_is_told_and_not_handed_on(image: NDArray[Any]) -> None:
-    class Other(Rehearsed):
-        def frames(self, stop: threading.Event) -> Iterator[Frame]:
-            yield Frame(0, 0, 0.0, 0.0, image)
-
-    thread, frames = run(Other([], live=False))
+    thread, frames = run(Showing(image))
     assert frames == []
     assert "(H, W, 3) uint8, RGB, not (40, 40" in str(thread.error)
+
+
+def test_what_is_no_array_at_all_is_told_by_its_kind() -> None:
+    thread, frames = run(Showing([[0, 0, 0]]))
+    assert frames == []
+    assert str(thread.error) == "cam: a picture must be an array of (H, W, 3) uint8, RGB, not list"
+
+
+@pytest.mark.parametrize("shape", [(20, 20, 3), (480, 35, 3), (0, 640, 3)])
+def test_a_picture_that_is_too_small_is_told_and_not_handed_on(shape: tuple[int, ...]) -> None:
+    thread, frames = run(Showing(np.zeros(shape, np.uint8)))
+    assert frames == []
+    size = f"{shape[1]}x{shape[0]}"
+    assert str(thread.error) == f"cam: the picture is too small ({size}); at least 36x36 is needed"
 
 
 def test_every_connection_is_closed_in_the_thread_that_opened_it() -> None:

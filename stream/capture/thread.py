@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepmag.stream.capture.backoff import Backoff
+from deepmag.stream.capture.limits import check_smallest
 from deepmag.stream.capture.redact import redact
 from deepmag.stream.capture.source import SourceError
 from deepmag.stream.capture.state import FROZEN_AFTER, STALE_AFTER, Liveness
@@ -157,13 +158,14 @@ class CaptureThread:
         return error.retry and (self._give_up is None or waited < self._give_up)
 
 
-def _check_form(image: NDArray[np.uint8], name: str) -> None:
-    """Raise SourceError for what is no picture: a source may be anybody's, and the engine would end without a word."""
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-        raise SourceError(
-            f"{name}: a picture must be an array of (H, W, 3) uint8, RGB, not {image.shape} {image.dtype}",
-            retry=False,
-        )
+def _check_form(image: object, name: str) -> None:
+    """Raise SourceError for what is no picture, or too small: a source may be anybody's, and the engine would end."""
+    wanted = f"{name}: a picture must be an array of (H, W, 3) uint8, RGB"
+    if not isinstance(image, np.ndarray):
+        raise SourceError(f"{wanted}, not {type(image).__name__}", retry=False)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise SourceError(f"{wanted}, not {image.shape} {image.dtype}", retry=False)
+    check_smallest(image.shape[1], image.shape[0], name)
 
 
 def _same_picture(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> bool:
