@@ -231,9 +231,7 @@ def run_live(
 def _await_picture(pipeline: Pipeline, began: float) -> None:
     while pipeline.first_picture is None:
         if pipeline.wait(0.05) or time.monotonic() - began > PICTURE_TIMEOUT:
-            raise RuntimeError(
-                f"no picture came: {pipeline.capture.error or pipeline.engine.error or 'timeout'}"
-            )
+            raise RuntimeError(f"no picture came: {pipeline.failure or 'timeout'}")
 
 
 def _measured(

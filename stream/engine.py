@@ -148,7 +148,8 @@ class Engine:
                     self._flush()  # else they would wait for the next connection, and come out as if of then
             if not self._stop.is_set():
                 self._flush()
-        except Exception as error:
+        except Exception as error:  # whoever waits for the end says it
+            log.debug("the engine failed", exc_info=True)
             self.error = error
         finally:
             self._busy_since = None

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from deepmag.stream.capture.redact import plain, redact
 from deepmag.stream.capture.thread import GIVE_UP, CaptureThread
 from deepmag.stream.delayed import ASSUMED_RATE
 from deepmag.stream.engine import LATE, Engine, FaceFinder
@@ -145,6 +146,14 @@ class Pipeline:
         return [*self._errors, *(thread.trouble for thread in self._renderers if thread.trouble)]
 
     @property
+    def failure(self) -> str | None:
+        """Why it ended, where it should not have, in one line; None while it runs, and at the end of a file."""
+        if (error := self.engine.error) is not None:
+            why = what_ran_out(error) or f"{type(error).__name__}: {error}"
+            return plain(redact(f"the engine failed: {why}"))
+        return None if self.capture.error is None else str(self.capture.error)
+
+    @property
     def hangs(self) -> bool:
         """Whether what magnifies has been at one frame for so long that it will not go on by itself."""
         return self.engine.busy(self._clock()) > STANDSTILL
@@ -207,7 +216,7 @@ class Pipeline:
         self.capture.start()
 
     def wait(self, timeout: float) -> bool:
-        """Wait for the end of the source, at most ``timeout`` s; whether it has come."""
+        """Wait for the end of the source, at most ``timeout`` s; whether it has come. `failure` says why."""
         return self.engine.join(timeout)
 
     def stop(self) -> None:
@@ -235,7 +244,9 @@ class Pipeline:
         """The state of everything, now."""
         now = self._clock()
         state, detail, age = self.capture.state(now)
-        if state == "live" and self._first_picture is None:
+        if self.engine.error is not None:  # whatever the source does
+            state, detail = "ended", self.failure or ""
+        elif state == "live" and self._first_picture is None:
             # frames come, and none is out of the filter yet: not stale, as a picture that stood still would be
             state, detail = "connecting", f"the lag of {self.settings.lag:g} s must pass first"
         elif state == "live" and now - self._newest_picture > self.settings.lag + LATE:

@@ -120,7 +120,7 @@ def test_at_full_speed_each_frame_comes_out_once_in_order_and_none_is_dropped(
         assert thread.dropped == pipeline.ring.dropped == 0
         assert pipeline.status().state == "ended"
         assert pipeline.status().fps >= 0
-        assert pipeline.capture.error is None
+        assert pipeline.failure is None
         assert pipeline.errors == []
 
 
@@ -443,20 +443,32 @@ def test_the_filters_clock_advances_by_real_time_where_frames_are_missing(ascend
     assert magnifier.rate == pytest.approx(30.0, rel=0.02)
 
 
-def test_the_engine_s_failure_ends_the_run_and_is_kept(clip: Path, ascender: Ascender) -> None:
+def test_the_engine_s_failure_ends_the_run_and_is_told(clip: Path, ascender: Ascender) -> None:
     class Broken:
         description = "broken"
 
         def steady(self, *_: object) -> None:
-            raise RuntimeError("out of memory")
+            raise RuntimeError("no kernel\nis left of rtsp://user:hunter2@cam/x")
 
         paper = steady
 
     with pipeline_of(str(clip), Broken()) as pipeline:  # type: ignore[arg-type]
         pipeline.start()
         assert pipeline.wait(TIMEOUT)
-        assert "out of memory" in str(pipeline.engine.error)
+        why = r"the engine failed: RuntimeError: no kernel\nis left of rtsp://user:***@cam/x"  # in one line
+        assert pipeline.failure == why
+        assert (pipeline.status().state, pipeline.status().detail) == ("ended", why)
         assert pipeline.engine.busy(time.monotonic() + 60.0) == 0.0  # it has ended, and does not hang
+
+
+def test_what_ended_the_source_is_told_where_it_was_no_end_of_its_own(
+    tmp_path: Path, ascender: Ascender
+) -> None:
+    with pipeline_of(str(tmp_path / "none.mp4"), ascender) as pipeline:
+        pipeline.start()
+        assert pipeline.wait(TIMEOUT)
+        assert "none.mp4" in (pipeline.failure or "")
+        assert pipeline.status().detail == pipeline.failure
 
 
 def test_a_pipeline_that_never_started_is_stopped_at_once(clip: Path, ascender: Ascender) -> None:

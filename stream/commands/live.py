@@ -426,18 +426,9 @@ class _Quiet:
         """Say nothing."""
 
 
-def _why(error: BaseException) -> str:
-    from deepmag.stream.exhausted import what_ran_out
-
-    return what_ran_out(error) or f"{type(error).__name__}: {error}"
-
-
 def _say_how_it_ended(pipeline: Pipeline, *, fresh: bool) -> None:
-    if pipeline.engine.error is not None:
-        log.debug("the engine failed", exc_info=pipeline.engine.error)
-        fail(f"the engine failed: {_why(pipeline.engine.error)}")
-    if pipeline.capture.error is not None:
-        fail(str(pipeline.capture.error))
+    if pipeline.failure is not None:
+        fail(pipeline.failure)
     errors = [error for error in pipeline.errors if error]
     if errors:
         fail("; ".join(errors))

@@ -79,7 +79,7 @@ class WardFeed:
             if self._failed:
                 self._lost(now, self._failed)
         if self._ended is None:
-            failure = _failure(self._pipeline)
+            failure = self._pipeline.failure
             if failure is not None:
                 self._lost(now, failure)
             elif self._over is None:
@@ -114,7 +114,7 @@ class WardFeed:
         status = pipeline.status()
         if ended is None:
             # asked after the state: a camera that `watch` has not yet seen to fail has not come to its end
-            why = _failure(pipeline)
+            why = pipeline.failure
             return status if why is None else replace(status, state="lost", detail=why)
         return replace(status, state="lost", detail=f"{self._why}; next try within {self._delay:g} s")
 
@@ -181,13 +181,3 @@ class WardFeed:
         self._why, self._ended = why, now  # in this order: the page asks meanwhile
         self._delay = RESTART if self._pipeline.engine.frames else min(2 * self._delay, RESTART_MOST)
         log.error("%s: %s; it is started again in %g s", self.spec.name, why, self._delay)
-
-
-def _failure(pipeline: Pipeline) -> str | None:
-    """Why a pipeline ended, where it should not have; a file that is over is no failure."""
-    if pipeline.engine.error is not None:
-        error = pipeline.engine.error
-        return f"the engine failed: {type(error).__name__}: {error}"
-    if pipeline.capture.error is not None:
-        return str(pipeline.capture.error)
-    return None
