@@ -19,13 +19,18 @@ MOST = 512  # pairs in a run
 def require_pairs(x: NDArray[np.float32], pairs: int | None = None) -> NDArray[np.float32]:
     """Frame pairs as contiguous float32 (B, 3, L, L).
 
-    Raises ValueError for another shape, for no pair, and for a number of them other than ``pairs`` if that is
-    given.
+    Raises ValueError for another shape, for no pair, for what is no finite number, and for a number of pairs other than
+    ``pairs`` if that is given.
     """
     if x.ndim != 4 or x.shape[1:] != (3, L, L) or len(x) == 0 or (pairs is not None and len(x) != pairs):
         wanted = "B" if pairs is None else pairs
         raise ValueError(f"expected frame pairs of shape ({wanted}, 3, {L}, {L}), not {x.shape}")
-    return np.ascontiguousarray(x, dtype=np.float32)
+    x = np.ascontiguousarray(x, dtype=np.float32)
+    # 5 us for a pair, 0.4 ms for 512. A ReLU of ours takes NaN for a number below zero, ONNX Runtime's does not, and
+    # torch's only forwards: one gave y without a word, one no number at all, and one y of NaN with a gradient.
+    if not np.isfinite(x).all():
+        raise ValueError("expected finite numbers in frame pairs, not NaN or infinity")
+    return x
 
 
 def per_pair(value: float | NDArray[np.float32], pairs: int) -> NDArray[np.float32]:

@@ -46,7 +46,10 @@ class NotCompiledError(AscenderUnavailableError):
 
 
 class Ascender(Protocol):
-    """Runs the ascent on frame pairs, each on its own. Arrays are float32, in units of X (Eq. 14)."""
+    """Runs the ascent on frame pairs, each on its own. Arrays are float32, in units of X (Eq. 14).
+
+    x and direction are finite numbers: ValueError else, as for other shapes.
+    """
 
     @property
     def description(self) -> str:

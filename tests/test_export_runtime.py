@@ -128,6 +128,23 @@ def test_an_array_that_is_no_frame_pair_is_refused(
         ort_cpu.steady(x(1), x(2), 0.1)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("runtime", ["numba", "ort", "torch"])
+def test_what_is_no_number_is_refused_by_each_runtime(
+    weights: Weights, runtime: Runtime, value: float
+) -> None:
+    ascender = open_ascender(weights, runtime, "cpu", threads=1, paper_iterations=2, steady_iterations=2)
+    good, bad = x(2), x(2)
+    bad[1, 2, 3, 4] = value
+    for ask in (
+        lambda: ascender.paper(bad, 6e-5),
+        lambda: ascender.steady(bad, good, 0.1),
+        lambda: ascender.steady(good, bad, 0.1),
+    ):
+        with pytest.raises(ValueError, match="finite numbers in frame pairs"):
+            ask()
+
+
 def test_weights_come_from_a_safetensors_file(weights: Weights, tmp_path: Path, ort_cpu: Ascender) -> None:
     path = tmp_path / "pulse.safetensors"
     save_file(weights, path)
