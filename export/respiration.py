@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from deepmag.export.device import CPU, devices_to_try
 from deepmag.export.fallback import FallbackRespiration
-from deepmag.export.runtime import AscenderUnavailableError, load_weights
+from deepmag.export.runtime import AscenderUnavailableError, check_choice, load_weights
 from deepmag.models.step_size import PAPER_ITERATIONS
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class GradientAscender(Protocol):
 
 
 def open_respiration_ascender(
-    weights: Path | Weights,
+    weights: str | Path | Weights,
     device: DeviceName = "auto",
     paper_iterations: int = PAPER_ITERATIONS,
     *,
@@ -63,9 +63,10 @@ def open_respiration_ascender(
     weights: RespirationNet's, as a safetensors file or as arrays by name. paper_iterations: N of `paper`. runtime: on
     the CPU "torch" is torch, and any other ONNX Runtime, or torch where that is not there. threads: of the CPU. Raises
     AscenderUnavailableError where the wanted device is not there, OSError for a file that cannot be read, ValueError
-    for one that holds other weights.
+    for one that holds other weights, and for what `open_ascender` refuses, too.
     """
-    arrays = load_weights(weights) if isinstance(weights, Path) else weights
+    check_choice(runtime, threads)
+    arrays = load_weights(Path(weights)) if isinstance(weights, str | Path) else weights
     refusals: list[str] = []
     for candidate in devices_to_try(device, refusals):
         for runs_in in ("torch",) if candidate.is_gpu or runtime == "torch" else ("ort", "torch"):

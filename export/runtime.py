@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import numpy as np
 
@@ -71,7 +71,7 @@ class Ascender(Protocol):
 
 
 def open_ascender(
-    weights: Path | Mapping[str, NDArray[np.float32]],
+    weights: str | Path | Mapping[str, NDArray[np.float32]],
     runtime: Runtime = "auto",
     device: DeviceName = "auto",
     threads: int | None = None,
@@ -87,9 +87,10 @@ def open_ascender(
     see `fallback`. threads: CPU threads, by default one a usable core up to MAX_THREADS. at_once: do not wait for what
     "auto" would have to compile first, but run the next best until it is there, see `compile_aside`. Raises
     AscenderUnavailableError where nothing of the wanted kind works, OSError for a file that cannot be read,
-    ValueError for one that holds no weights, and for no name of a device.
+    ValueError for one that holds no weights, for no name of a runtime or device, and for fewer threads than one.
     """
-    arrays = load_weights(weights) if isinstance(weights, Path) else weights
+    check_choice(runtime, threads)
+    arrays = load_weights(Path(weights)) if isinstance(weights, str | Path) else weights
     threads = threads or default_threads()
     iterations = (paper_iterations, steady_iterations)
     refusals: list[str] = []
@@ -132,6 +133,15 @@ def open_ascender(
     if later:  # there is no next best
         return _open("numba", CPU, arrays, threads, iterations, compiles=True)
     raise AscenderUnavailableError("; ".join(refusals))
+
+
+def check_choice(runtime: str, threads: int | None) -> None:
+    """Raise ValueError, in words, for what is no name of a runtime, and for fewer threads than one."""
+    names = get_args(Runtime)
+    if runtime not in names:
+        raise ValueError(f"runtime must be {', '.join(names[:-1])} or {names[-1]}, not {runtime}")
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be 1 or more, not {threads}")
 
 
 def load_weights(path: Path) -> dict[str, NDArray[np.float32]]:

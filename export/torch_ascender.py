@@ -75,7 +75,7 @@ class TorchAscender:
         *,
         makers: Sequence[Callable[[PulseNet], Pulse]] | None = None,
     ) -> None:
-        """Raise AscenderUnavailableError if CUDA is wanted and torch has none.
+        """Raise AscenderUnavailableError if CUDA is wanted and torch has none, ValueError for other weights.
 
         threads: becomes the whole process's number, since torch has only one. makers: of what can run the network, the
         fastest first; the first that works is taken.
@@ -85,7 +85,10 @@ class TorchAscender:
             torch.set_num_threads(threads)
         self._iterations = (paper_iterations, steady_iterations)
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in weights.items()}
-        net = PulseNet.from_weights(tensors).to(self._device)
+        try:
+            net = PulseNet.from_weights(tensors).to(self._device)
+        except RuntimeError as error:
+            raise ValueError(f"these are not the weights of a PulseNet: {error}") from error
         plural = "" if threads == 1 else "s"
         self.description = torch_description(device) + (
             "" if device.is_gpu else f", {threads} thread{plural}"

@@ -21,6 +21,7 @@ from deepmag.export.ort_ascender import OrtAscender
 from deepmag.export.ort_bound import BoundSession
 from deepmag.export.ort_session import Provider, open_session
 from deepmag.export.pairs import MOST
+from deepmag.export.respiration import open_respiration_ascender
 from deepmag.export.runtime import (
     Ascender,
     AscenderUnavailableError,
@@ -32,6 +33,7 @@ from deepmag.export.tensorrt import engine_cache, profile
 from deepmag.models.ascent import ascend_paper
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 Weights = dict[str, NDArray[np.float32]]
@@ -149,8 +151,26 @@ def test_weights_come_from_a_safetensors_file(weights: Weights, tmp_path: Path, 
     path = tmp_path / "pulse.safetensors"
     save_file(weights, path)
     assert load_weights(path).keys() == weights.keys()
-    from_file = open_ascender(path, "ort", "cpu", threads=2, paper_iterations=4)
-    assert (from_file.paper(x(1), 6e-5)[0] == ort_cpu.paper(x(1), 6e-5)[0]).all()
+    for given in (path, str(path)):
+        from_file = open_ascender(given, "ort", "cpu", threads=2, paper_iterations=4)
+        assert (from_file.paper(x(1), 6e-5)[0] == ort_cpu.paper(x(1), 6e-5)[0]).all()
+
+
+@pytest.mark.parametrize("opens", [open_ascender, open_respiration_ascender])
+def test_what_is_no_runtime_or_no_number_of_threads_is_refused(opens: Callable[..., object]) -> None:
+    """It ran in torch, on as many threads as there are cores."""
+    with pytest.raises(ValueError, match=r"^runtime must be auto, numba, ort, tensorrt or torch, not nope$"):
+        opens({}, runtime="nope")
+    for threads in (0, -3):
+        with pytest.raises(ValueError, match=f"^threads must be 1 or more, not {threads}$"):
+            opens({}, threads=threads)
+
+
+@pytest.mark.parametrize("runtime", ["numba", "ort", "torch"])
+def test_what_are_no_weights_of_this_network_are_refused(weights: Weights, runtime: Runtime) -> None:
+    part = {name: array for name, array in weights.items() if name != "dense2.bias"}
+    with pytest.raises(ValueError, match=r"dense2\.bias"):
+        open_ascender(part, runtime, "cpu", threads=1)
 
 
 def test_a_file_that_holds_no_weights_is_refused(tmp_path: Path) -> None:
