@@ -130,6 +130,15 @@ def test_a_training_says_in_a_log_how_far_it_is(tmp_path: Path) -> None:
     assert f"{tmp_path / 'run' / 'learned.safetensors'} after" in out
 
 
+@pytest.mark.parametrize("target", ["pulse", "respiration", "learned"])
+def test_a_training_says_where_there_is_nothing_to_learn_from_in_a_folder(
+    tmp_path: Path, target: str
+) -> None:
+    training = Command("train", target, "--assets", tmp_path, "--out", tmp_path / "run")
+    with commands(training):
+        training.says_one_line("holds nothing that could be used: no ")
+
+
 def test_a_training_that_is_stopped_keeps_its_checkpoint_and_is_not_taken_for_a_whole_one(
     tmp_path: Path,
 ) -> None:

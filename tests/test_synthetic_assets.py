@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -115,6 +116,16 @@ def test_nothing_is_needed_and_a_missing_folder_is_said(tmp_path):
     assert load_assets(tmp_path) == Assets([], [], None, [], [])
     with pytest.raises(FileNotFoundError, match="no folder"):
         load_assets(tmp_path / "nowhere")
+
+
+def test_a_folder_without_anything_that_is_wanted_is_said_with_where_it_would_be(tmp_path):
+    (tmp_path / "assets" / "images_x").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "assets" / "images_x" / "a.png"), np.zeros((8, 8, 3), np.uint8))
+    assert len(load_assets(tmp_path, ("mesh", "pictures")).pictures) == 1
+    with pytest.raises(
+        FileNotFoundError, match=r"nothing that could be used: no assets/ict_facekit/.*\.npz$"
+    ):
+        load_assets(tmp_path, ("mesh",))
 
 
 def test_the_shared_recordings_and_meshes_make_people(shared_data):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -19,6 +20,15 @@ from deepmag.models.synthetic.render import GAMMA
 TRACK_RATE = 50.0  # Hz, of the head tracks
 BACKGROUND = 256  # px, of the side to which pictures are reduced
 PICTURE = 512  # px, of the same where they are what moves
+
+Kind = Literal["rhythms", "tracks", "mesh", "backgrounds", "pictures"]
+PLACES: dict[Kind, str] = {
+    "rhythms": "waveforms/real_wave_*.npz",
+    "tracks": "waveforms/head_tracks48.npz",
+    "mesh": "assets/ict_facekit/ict_face_headneck_f16.npz",
+    "backgrounds": "assets/images_backgrounds/*.jpg",
+    "pictures": "assets/images_*/*.jpg or .png",
+}
 
 
 @dataclass(frozen=True)
@@ -36,23 +46,27 @@ class Assets:
     pictures: Sequence[NDArray[np.float32]] = ()
 
 
-def load_assets(folder: Path) -> Assets:
+def load_assets(folder: Path, wanted: Sequence[Kind] = ()) -> Assets:
     """Everything that a folder holds, which may be nothing.
 
-    folder: with ``waveforms/real_wave_*.npz`` and ``waveforms/head_tracks48.npz``, ``assets/ict_facekit`` and
-    ``assets/images_*``, each optional. Raises FileNotFoundError where there is no such folder.
+    folder: with what `PLACES` names, each optional. wanted: of this something has to be there. Raises FileNotFoundError
+    where it is not, and where there is no such folder.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
-    mesh = folder / "assets" / "ict_facekit" / "ict_face_headneck_f16.npz"
-    pictures = sorted((folder / "assets").glob("images_backgrounds/*.jpg"))
-    return Assets(
-        [load_rhythm(path) for path in sorted((folder / "waveforms").glob("real_wave_*.npz"))],
-        load_tracks(folder / "waveforms" / "head_tracks48.npz"),
+    mesh = folder / PLACES["mesh"]
+    assets = Assets(
+        [load_rhythm(path) for path in sorted(folder.glob(PLACES["rhythms"]))],
+        load_tracks(folder / PLACES["tracks"]),
         FaceMesh.load(mesh, mesh.parent / "vertex_indices.json") if mesh.is_file() else None,
-        [load_background(path) for path in pictures],
+        [load_background(path) for path in sorted(folder.glob(PLACES["backgrounds"]))],
         load_pictures(folder / "assets"),
     )
+    if wanted and not any(getattr(assets, kind) for kind in wanted):
+        raise FileNotFoundError(
+            f"{folder} holds nothing that could be used: no {', no '.join(PLACES[kind] for kind in wanted)}"
+        )
+    return assets
 
 
 def load_rhythm(path: Path) -> RecordedRhythm:

@@ -129,7 +129,7 @@ def train_learned(
     """
     pupil = Pupil(folder, "learned", MotionNet, recipe, device)
     net, average = cast(MotionNet, pupil.net), cast(MotionNet, pupil.average)
-    assets = load_assets(recipe.assets) if recipe.assets is not None else None
+    assets = load_assets(recipe.assets, ("pictures",)) if recipe.assets is not None else None
     rng = np.random.default_rng([recipe.seed, pupil.step])
     first = pupil.step
     store: list[MovingPair] = []

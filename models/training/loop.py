@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from deepmag.models.synthetic.assets import Assets, load_assets
+from deepmag.models.synthetic.assets import Assets, Kind, load_assets
 from deepmag.models.training.supply import Supply, worker_pool
 
 AVERAGED = 10  # the weights are averaged over about the last tenth of the steps
@@ -34,7 +34,7 @@ class Lesson(Generic[Take]):
     name: of the weights' file. network: a new one; called with (B, ...) it returns (B,). take(rng, assets, device):
     draws a sequence. present(take, rng, generator): the network's input (P, ...) of a freshly disturbed take, and its
     target (P,). floor: of a target's standard deviation; below it there is no signal. unit: of the distance between
-    output and target where the target's standard deviation is smaller; None is the floor.
+    output and target where the target's standard deviation is smaller; None is the floor. uses: what of the assets.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Lesson(Generic[Take]):
     present: Callable[[Take, np.random.Generator, torch.Generator], tuple[torch.Tensor, torch.Tensor]]
     floor: float
     unit: float | None = None
+    uses: tuple[Kind, ...] = ("rhythms", "tracks", "mesh", "backgrounds")
 
 
 @dataclass(frozen=True)
@@ -224,7 +225,7 @@ def train_together(
 ) -> list[Path]:
     """Train several networks on the same sequences, which are what costs time; see `train`. All at the same step."""
     first = step = pupils[0].step
-    assets = load_assets(recipe.assets) if recipe.assets is not None else None
+    assets = load_assets(recipe.assets, lesson.uses) if recipe.assets is not None else None
     # the store of a resumed run fills anew, so what is drawn from it differs from a run in one piece
     rng = np.random.default_rng([recipe.seed, step])
     generator = torch.Generator().manual_seed(recipe.seed + step)

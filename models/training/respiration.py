@@ -68,4 +68,4 @@ def _present(
     return take.x, take.target
 
 
-LESSON = Lesson("respiration", RespirationNet, _take, _present, FLOOR, UNIT)
+LESSON = Lesson("respiration", RespirationNet, _take, _present, FLOOR, UNIT, uses=("backgrounds",))
