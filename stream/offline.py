@@ -97,14 +97,14 @@ def magnify_file(
 ) -> Report:
     """Magnify ``source`` (a video file) into ``out`` (.mkv, .mp4, .mov); one picture out for each picture in.
 
-    mode: paper where not given, and steady where respiration is magnified. method: the networks', or a linear one, for
-    which ``mode`` and ``roi`` do not matter. target: what the networks magnify.
+    mode: paper where not given, and steady where respiration is magnified. method: the networks', or a linear one,
+    which has no mode and magnifies the whole picture. target: what the networks magnify.
     progress: called with a stage's name and the share of it that is done, in [0, 1]. stop: asked between pictures;
     once true, what is written so far is made playable and the report says how much it is. ascender, respiration,
     detector: the package's own where not given. Raises ValueError, SourceError, RendererError or
     AscenderUnavailableError, each with one line for a person.
     """
-    mode = mode or offline_mode(target)
+    mode = mode or offline_mode(method, target)
     # raises ValueError where a value is out of range
     settings = Settings(gain=gain, mode=mode, roi=roi, method=method, target=target, whole_clip=True)
     if method == "deepmag" and mode == "paper" and "respiration" in settings.signals:

@@ -27,9 +27,9 @@ def default_lag(method: Method, target: Target) -> float:
     return DEFAULT_LAG["respiration" if method in METHODS_FOR_BREATH else target]
 
 
-def offline_mode(target: Target) -> Mode:
+def offline_mode(method: Method, target: Target) -> Mode:
     """The mode for a whole clip where nobody asked for another: the paper's, but for breathing what is cleaner."""
-    return "paper" if target == "pulse" else "steady"
+    return "paper" if method == "deepmag" and target == "pulse" else "steady"
 
 
 def parse_region(text: str) -> Region:
@@ -50,7 +50,7 @@ class Settings:
     """gain: times. mode: ascent mode. lag: s. roi: "auto", "full" or (x, y, w, h) in px of the source.
 
     method: "deepmag", the networks, or a linear baseline. target: what the networks look for. whole_clip: offline,
-    where respiration has the mode paper, too. These are fixed when a pipeline starts.
+    where respiration has the mode paper, too, and a linear method no region. These are fixed when a pipeline starts.
     Raises ValueError, in words for the person who typed it, where a value is out of range.
     """
 
@@ -80,6 +80,8 @@ class Settings:
                 f"the method {self.method} has no target: it magnifies whatever changes in its band; give a target "
                 "to the method deepmag only"
             )
+        if self.mode == "paper" and self.method != "deepmag":
+            raise ValueError(f"the method {self.method} has no mode; paper is one of the method deepmag only")
         if self.target != "pulse" and self.mode == "paper" and not self.whole_clip:
             raise ValueError(
                 "live, respiration is magnified in steady mode only; the mode paper wants the target pulse, or a "
@@ -88,6 +90,10 @@ class Settings:
         if isinstance(self.roi, tuple):
             if len(self.roi) != 4 or min(self.roi) < 0 or min(self.roi[2:]) < 36:
                 raise ValueError("roi must be X,Y,W,H with at least 36 pixels on each side")
+            if self.whole_clip and self.method != "deepmag":
+                raise ValueError(
+                    f"the method {self.method} magnifies the whole picture; a region is for the method deepmag only"
+                )
         elif self.roi not in ("auto", "full"):
             raise ValueError(f"roi must be auto, full or X,Y,W,H, not {self.roi}")
 

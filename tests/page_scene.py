@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepmag.stream.page import PageRenderer
-    from deepmag.stream.settings import Target
+    from deepmag.stream.settings import Method, Target
 
 BITS = 16
 BLOCK = 16  # px
@@ -78,8 +78,8 @@ def magnified(
 class FakeControl:
     """A pipeline's controls without a pipeline."""
 
-    def __init__(self, target: Target = "pulse") -> None:
-        self._live = LiveSettings(Settings(gain=10, target=target))
+    def __init__(self, target: Target = "pulse", method: Method = "deepmag") -> None:
+        self._live = LiveSettings(Settings(gain=10, target=target, method=method))
         self.changed = threading.Condition()
         self.state = Status("live", "test scene", size=(640, 480), fps=FPS, lag=0.25, backend="no engine")
         self.hang = threading.Event()  # cleared: status() waits, as a pipeline that hangs

@@ -188,7 +188,9 @@ def test_bad_options_are_refused_before_anything_starts(tmp_path: Path) -> None:
     paper = Command("live", "demo", "--target", "respiration", "--mode", "paper")
     linear = Command("live", "demo", "--target", "both", "--method", "evm")
     device = Command("serve", tmp_path / "none.toml", "--device", "gpu")
-    with commands(gain, roi, lag, unseen, size, paper, linear, device, rate):
+    mode = Command("magnify", tmp_path / "a.mp4", tmp_path / "b.mp4", "--method", "evm", "--mode", "steady")
+    with commands(gain, roi, lag, unseen, size, paper, linear, device, rate, mode):
+        mode.says_one_line("the method evm has no mode")
         gain.says_one_line("gain must be between 1 and 100")
         roi.says_one_line("X,Y,W,H")
         lag.says_one_line("lag must be between 0 and 2")
@@ -243,13 +245,14 @@ def test_ctrl_c_before_a_command_has_begun_is_no_failure_of_it(monkeypatch: pyte
 
 def test_the_baselines_run_on_a_file_live_and_offline(tmp_path: Path, clip: Path) -> None:
     fast = ("--pace", "max", "--roi", "full", "--record")
-    live = Command("live", clip, "--method", "evm", *fast, tmp_path / "evm.mkv")
+    live = Command("live", clip, "--method", "evm", "--threads", "1", *fast, tmp_path / "evm.mkv")
     offline = Command("magnify", f"file://{clip}", tmp_path / "vam.mkv", "--method", "vam")
     wrong = Command("live", clip, "--method", "magic", *fast, tmp_path / "none.mkv")
     with commands(live, offline, wrong):
         for command in (live, offline):
             code, _, error = command.end()
             assert code == 0, error
+            assert ("evm has no use for them" in error) == (command is live)
         code, _, error = wrong.end()
         assert code == 2
         assert "magic" in error

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
     from deepmag.stream.frames import MagnifiedFrame
-    from deepmag.stream.settings import Target
+    from deepmag.stream.settings import Method, Target
 
 pytestmark = needs_chromium
 
@@ -59,8 +59,8 @@ INK = """(id) => {
 
 
 @contextmanager
-def served(target: Target) -> Iterator[PageRenderer]:
-    page = PageRenderer(FakeControl(target), port=0)
+def served(target: Target, method: Method = "deepmag") -> Iterator[PageRenderer]:
+    page = PageRenderer(FakeControl(target, method), port=0)
     page.open()
     yield page
     page.close()
@@ -230,6 +230,16 @@ def test_only_what_is_measured_is_shown(browser: Browser, server: PageRenderer) 
         assert tab.locator("#mode").is_hidden()
         assert tab.locator("#roi-auto").is_hidden()
         wait_text(tab, "#magnified-strip .scan-span", "30 s")
+
+
+def test_a_method_without_modes_shows_none_to_choose_from(browser: Browser) -> None:
+    with served("pulse", "evm") as page, Camera(page), opened(browser, page.url) as tab:
+        wait_drawn(tab)
+        tab.wait_for_function("document.getElementById('mode').hidden")
+        tab.keyboard.press("m")
+        tab.keyboard.press("+")  # messages keep their order
+        wait_text(tab, "#gain-value", "\u00d712.5")
+        assert tab.locator("#notices").text_content() == ""
 
 
 def test_a_hidden_tab_is_sent_no_pictures(

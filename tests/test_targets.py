@@ -27,7 +27,7 @@ from deepmag.stream.methods import open_magnifier
 from deepmag.stream.pictures import HostPictures
 from deepmag.stream.pipeline import Pipeline
 from deepmag.stream.respiration import RespirationMagnifier
-from deepmag.stream.settings import DEFAULT_LAG, LAG_RANGE, LiveSettings, Settings, Target
+from deepmag.stream.settings import DEFAULT_LAG, LAG_RANGE, LiveSettings, Settings, Target, offline_mode
 
 RATE = 15.0  # Hz
 SIZE = (240, 200)  # px, width and height
@@ -106,6 +106,16 @@ def test_respiration_has_neither_paper_mode_nor_a_linear_method(target: Target) 
     with pytest.raises(ValueError, match="steady mode only"):
         live.change(mode="paper")
     assert live.current.mode == "steady"
+
+
+def test_what_a_method_would_not_heed_is_refused() -> None:
+    with pytest.raises(ValueError, match="the method evm has no mode"):
+        Settings(method="evm", mode="paper")
+    box = (0, 0, 64, 64)
+    assert Settings(method="evm", roi=box).roi == box  # live the rate is measured there
+    with pytest.raises(ValueError, match="the method evm magnifies the whole picture"):
+        Settings(method="evm", roi=box, whole_clip=True)
+    assert offline_mode("evm", "pulse") == "steady"
 
 
 def test_an_unknown_target_is_refused_with_those_that_there_are() -> None:

@@ -258,6 +258,8 @@ def live(
             check_push(push)
     except RendererError as error:
         fail(str(error), 2)
+    if method != "deepmag" and (runtime != "auto" or threads is not None):
+        log.warning("--runtime and --threads are of the method deepmag: %s has no use for them", method)
     gpu = codec_gpu(codecs, device)
     stop = Stop()
     stop_on_signals(stop)

@@ -77,10 +77,12 @@ def magnify(
     set_up_logging("warning")
     stop = Stop()
     stop_on_signals(stop)
+    if mode is not None and method != "deepmag":
+        fail(f"the method {method} has no mode; give one to the method deepmag only", 2)
     try:
         settings = Settings(
             gain=gain,
-            mode=mode or offline_mode(target),
+            mode=mode or offline_mode(method, target),
             roi=parse_region(roi),
             method=method,
             target=target,

@@ -15,7 +15,8 @@ export class Controls {
     this.region = region;
     this.ranges = { gain: [1, 100], lag: [0, 2] };
     this.settings = { gain: 16, mode: "steady", lag: 0.25, roi: "auto" };
-    this.target = "pulse"; // fixed when the server started
+    this.target = "pulse"; // fixed when the server started, as is the method
+    this.method = "deepmag";
     this.touched = {}; // when each was set here
     this.waiting = null;
     this.timer = 0;
@@ -61,8 +62,13 @@ export class Controls {
     else this.set("gain", clamp(Math.round(value * (direction > 0 ? 1.25 : 0.8) * 10) / 10, range));
   }
 
+  /** Whether there are modes to choose from: respiration has one, other methods none. */
+  get hasModes() {
+    return this.target === "pulse" && this.method === "deepmag";
+  }
+
   toggleMode() {
-    if (this.target !== "pulse") return;
+    if (!this.hasModes) return;
     this.set("mode", this.settings.mode === "steady" ? "paper" : "steady");
   }
 
@@ -72,9 +78,11 @@ export class Controls {
     const next = { ...this.settings };
     for (const name of Object.keys(next))
       if (now - (this.touched[name] ?? -Infinity) > HOLD) next[name] = settings[name];
-    if (settings.target === this.target && JSON.stringify(next) === JSON.stringify(this.settings)) return;
+    const { target, method } = settings;
+    if (target === this.target && method === this.method && JSON.stringify(next) === JSON.stringify(this.settings)) return;
     this.settings = next;
-    this.target = settings.target;
+    this.target = target;
+    this.method = method;
     this.render();
   }
 
@@ -92,8 +100,8 @@ export class Controls {
     $("lag").ariaValueText = `${lag.toFixed(2)} seconds`;
     write($("lag-value"), `${lag.toFixed(2)} s`);
     for (const radio of document.querySelectorAll("[name=mode]")) radio.checked = radio.value === mode;
-    // respiration has one mode, and no face to find
-    $("mode").hidden = this.target !== "pulse";
+    $("mode").hidden = !this.hasModes;
+    // respiration has no face to find
     $("roi-auto").hidden = this.target === "respiration";
     const boxed = Array.isArray(roi);
     $("roi-auto").ariaPressed = String(roi === "auto" && !this.region.armed);
