@@ -222,7 +222,8 @@ def test_a_wrong_value_comes_back_in_words_and_changes_nothing(
     assert control.settings.gain == 10
 
 
-def test_recording_starts_and_stops_and_says_so(page: PageRenderer) -> None:
+def test_recording_starts_and_stops_and_says_so(page: PageRenderer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "deepmag.page")
     with watch(page) as socket:
         socket.send(json.dumps({"type": "record", "on": True}))
         assert "deepmag-test.mp4" in next_text(socket, "notice")["text"]
@@ -231,6 +232,11 @@ def test_recording_starts_and_stops_and_says_so(page: PageRenderer) -> None:
         next_text(socket, "state", lambda m: m["recording"] == "")
         socket.send(json.dumps({"type": "record", "on": False}))
         assert next_text(socket, "notice", lambda m: m["error"])["text"] == "no recording runs"
+    assert [record.getMessage() for record in caplog.records if record.name == "deepmag.page"] == [
+        "Recording to deepmag-test.mp4, as asked for on the page",
+        "Saved deepmag-test.mp4, as asked for on the page",
+        "a recording asked for on the page: no recording runs",
+    ]
 
 
 def test_every_viewer_is_told_of_a_recording(page: PageRenderer) -> None:

@@ -232,11 +232,15 @@ class LiveEndpoint:
                 self._control.start_recording if on else self._control.stop_recording
             )
         except (ValueError, RendererError, OSError, RuntimeError) as error:  # the last: no thread can be had
-            viewer.notices.append(notice_message(what_ran_out(error) or str(error), error=True))
+            why = what_ran_out(error) or str(error)
+            # also in the log: who asked may be gone before the answer
+            _log.warning("a recording asked for on the page: %s", why)
+            viewer.notices.append(notice_message(why, error=True))
         else:
-            notice = notice_message(f"Recording to {name}" if on else f"Saved {name}", error=False)
+            said = f"Recording to {name}" if on else f"Saved {name}"
+            _log.info("%s, as asked for on the page", said)
             for other in self._viewers:
-                other.notices.append(notice)
+                other.notices.append(notice_message(said, error=False))
         self.tell_state()
 
 
