@@ -37,16 +37,22 @@ class LatencyMeter:
         return tuple(float(value) for value in np.percentile(latencies, wanted))
 
     def rate(self, now: float) -> float:
-        """Frames per second over the last two seconds.
+        """Frames per second over the last two seconds, of fewer than two in them over the last two frames.
 
         In them a lag's worth of frames may have come out at once, or come at once after a network hung: what counts is
-        the longer of the times in which they came and came out.
+        the longer of the times in which they came and came out. Frames that are missing for twice as long as the last
+        two lay apart have stopped.
         """
-        recent = [(at, at - latency) for at, latency, _ in self._recent(now) if now - at <= 2.0]
+        frames = [(at, at - latency) for at, latency, _ in self._recent(now)]
+        recent = [frame for frame in frames if now - frame[0] <= 2.0]
+        slow = len(recent) < 2
+        recent = frames[-2:] if slow else recent
         if len(recent) < 2:
             return 0.0
         span = max(last - first for first, last in zip(recent[0], recent[-1], strict=True))
-        return (len(recent) - 1) / span if span > 0.0 else 0.0
+        if span == 0.0 or (slow and now - recent[-1][0] > 2.0 * span):
+            return 0.0
+        return (len(recent) - 1) / span
 
     def _recent(self, now: float) -> list[tuple[float, float, bool]]:
         with self._lock:

@@ -63,6 +63,18 @@ def test_frames_that_come_at_once_after_a_network_hung_make_no_other_rate() -> N
     assert meter.rate(12.0) == pytest.approx(30, rel=0.02)
 
 
+@pytest.mark.parametrize("fps", [0.25, 0.5, 0.7, 0.9, 1.2])
+def test_of_a_slow_camera_the_rate_is_the_same_whenever_it_is_asked(fps: float) -> None:
+    """Of 0.7 a second it was shown as 0 for more than half of the time."""
+    meter = LatencyMeter()
+    come = 0
+    for half in range(20, 60):  # of a second
+        while come / fps <= half / 2:
+            meter.add(come / fps, 0.1)
+            come += 1
+        assert meter.rate(half / 2) == pytest.approx(fps)
+
+
 def test_the_rate_is_withdrawn_when_frames_stop() -> None:
     meter = LatencyMeter()
     for index in range(90):

@@ -107,7 +107,7 @@ def _figures(status: Status) -> str:
     else:
         latency = f"latency {status.latency_p50 * 1e3:.0f} / {status.latency_p95 * 1e3:.0f} ms"
         latency += f" (lag {status.lag * 1e3:.0f})"
-    return f"{latency}   dropped {sum(status.dropped.values())}   {status.fps:.0f} fps"
+    return f"{latency}   dropped {sum(status.dropped.values())}   {status.fps:.1f} fps"
 
 
 def _absence(status: Status, state: SourceState, picture_age: float) -> str:
