@@ -29,12 +29,13 @@ class LatencyMeter:
         """Return the latencies in the span, oldest first."""
         return [latency for _, latency, early in self._recent(now) if not early]
 
-    def percentiles(self, now: float, *wanted: float) -> tuple[float | None, ...]:
-        """Percentiles (0 to 100) of the latencies in the span, or None for each where there are none."""
+    def quantiles(self, now: float) -> tuple[float, float] | None:
+        """(p50, p95) of the latencies in the span, or None where there are none."""
         latencies = self.values(now)
         if not latencies:
-            return tuple(None for _ in wanted)
-        return tuple(float(value) for value in np.percentile(latencies, wanted))
+            return None
+        p50, p95 = np.quantile(latencies, (0.5, 0.95))
+        return float(p50), float(p95)
 
     def rate(self, now: float) -> float:
         """Frames per second over the last two seconds, of fewer than two in them over the last two frames.

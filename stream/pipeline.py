@@ -251,9 +251,9 @@ class Pipeline:
             state, detail = "connecting", f"the lag of {self.settings.lag:g} s must pass first"
         elif state == "live" and now - self._newest_picture > self.settings.lag + LATE:
             state, detail = "stale", "pictures arrive, and none of them is magnified yet"
-        p50 = p95 = None
-        if self._pace == "file":  # else a lag's worth of pictures may pass in less than the lag
-            p50, p95 = self.engine.latency.percentiles(now, 50, 95)
+        # of a file at full speed a lag's worth of pictures may pass in less than the lag
+        latency = self.engine.latency.quantiles(now) if self._pace == "file" else None
+        p50, p95 = latency or (None, None)
         # what a source of anybody's need not have, as its nominal rate
         too_slow = getattr(self._source, "skipped", {}).get("too slow", 0)
         trouble = getattr(self._source, "trouble", "")

@@ -10,17 +10,17 @@ from deepmag.stream.latency import SPAN, LatencyMeter
 
 def test_before_the_first_frame_there_is_no_latency() -> None:
     meter = LatencyMeter()
-    assert meter.percentiles(0.0, 50, 95) == (None, None)
+    assert meter.quantiles(0.0) is None
     assert meter.rate(0.0) == 0.0
 
 
-def test_percentiles_are_those_of_the_latencies() -> None:
+def test_the_quantiles_are_those_of_the_latencies() -> None:
     meter = LatencyMeter()
     latencies = np.random.default_rng(1).uniform(0.2, 0.4, 200)
     for index, latency in enumerate(latencies):
         meter.add(index / 30, float(latency))
     now = 199 / 30
-    assert meter.percentiles(now, 50, 95) == pytest.approx(tuple(np.percentile(latencies, (50, 95))))
+    assert meter.quantiles(now) == pytest.approx(tuple(np.percentile(latencies, (50, 95))))
     assert meter.values(now) == pytest.approx(list(latencies))
 
 
@@ -28,9 +28,9 @@ def test_what_is_older_than_the_span_is_forgotten() -> None:
     meter = LatencyMeter()
     meter.add(0.0, 5.0)
     meter.add(SPAN, 0.1)
-    assert meter.percentiles(SPAN, 100) == (5.0,)
-    assert meter.percentiles(SPAN + 0.01, 100) == (0.1,)
-    assert meter.percentiles(2 * SPAN + 0.01, 50) == (None,)
+    assert meter.values(SPAN) == [5.0, 0.1]
+    assert meter.quantiles(SPAN + 0.01) == (0.1, 0.1)
+    assert meter.quantiles(2 * SPAN + 0.01) is None
 
 
 @pytest.mark.parametrize("fps", [10.0, 29.97, 60.0, 120.0])

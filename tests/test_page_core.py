@@ -17,7 +17,6 @@ from deepmag.stream import breath_rate, vitals
 from deepmag.stream.frames import Reading, Signal
 from deepmag.stream.page.app import STATIC
 from deepmag.stream.page.feed import HISTORY, Feed, Timeline
-from deepmag.stream.page.latency import LatencyWindow
 from deepmag.stream.page.messages import (
     parse_changes,
     parse_message,
@@ -364,18 +363,6 @@ def test_a_png_is_exact() -> None:
     decoded = cv2.imdecode(np.frombuffer(png(image), np.uint8), cv2.IMREAD_COLOR)
     assert decoded is not None
     assert np.array_equal(decoded[..., ::-1], image)
-
-
-def test_latencies_older_than_ten_seconds_do_not_count() -> None:
-    window = LatencyWindow()
-    assert window.quantiles(0.0) is None
-    for now in range(5):
-        window.add(float(now), 9.0)
-    for now in range(100):
-        window.add(20.0 + now / 100, now / 100)
-    quantiles = window.quantiles(21.0)
-    assert quantiles == pytest.approx((0.495, 0.9405))
-    assert window.quantiles(100.0) is None
 
 
 def test_before_the_first_state_the_page_shows_the_defaults_and_its_words_name_the_thresholds_in_force() -> (

@@ -9,10 +9,10 @@ import time
 from typing import TYPE_CHECKING
 
 from deepmag.stream.frames import Reading
+from deepmag.stream.latency import LatencyMeter
 from deepmag.stream.page.app import build_app
 from deepmag.stream.page.encoder import SharedEncoder
 from deepmag.stream.page.feed import Feed
-from deepmag.stream.page.latency import LatencyWindow
 from deepmag.stream.page.live import LiveEndpoint
 from deepmag.stream.page.messages import shown_reading
 from deepmag.stream.page.metrics import PageMetrics
@@ -44,7 +44,7 @@ class StreamPage:
         self._server = server
         self._clock = clock
         self._feed = Feed()
-        self._latency = LatencyWindow()
+        self._latency = LatencyMeter()
         self._metrics = PageMetrics(control.status, self._shown_readings, self._counts)
         self._encoder = SharedEncoder(self._feed)
         self._live = LiveEndpoint(

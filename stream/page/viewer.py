@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from deepmag.stream.page.latency import LatencyWindow
+from deepmag.stream.latency import LatencyMeter
 
 NOTICES = 8  # waiting at most; older ones are dropped, they are out of date
 
@@ -26,7 +26,7 @@ class Viewer:
     credit: bool = True
     sent: int = 0
     passed_over: int = 0
-    latency: LatencyWindow = field(default_factory=LatencyWindow)
+    latency: LatencyMeter = field(default_factory=LatencyMeter)
     way: float | None = None
     state: str | None = None
     notices: deque[str] = field(default_factory=lambda: deque(maxlen=NOTICES))
