@@ -13,6 +13,10 @@ _THREADS = (
 )
 _FILES = "no further file or connection can be opened: raise the limit (ulimit -n), or end other programs"
 _DISK = "nothing more can be written, the disk is full: make room"
+_SHARED = (
+    "nothing more can be shared between processes, /dev/shm is full: make room there, or give the container more "
+    "(Docker's --shm-size), or do with one process"
+)
 
 _NUMBERS = {
     errno.ENOMEM: _MEMORY,
@@ -36,8 +40,21 @@ def what_ran_out(error: BaseException) -> str | None:
     if isinstance(error, MemoryError):
         return _MEMORY
     if isinstance(error, OSError) and error.errno in _NUMBERS:
-        return _NUMBERS[error.errno]
+        why = _NUMBERS[error.errno]
+        if why is not _DISK:
+            return why
+        if _from_multiprocessing(error):
+            return _SHARED
+        return why if error.filename is None else why.replace("written", f"written to {error.filename}")
     if isinstance(error, OSError | RuntimeError | ImportError):
         said = str(error).lower()
         return next((why for words, why in _WORDS.items() if words in said), None)
     return None
+
+
+def _from_multiprocessing(error: BaseException) -> bool:
+    """Whether Python's own module raised it: its semaphores are no files that anybody has named."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return last is not None and str(last.tb_frame.f_globals.get("__name__")).startswith("multiprocessing.")

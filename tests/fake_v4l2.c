@@ -5,6 +5,7 @@
  *   both       knows both
  *   slow       knows both, YUYV 10 times a second
  *   full       knows both, but its bus has no room for YUYV
+ *   crowded    its bus has room for nothing
  *   stall      sends 20 pictures, then nothing
  *   unplugged  sends 20 pictures, then is gone
  *   busy, absent, denied   cannot be opened for that reason
@@ -176,7 +177,7 @@ int ioctl(int file, unsigned long request, ...) {
     case VIDIOC_DQBUF:
         return dequeue(argument);
     case VIDIOC_STREAMON:
-        return raw() && behaves("full") ? fail(ENOSPC) : 0;
+        return behaves("crowded") || (raw() && behaves("full")) ? fail(ENOSPC) : 0;
     case VIDIOC_STREAMOFF:
         return 0;
     default:

@@ -119,6 +119,7 @@ def test_a_camera_that_is_unplugged_is_lost_and_crashes_nothing(camera: dict[str
         ("busy", "in use by another program"),
         ("absent", "no camera at /dev/video0"),
         ("denied", "group video"),
+        ("crowded", "no room on its USB bus"),
     ],
 )
 def test_a_camera_that_cannot_be_opened_ends_it_with_the_reason(

@@ -64,15 +64,38 @@ SMALL_TEMPORARY = (
 )
 
 
-def test_a_full_temporary_folder_is_said_and_leaves_no_output(tmp_path: Path) -> None:
-    """What is written through memory to a disk without room would kill the process."""
-    own_mounts = ("unshare", "--user", "--map-root-user", "--mount", "bash", "-c")
-    small, out = tmp_path / "small", tmp_path / "out.mkv"
-    small.mkdir()
+# Memory for what processes share, in which there is room for nothing.
+NO_SHARED = (
+    'mount -t tmpfs -o nr_inodes=2 none /dev/shm && exec "$1" -c "$2" train learned --workers 1 --out "$3"'
+)
+
+
+@pytest.fixture
+def own_mounts(tmp_path: Path) -> tuple[str, ...]:
+    """What runs a shell's command where file systems can be mounted that nobody else sees."""
+    prefix = ("unshare", "--user", "--map-root-user", "--mount", "bash", "-c")
     try:
-        subprocess.run([*own_mounts, 'mount -t tmpfs none "$1"', "", small], check=True, capture_output=True)
+        subprocess.run([*prefix, 'mount -t tmpfs none "$1"', "", tmp_path], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("no file system can be mounted here")
+    return prefix
+
+
+def test_memory_to_share_that_is_full_is_called_no_disk(tmp_path: Path, own_mounts: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [*own_mounts, NO_SHARED, "", sys.executable, MAIN, tmp_path / "run"],
+        capture_output=True, text=True, timeout=TIMEOUT, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "training stopped: nothing more can be shared between processes, /dev/shm is full" in done.stderr
+
+
+def test_a_full_temporary_folder_is_said_and_leaves_no_output(
+    tmp_path: Path, own_mounts: tuple[str, ...]
+) -> None:
+    """What is written through memory to a disk without room would kill the process."""
+    small, out = tmp_path / "small", tmp_path / "out.mkv"
+    small.mkdir()
     done = subprocess.run(
         [*own_mounts, SMALL_TEMPORARY, "", small, sys.executable, MAIN, make_clip(tmp_path / "a.mkv", 150), out],
         capture_output=True, text=True, timeout=TIMEOUT, check=False,

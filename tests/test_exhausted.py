@@ -20,6 +20,7 @@ from deepmag.stream.exhausted import what_ran_out
         (RuntimeError("can't start new thread"), "no further thread"),
         (OSError(errno.EMFILE, os.strerror(errno.EMFILE), "x.py"), "no further file"),
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "the disk is full"),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.csv"), "written to a.csv, the disk is full"),
     ],
 )
 def test_what_ran_out_is_said_in_one_line_with_what_to_do(error: Exception, said: str) -> None:

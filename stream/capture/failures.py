@@ -42,6 +42,11 @@ def _camera_failure(error: Exception, name: str) -> SourceError:
         return SourceError(f"{name} may not be opened; add your user to the group video", retry=False)
     if code in (errno.ENOTTY, errno.EINVAL):
         return SourceError(f"{name} is no camera, or offers no picture that can be used", retry=False)
+    if code == errno.ENOSPC:
+        return SourceError(
+            f"{name} finds no room on its USB bus; plug it into another port, or another camera out",
+            retry=False,
+        )
     if isinstance(error, av.error.ExitError):
         return SourceError(f"{name} delivers no picture; unplug it and plug it in again", retry=True)
     return SourceError(f"{name} cannot be opened ({_reason(error)})", retry=False)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from deepmag.stream.cli import fail, set_up_logging
+from deepmag.stream.exhausted import what_ran_out
 from deepmag.stream.stop_signals import Stop, stop_on_ctrl_c
 
 
@@ -119,8 +120,9 @@ def evaluate(
                 stop=stop.is_set,
             )
     except (ValueError, SourceError, OSError, RuntimeError, MemoryError) as error:
+        why = what_ran_out(error) or str(error) or type(error).__name__
         # a note says where the numbers of the clips are that were finished before
-        fail("; ".join((str(error) or type(error).__name__, *getattr(error, "__notes__", ()))))
+        fail("; ".join((why, *getattr(error, "__notes__", ()))))
     if not outcome.complete:
         fail(
             f"stopped after {outcome.clips} of {outcome.of} clips; their numbers are in {outcome.files[0]}",

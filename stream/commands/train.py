@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from deepmag.stream.cli import fail
+from deepmag.stream.exhausted import what_ran_out
 from deepmag.stream.stop_signals import Stop, stop_on_ctrl_c
 
 
@@ -133,7 +134,7 @@ def train(
                 keep_going=keep_going,
             )
         except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-            fail(f"training stopped: {error}")
+            fail(f"training stopped: {what_ran_out(error) or error}")
     took = f"after {time.monotonic() - began:.0f} s"
     if cut:
         fail(f"stopped early {took}; {weights} is as far as it came, and the same command goes on", 130)
