@@ -50,8 +50,19 @@ def fail(message: str, code: int = 1) -> NoReturn:
     """Print one clear line and leave with a non-zero status."""
     from deepmag.stream.capture.redact import plain, redact
 
-    typer.echo(f"deepmag: {plain(redact(message))}", err=True)
+    _say(f"deepmag: {plain(redact(message))}")
     raise typer.Exit(code)
+
+
+def _say(line: str) -> None:
+    """Write one line to standard error, after the log's, which goes there, too: neither waits for who does not read."""
+    from deepmag.stream.patient_log import PatientLog
+
+    log = next((handler for handler in logging.root.handlers if isinstance(handler, PatientLog)), None)
+    if log is None:  # before a command has begun
+        typer.echo(line, err=True)
+    else:
+        log.say(line)
 
 
 def set_up_logging(level: str) -> None:
@@ -102,14 +113,16 @@ def main() -> None:
     except (OSError, RuntimeError, ImportError, MemoryError) as error:
         # large, and without a GPU not needed by what runs live: some machines do without
         if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "torch":
-            sys.exit("deepmag: this needs torch, which is not installed: run `pip install torch`")
+            _say("deepmag: this needs torch, which is not installed: run `pip install torch`")
+            sys.exit(1)
         from deepmag.stream.exhausted import what_ran_out
 
         why = what_ran_out(error)
         if why is None:
             raise
         _log.debug("what ran out", exc_info=error)
-        sys.exit(f"deepmag: {why}")
+        _say(f"deepmag: {why}")
+        sys.exit(1)
 
 
 def _open_standard_streams() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import select
 import signal
 from typing import TYPE_CHECKING
 
@@ -58,8 +59,9 @@ def stop_on_signals(stop: Stop) -> None:
             os.close(nowhere)
         elif stop.is_set():  # asked twice: the person does not want to wait
             for descriptor in on_terminal[:1]:
-                with contextlib.suppress(OSError):
-                    os.write(descriptor, SHOW_CURSOR)
+                with contextlib.suppress(OSError, ValueError):
+                    if select.select([], [descriptor], [], 0)[1]:  # else Ctrl-S holds it
+                        os.write(descriptor, SHOW_CURSOR)
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         stop.set()

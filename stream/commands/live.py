@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -31,8 +32,6 @@ from deepmag.stream.stop_signals import Stop, stop_on_signals
 from deepmag.stream.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
     from deepmag.export.runtime import Runtime
     from deepmag.stream.capture.address import Address
     from deepmag.stream.pipeline import Pipeline
@@ -381,7 +380,6 @@ def _add_outputs(pipeline: Pipeline, outputs: Outputs, source: str, stop: Stop, 
 
 def _open_browser(url: str) -> None:
     """Open the page where there is a screen; on a server this does nothing."""
-    import sys
     import webbrowser
 
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
@@ -392,13 +390,13 @@ def _open_browser(url: str) -> None:
 def _watch(pipeline: Pipeline, stop: Stop, duration: float | None) -> None:
     """Wait for the end, a signal, or a failed renderer that was all there was to see."""
     from rich.console import Console
-    from rich.text import Text
 
     from deepmag.stream.capture.redact import plain
+    from deepmag.stream.status_line import StatusLine
 
-    console = Console(stderr=True)
+    on_terminal = Console(stderr=True).is_terminal
     began = said = time.monotonic()
-    with Watchdog() as watchdog, console.status("connecting") if console.is_terminal else _Quiet() as line:
+    with Watchdog() as watchdog, StatusLine("connecting", sys.stderr) if on_terminal else _Quiet() as line:
         while not stop.is_set() and not pipeline.wait(0.05):
             now = time.monotonic()
             watchdog.beat(works=not pipeline.hangs)
@@ -406,11 +404,10 @@ def _watch(pipeline: Pipeline, stop: Stop, duration: float | None) -> None:
                 return
             if pipeline.renderers and all(thread.error for thread in pipeline.renderers):
                 return
-            if now - said >= (STATUS_PERIOD if console.is_terminal else LOG_PERIOD):
+            if now - said >= (STATUS_PERIOD if on_terminal else LOG_PERIOD):
                 said = now
-                if console.is_terminal:
-                    # not as markup: what a server answers may hold brackets, too, which ended the program
-                    line.update(Text(plain(describe(pipeline, pipeline.readings))))
+                if on_terminal:
+                    line.update(plain(describe(pipeline, pipeline.readings)))
                 else:
                     log.info("%s", describe(pipeline, pipeline.readings))
 
@@ -424,7 +421,7 @@ class _Quiet:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def update(self, _text: Text) -> None:
+    def update(self, _text: str) -> None:
         """Say nothing."""
 
 

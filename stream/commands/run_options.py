@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
+import sys
 from typing import Annotated, Literal
 
 import typer
 
 from deepmag.stream.cli import fail
+from deepmag.stream.patient_writer import PatientWriter
 
 log = logging.getLogger("deepmag.page")
 
@@ -37,13 +38,15 @@ def check_duration(duration: float | None) -> None:
 
 def say_where(url: str) -> None:
     """Print the page's address; where nobody takes it, all else goes on."""
-    try:
-        typer.echo(f"Open {url}")
-    except OSError as error:  # a pipe whose reader is gone, a full disk
-        log.warning("the page's address could not be printed: %s", error.strerror)
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)  # for what is left of it, which Python tries to write once more at the end
-        os.close(nowhere)
+    if sys.stdout is None:  # it was closed
+        return
+    writer = PatientWriter(sys.stdout, lambda _lines: "")
+    writer.put(f"Open {url}")
+    if writer.error is not None:  # a pipe whose reader is gone, a full disk
+        log.warning(
+            "the page's address could not be printed: %s", getattr(writer.error, "strerror", writer.error)
+        )
+    writer.close()
 
 
 def refuse_bad_token(token: str | None) -> None:
