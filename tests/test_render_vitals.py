@@ -19,9 +19,13 @@ from deepmag.stream.render.thread import RenderThread
 from deepmag.stream.render.vitals_csv import VitalsCsv
 
 if TYPE_CHECKING:
-    from deepmag.stream.frames import SourceState
+    from deepmag.stream.frames import MagnifiedFrame, SourceState
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+
+
+def with_session(shown: MagnifiedFrame, session: int) -> MagnifiedFrame:
+    return replace(shown, frame=replace(shown.frame, session=session))
 
 
 class Bench:
@@ -179,6 +183,39 @@ def test_a_table_that_is_kept_goes_on_where_an_earlier_process_ended(tmp_path: P
     rows = [row for row in bench.rows() if row["pts"]]
     assert [row["pts"] for row in rows] == ["0.000", "1.000", "2.000"]
     assert path.read_text().count("time,session") == 1
+
+
+def test_sessions_go_on_from_those_that_a_table_has(tmp_path: Path) -> None:
+    """Else session and pts name rows of different days alike."""
+    path = tmp_path / "vitals.csv"
+    for _ in range(2):
+        bench = Bench(path, keep=True)
+        for session in (0, 1):
+            bench.csv.render(with_session(magnified(0), session))
+        bench.idle_for(2000.0)  # of an outage that fills more than a block
+        bench.csv.close()
+    with path.open("ab") as file:
+        file.write(bytes(200_000) + b"\r\n")  # as a power cut may leave it
+    bench = Bench(path, keep=True)
+    bench.csv.render(with_session(magnified(0), 0))
+    path.unlink()
+    bench.csv.render(with_session(magnified(0), 1))  # in a new file the same run counts on
+    bench.csv.close()
+    assert [row["session"] for row in bench.rows()] == ["5"]
+
+
+def test_the_sessions_of_an_earlier_run_are_counted_once(tmp_path: Path) -> None:
+    path = tmp_path / "vitals.csv"
+    for _ in range(3):
+        bench = Bench(path, keep=True)
+        for session in (0, 1):
+            bench.csv.render(with_session(magnified(0), session))
+            bench.csv.close()  # as where a write has failed, and is tried again
+    assert [row["session"] for row in bench.rows()] == list("012345")
+    fresh = Bench(path)
+    fresh.csv.render(magnified(0))
+    fresh.csv.close()
+    assert [row["session"] for row in fresh.rows()] == ["0"]
 
 
 def test_a_table_with_other_columns_is_left_alone(tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from deepmag.stream.render.free_name import is_free, numbered_names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
+BLOCK = 65536  # bytes read at a time
 KNOWN = 16  # bytes by which a table is known: later ones have more columns
 
 
@@ -33,6 +34,7 @@ class RowFile:
         self.path = next(names) if keep else path
         if not keep and not is_free(path) and not _begins_with(path, first[:KNOWN]):
             raise FileExistsError(errno.EEXIST, "it is there and no table of vitals; choose another name")
+        self._columns = len(heading)
         self._file = self.path.open("ab" if keep else "wb", buffering=0)
         try:
             size = os.fstat(self._file.fileno()).st_size
@@ -48,6 +50,11 @@ class RowFile:
     def gone(self) -> bool:
         """Whether it is under its name no more: nobody would find what is written to it. Raises OSError."""
         return not self.path.exists()
+
+    def newest(self, column: int) -> str:
+        """What the last whole row that has anything in a column has there; "" where none has. Raises OSError."""
+        rows = (_decoded(line) for line in _lines_from_the_end(self.path))
+        return next((row[column] for row in rows if len(row) == self._columns and row[column]), "")
 
     def write(self, row: Sequence[Any]) -> None:
         """Add a row: all of it, or nothing."""
@@ -73,6 +80,27 @@ def _encoded(row: Sequence[Any]) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text).writerow(row)
     return text.getvalue().encode()
+
+
+def _decoded(line: bytes) -> list[str]:
+    """The cells of a row; none of what is no row, as a power cut may leave it."""
+    try:
+        return next(csv.reader([line.decode(errors="replace")]), [])
+    except csv.Error:
+        return []
+
+
+def _lines_from_the_end(path: Path) -> Iterator[bytes]:
+    """All but the first, which is the heading: of months there are hundreds of megabytes, and few are wanted."""
+    if not path.is_file():  # as below
+        return
+    with path.open("rb") as file:
+        begin, rest = file.seek(0, os.SEEK_END), b""
+        while begin:
+            end, begin = begin, max(0, begin - BLOCK)
+            file.seek(begin)
+            rest, *lines = (file.read(end - begin) + rest).split(b"\n")
+            yield from reversed(lines)
 
 
 def _begins_with(path: Path, heading: bytes) -> bool:

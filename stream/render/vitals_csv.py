@@ -6,7 +6,7 @@ import logging
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deepmag.stream.frames import Reading, Signal
 from deepmag.stream.render.renderer import RendererError
@@ -36,7 +36,8 @@ def local_now() -> datetime:
 class VitalsCsv:
     """A renderer that writes ``COLUMNS``, every row at once. Implements ``ReportingRenderer``.
 
-    time: wall clock, ISO 8601 with offset. session, pts: the frame's (s); empty without a frame.
+    time: wall clock, ISO 8601 with offset. session, pts: the frame's (s); empty without a frame. In a table that is
+    kept sessions are counted on from those that are there, so that the two name a row.
     rate: beats per minute, or empty where it cannot be trusted. quality: 0 to 1. reason: why it is empty.
     breaths, breath_quality, breath_reason: the same in breaths per minute. breath_wave: px, up for breathing in.
     What this run does not measure is empty, with that as the reason.
@@ -69,6 +70,8 @@ class VitalsCsv:
         self._retry_at = 0.0
         self.trouble = ""
         self.lost = 0  # of frames none is: a row tells of a second
+        self._earlier = 0  # sessions that the table had before this run
+        self._sessions_unread = keep  # whether they have still to be counted
         self._session: int | None = None
         self._next_pts = 0.0
         self._last = 0.0  # monotonic s of the last frame or row, whichever is later
@@ -97,7 +100,7 @@ class VitalsCsv:
         self._session = session
         breath = frame.respiration
         wave = "" if breath is None else f"{breath.wave:.4f}"
-        self._write((self._stamp(), session, f"{pts:.3f}", *_cells(frame.pulse), *_cells(breath), wave))
+        self._write(session, f"{pts:.3f}", *_cells(frame.pulse), *_cells(breath), wave)
 
     def idle(self) -> None:
         """Write a row without a rate for each second without a frame."""
@@ -109,7 +112,7 @@ class VitalsCsv:
         self._ended = state == "ended"
         # "live" and no frame: the source delivers, and nothing comes out of the engine.
         silent = Signal(0.0, Reading(None, 0.0, "stale" if state == "live" else state))
-        self._write((self._stamp(), "", "", *_cells(silent), *_cells(silent), ""))
+        self._write(None, "", *_cells(silent), *_cells(silent), "")
 
     def close(self) -> None:
         """Close the file."""
@@ -120,7 +123,7 @@ class VitalsCsv:
     def _stamp(self) -> str:
         return self._now().isoformat(timespec="milliseconds")
 
-    def _write(self, row: tuple[Any, ...]) -> None:
+    def _write(self, session: int | None, *cells: str) -> None:
         now = self._clock()
         if self._file is None and now < self._retry_at:
             return
@@ -128,7 +131,7 @@ class VitalsCsv:
             if self._file is not None and self._keep and self._file.gone:
                 self.close()
             file = self._file or self._open()
-            file.write(row)
+            file.write((self._stamp(), "" if session is None else self._earlier + session, *cells))
         except OSError as error:
             if not self._keep:
                 raise RendererError(self._explain(error)) from None
@@ -142,6 +145,10 @@ class VitalsCsv:
         self._file = file = RowFile(self.path, COLUMNS, keep=self._keep)
         if file.path != self.path:
             log.info("%s has other columns: vitals are written to %s", self.path, file.path)
+        if self._sessions_unread:
+            newest = file.newest(COLUMNS.index("session"))
+            self._earlier = int(newest) + 1 if newest.isdecimal() else 0
+            self._sessions_unread = False  # opened again it has this run's own, too
         return file
 
     def _fail(self, error: OSError) -> None:
