@@ -75,6 +75,23 @@ def test_a_key_that_is_held_goes_on_only_where_it_moves_something(
         assert (asked.count("record"), asked.count("original")) == (1, 1)
 
 
+@pytest.mark.parametrize(("width", "height"), [(360, 740), (740, 360)])
+def test_the_help_begins_at_its_beginning_and_can_be_closed_on_a_phone(
+    browser: Browser, server: PageRenderer, width: int, height: int
+) -> None:
+    with opened(browser, server.url, viewport={"width": width, "height": height}) as tab:
+        tab.locator("#help-button").click()
+        assert tab.evaluate("document.getElementById('help').scrollTop") == 0
+        close = tab.get_by_text("Close", exact=True)
+        for part in (tab.locator("#help-title"), tab.locator("#keys dt").first, close):
+            box = part.bounding_box()
+            assert box is not None
+            assert 0 <= box["y"] < box["y"] + box["height"] <= height
+        tab.locator("#help p").last.scroll_into_view_if_needed()
+        close.click()
+        assert tab.locator("#help").is_hidden()
+
+
 def test_mode_and_lag_have_controls(browser: Browser, server: PageRenderer, control: FakeControl) -> None:
     with Camera(server), opened(browser, server.url) as tab:
         wait_drawn(tab)

@@ -10,7 +10,7 @@ export function bindKeys(actions, list, help) {
     for (const key of keys.split(" ")) byKey.set(key, { act, held });
     const name = document.createElement("dt");
     const shown = document.createElement("kbd");
-    shown.textContent = keys.split(" ")[0].replace("ArrowLeft", "←").replace("ArrowRight", "→");
+    shown.textContent = keys.split(" ")[0].replace("ArrowLeft", "←").replace("ArrowRight", "→").replace("Escape", "Esc");
     name.append(shown);
     const meaning = document.createElement("dd");
     meaning.textContent = words;
