@@ -232,6 +232,35 @@ def test_what_no_output_or_source_can_be_is_a_wrong_option(tmp_path: Path) -> No
             assert words in error
 
 
+def test_an_option_without_what_it_is_for_is_refused_or_said(tmp_path: Path, clip: Path) -> None:
+    feeds = tmp_path / "FEEDS.toml"
+    feeds.write_text('[[feed]]\nname = "a"\nsource = "demo"\n')
+    refused = {
+        "--lossless, --beside and --split are for --record": Command("live", clip, "--beside"),
+        "--groups and --gpus are for --ray": Command("serve", feeds, "--groups", "3"),
+        "see --respiration-weights": Command("evaluate", "--target", "respiration", "--weights", feeds),
+        "--target pulse leaves out": Command(
+            "evaluate", "--target", "pulse", "--respiration-weights", feeds, "--out", tmp_path / "e"
+        ),
+        "--fresh 3 is more than the --batch of 2": Command("train", "--batch", "2", "--fresh", "3"),
+        f"--out {feeds} is a file": Command("train", "--out", feeds),
+    }
+    idle = Command(
+        "live", clip, "--pace", "max", "--vitals", tmp_path / "v.csv",
+        "--transport", "udp", "--timestamps", "arrival", "--loop", "--duration", "0.1",
+    )  # fmt: skip
+    with commands(*refused.values(), idle):
+        for words, command in refused.items():
+            code, _, error = command.end()
+            assert code == 2, error
+            assert words in error
+        code, _, error = idle.end()
+        assert code == 0, error
+        for option in ("--transport udp", "--timestamps arrival"):
+            assert f"{option} does nothing for {clip}" in error
+        assert "--loop does nothing" not in error
+
+
 def test_ctrl_c_before_a_command_has_begun_is_no_failure_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted() -> None:
         raise KeyboardInterrupt

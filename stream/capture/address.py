@@ -88,9 +88,9 @@ def parse_address(text: str) -> Address:
         raise ValueError(
             f"{redact(text)} is no valid URL: check host and port, and write / # ? @ [ in a password as %XX"
         ) from None
+    if scheme in _RTSP_SCHEMES | _WEB_SCHEMES and not url.hostname:  # one of UDP or SRT may listen
+        raise ValueError(f"{redact(text)} names no host")
     if scheme in _RTSP_SCHEMES:
-        if not url.hostname:
-            raise ValueError(f"{redact(text)} names no host")
         return Address("rtsp", text)
     if url.path.lower().endswith(".mpd"):  # PyAV's FFmpeg is built without
         raise ValueError(

@@ -81,6 +81,12 @@ def evaluate(
     from deepmag.stream.evaluation.run import evaluate as run
     from deepmag.stream.evaluation.setup import default_jobs
 
+    if weights is not None and target is Signals.respiration:
+        fail(
+            "--weights are of the pulse, which --target respiration leaves out; see --respiration-weights", 2
+        )
+    if respiration_weights is not None and target is Signals.pulse:
+        fail("--respiration-weights are of what --target pulse leaves out; see --weights", 2)
     stop = Stop()
     stop_on_ctrl_c(stop)
     plan = breath = None

@@ -228,6 +228,8 @@ def live(
         _refuse_what_is_no_file(address)  # before anything is loaded, or a page opened
     check_duration(duration)
     refuse_bad_token(token)
+    if record is None and (lossless or beside or split != HOURS):
+        fail("--lossless, --beside and --split are for --record", 2)
     if record is not None and vitals is not None and os.path.realpath(record) == os.path.realpath(vitals):
         fail(f"--record and --vitals would both write to {record}", 2)
     shown = tuple(show) if show else ((Show.NONE,) if pace == "max" else (Show.PAGE,))
@@ -257,6 +259,13 @@ def live(
             check_push(push)
     except RendererError as error:
         fail(str(error), 2)
+    idle = {
+        "--loop": loop and address.kind not in ("file", "url"),
+        "--transport udp": transport == "udp" and address.kind != "rtsp",
+        "--timestamps arrival": timestamps == "arrival" and address.kind in ("file", "demo"),
+    }
+    for option in (option for option, given in idle.items() if given):
+        log.warning("%s does nothing for %s", option, address.name)
     if method != "deepmag" and (runtime != "auto" or threads is not None):
         log.warning("--runtime and --threads are of the method deepmag: %s has no use for them", method)
     gpu = codec_gpu(codecs, device)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 PERIOD = 1.0  # s between two looks at the feeds
 LOG_PERIOD = 30.0  # s between two lines of a feed in the log
 BUDGET_RANGE = (0.0, 100.0)  # ms
+GROUPS = 2  # processes
 
 log = logging.getLogger("deepmag.serve")
 
@@ -72,7 +73,9 @@ def serve(
             help="Run the feeds on a Ray cluster, e.g. 10.0.0.5:6379 or auto; local starts one on this machine.",
         ),
     ] = None,
-    groups: Annotated[int, typer.Option(help="With --ray: how many processes share the feeds.", min=1)] = 2,
+    groups: Annotated[
+        int, typer.Option(help="With --ray: how many processes share the feeds.", min=1)
+    ] = GROUPS,
     gpus: Annotated[
         float, typer.Option(help="With --ray: the share of a GPU for each of them.", min=0)
     ] = 0.0,
@@ -98,6 +101,8 @@ def serve(
     refuse_bad_token(token)
     if not BUDGET_RANGE[0] <= budget <= BUDGET_RANGE[1]:
         fail(f"--budget must be from {BUDGET_RANGE[0]:g} to {BUDGET_RANGE[1]:g} ms, not {budget:g}", 2)
+    if ray is None and (groups != GROUPS or gpus):
+        fail("--groups and --gpus are for --ray", 2)
     try:
         listed = read_feeds(feeds)
     except ValueError as error:

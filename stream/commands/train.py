@@ -91,6 +91,10 @@ def train(
     train_target = partial(loop.train, lesson=lessons[target]) if target in lessons else learned.train_learned
     score = "error" if target == "learned" else "r"
     out = out or Path("runs") / target
+    if out.exists() and not out.is_dir():
+        fail(f"--out {out} is a file; name a folder", 2)
+    if fresh is not None and fresh > batch:
+        fail(f"--fresh {fresh} is more than the --batch of {batch} that it is a part of", 2)
     fresh = fresh or max(1, batch // {"pulse": 1, "respiration": 2, "learned": 4}[target])
     if device == "cuda" and not torch.cuda.is_available():
         fail("torch sees no CUDA GPU here; use --device cpu")
@@ -126,9 +130,7 @@ def train(
         try:
             weights = train_target(
                 out,
-                recipe=loop.Recipe(
-                    steps, batch, min(fresh, batch), store, rate, seed, start, assets, workers
-                ),
+                recipe=loop.Recipe(steps, batch, fresh, store, rate, seed, start, assets, workers),
                 device=where,
                 report=report,
                 keep_going=keep_going,
