@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ Mode = Literal["steady", "paper"]
 Method = Literal["deepmag", "evm", "evm-motion", "vam", "phase", "riesz", "phase-vam", "learned"]
 Target = Literal["pulse", "respiration", "both"]
 Region = Literal["auto", "full"] | tuple[int, int, int, int]
+
+FIXED = ("method", "target")  # when a pipeline starts
 
 GAIN_RANGE = (1.0, 100.0)  # times
 LAG_RANGE = (0.0, 2.0)  # s
@@ -63,6 +66,9 @@ class Settings:
     whole_clip: bool = False
 
     def __post_init__(self) -> None:
+        for name, value in (("gain", self.gain), ("lag", self.lag)):
+            if not isinstance(value, Real):
+                raise ValueError(f"{name} must be a number, not {value!r}")
         if not GAIN_RANGE[0] <= self.gain <= GAIN_RANGE[1]:
             raise ValueError(
                 f"gain must be between {GAIN_RANGE[0]:g} and {GAIN_RANGE[1]:g}, not {self.gain:g}"
@@ -88,6 +94,8 @@ class Settings:
                 "file and deepmag magnify"
             )
         if isinstance(self.roi, tuple):
+            if not all(isinstance(side, Integral) for side in self.roi):
+                raise ValueError(f"roi must be X,Y,W,H in whole pixels, not {self.roi}")
             if len(self.roi) != 4 or min(self.roi) < 0 or min(self.roi[2:]) < 36:
                 raise ValueError("roi must be X,Y,W,H with at least 36 pixels on each side")
             if self.whole_clip and self.method != "deepmag":
@@ -116,7 +124,11 @@ class LiveSettings:
         return self._current
 
     def change(self, **changes: Any) -> Settings:
-        """Replace some fields. Raises ValueError, and changes nothing, where one is out of range."""
+        """Replace some fields. Raises ValueError, and changes nothing, where one is out of range, or fixed by now."""
         with self._lock:
-            self._current = replace(self._current, **changes)
-            return self._current
+            changed = replace(self._current, **changes)
+            for name in FIXED:
+                if getattr(changed, name) != getattr(self._current, name):
+                    raise ValueError(f"the {name} is fixed while it runs: begin again with another")
+            self._current = changed
+            return changed

@@ -20,7 +20,11 @@ from deepmag.stream.settings import LiveSettings, Region, Settings, parse_region
         ({"mode": "loud"}, "mode must be one of steady, paper, not loud"),
         ({"target": "sweat"}, "target must be one of pulse, respiration, both, not sweat"),
         ({"target": "both", "method": "evm"}, "evm has no target"),
+        ({"gain": "16"}, "gain must be a number, not '16'"),
+        ({"lag": None}, "lag must be a number, not None"),
         ({"roi": (0, 0, 36, 35)}, "at least 36 pixels"),
+        ({"roi": (0.0, 0.0, 64.0, 64.0)}, "roi must be X,Y,W,H in whole pixels"),
+        ({"roi": (0, 0, float("nan"), 64)}, "roi must be X,Y,W,H in whole pixels"),
         ({"roi": (-1, 0, 36, 36)}, "roi must be"),
         ({"roi": "left"}, "roi must be auto, full or X,Y,W,H, not left"),
     ],
@@ -32,6 +36,16 @@ def test_what_is_out_of_range_is_refused_and_nothing_changes(changes: dict[str, 
     with pytest.raises(ValueError, match=reason):
         live.change(**changes)
     assert live.current == Settings()
+
+
+@pytest.mark.parametrize(("name", "value"), [("method", "evm"), ("target", "both")])
+def test_what_is_fixed_while_it_runs_is_not_changed_without_a_word(name: str, value: str) -> None:
+    live = LiveSettings(Settings())
+    with pytest.raises(ValueError, match=f"the {name} is fixed while it runs"):
+        live.change(gain=20.0, **{name: value})
+    assert live.current == Settings()
+    live.change(gain=20.0, **{name: getattr(Settings(), name)})
+    assert live.current.gain == 20.0
 
 
 def test_the_ends_of_each_range_are_in_it() -> None:
