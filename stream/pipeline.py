@@ -7,7 +7,7 @@ import threading
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from deepmag.stream.capture.redact import plain, redact
 from deepmag.stream.capture.thread import GIVE_UP, CaptureThread
@@ -58,6 +58,7 @@ class Pipeline:
     label: in the names of recordings, where several pipelines write to one folder. give_up: as for ``CaptureThread``.
     ascender: the pulse's network, respiration: that of respiration; None where the settings' method and target need
     none (see `networks.open_networks`). pictures: what passes over them, of this pipeline alone; on the CPU if None.
+    Raises ValueError for another pace, and where a network is missing.
     """
 
     def __init__(
@@ -75,6 +76,8 @@ class Pipeline:
         label: str = "",
         give_up: float | None = GIVE_UP,
     ) -> None:
+        if pace not in get_args(Pace):
+            raise ValueError(f"pace must be {' or '.join(get_args(Pace))}, not {pace}")
         self._source = source
         self._label = label
         self._clock = clock

@@ -48,14 +48,14 @@ class Rehearsed:
 
 
 class Showing(Rehearsed):
-    """One picture, of whatever form."""
+    """One picture, of whatever form and time."""
 
-    def __init__(self, image: Any) -> None:
+    def __init__(self, image: Any, pts: Any = 0.0, arrived: Any = 0.0) -> None:
         super().__init__([], live=False)
-        self._image = image
+        self._frame = Frame(0, 0, pts, arrived, image)
 
     def frames(self, stop: threading.Event) -> Iterator[Frame]:
-        yield Frame(0, 0, 0.0, 0.0, self._image)
+        yield self._frame
 
 
 def run(source: Rehearsed, **options: float | None) -> tuple[CaptureThread, list[Frame]]:
@@ -141,6 +141,14 @@ def test_what_is_no_array_at_all_is_told_by_its_kind() -> None:
     thread, frames = run(Showing([[0, 0, 0]]))
     assert frames == []
     assert str(thread.error) == "cam: a picture must be an array of (H, W, 3) uint8, RGB, not list"
+
+
+@pytest.mark.parametrize("time", [float("nan"), float("inf"), None, "0"])
+@pytest.mark.parametrize("what", ["pts", "arrived"])
+def test_a_time_that_is_none_is_told_and_not_handed_on(what: str, time: object) -> None:
+    thread, frames = run(Showing(np.zeros((40, 40, 3), np.uint8), **{what: time}))
+    assert frames == []
+    assert str(thread.error) == f"cam: {what} must be a finite number of seconds, not {time}"
 
 
 @pytest.mark.parametrize("shape", [(20, 20, 3), (480, 35, 3), (0, 640, 3)])

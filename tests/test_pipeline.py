@@ -471,6 +471,11 @@ def test_what_ended_the_source_is_told_where_it_was_no_end_of_its_own(
         assert pipeline.status().detail == pipeline.failure
 
 
+def test_a_pace_that_there_is_not_is_refused(ascender: Ascender) -> None:
+    with pytest.raises(ValueError, match="pace must be file or max, not fast"):
+        Pipeline(DemoSource(), ascender, None, Settings(), pace="fast")  # type: ignore[arg-type]
+
+
 def test_a_pipeline_that_never_started_is_stopped_at_once(clip: Path, ascender: Ascender) -> None:
     before = set(threading.enumerate())
     source = open_source(parse_address(str(clip)))

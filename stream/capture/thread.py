@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import random as dice
 import threading
 import time
 from dataclasses import replace
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepmag.stream.capture.source import Source
-    from deepmag.stream.frames import SourceState
+    from deepmag.stream.frames import Frame, SourceState
     from deepmag.stream.ring import FrameRing
 
 log = logging.getLogger("deepmag.stream.capture")
@@ -119,7 +121,7 @@ class CaptureThread:
         before: NDArray[np.uint8] | None = None
         try:
             for frame in frames:
-                _check_form(frame.image, self._source.name)
+                _check(frame, self._source.name)
                 changed = before is None or not _same_picture(before, frame.image)
                 before = frame.image
                 session = base + frame.session
@@ -158,8 +160,14 @@ class CaptureThread:
         return error.retry and (self._give_up is None or waited < self._give_up)
 
 
-def _check_form(image: object, name: str) -> None:
-    """Raise SourceError for what is no picture, or too small: a source may be anybody's, and the engine would end."""
+def _check(frame: Frame, name: str) -> None:
+    """Raise SourceError for what the engine would end of, or do nothing with: a source may be anybody's."""
+    for what, seconds in (("pts", frame.pts), ("arrived", frame.arrived)):
+        if not isinstance(seconds, Real) or not math.isfinite(seconds):
+            raise SourceError(
+                f"{name}: {what} must be a finite number of seconds, not {seconds}", retry=False
+            )
+    image: object = frame.image
     wanted = f"{name}: a picture must be an array of (H, W, 3) uint8, RGB"
     if not isinstance(image, np.ndarray):
         raise SourceError(f"{wanted}, not {type(image).__name__}", retry=False)
