@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +14,6 @@ from deepmag.export.ort_session import open_session
 from deepmag.export.pairs import padded, per_pair
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from deepmag.export.ascent_loop import Signal
@@ -27,7 +26,7 @@ class ExportedModel:
 
     def __init__(
         self,
-        model: Path | bytes,
+        model: str | Path | bytes,
         signal: Signal,
         device: Device = CPU,
         threads: int = 1,
@@ -37,7 +36,7 @@ class ExportedModel:
         Raises OSError for a file that cannot be read, ValueError for one that is no export of the signal's network, and
         AscenderUnavailableError where ONNX Runtime cannot run it on the device.
         """
-        content = model if isinstance(model, bytes) else model.read_bytes()
+        content = model if isinstance(model, bytes) else Path(model).read_bytes()
         self._session = open_session(content, device, threads)
         self.properties: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         made_for = (self.properties.get("signal"), self.properties.get("version"))
@@ -92,7 +91,7 @@ class ExportedModel:
 class ExportedPulse:
     """See ``deepmag.export.runtime.Ascender``; the iterations are those of the file."""
 
-    def __init__(self, model: Path | bytes, device: Device = CPU, threads: int = 1) -> None:
+    def __init__(self, model: str | Path | bytes, device: Device = CPU, threads: int = 1) -> None:
         """As `ExportedModel`."""
         self.model = ExportedModel(model, "pulse", device, threads)
         self.description = self.model.description
@@ -112,7 +111,7 @@ class ExportedPulse:
 class ExportedRespiration:
     """In the place of ``deepmag.export.torch_respiration.TorchRespiration``."""
 
-    def __init__(self, model: Path | bytes, device: Device = CPU, threads: int = 1) -> None:
+    def __init__(self, model: str | Path | bytes, device: Device = CPU, threads: int = 1) -> None:
         """As `ExportedModel`."""
         self.model = ExportedModel(model, "respiration", device, threads)
         self.description = self.model.description

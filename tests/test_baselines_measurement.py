@@ -98,3 +98,10 @@ def test_a_signal_that_is_none_is_refused():
     for signal in (np.zeros(3), np.zeros((90, 3)), np.full(90, np.nan)):
         with pytest.raises(ValueError, match="finite samples"):
             pulse_rate(signal, RATE)
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0, float("nan")])
+def test_a_rate_at_which_no_pulse_can_be_seen_is_refused(rate):
+    for ask in (lambda: pulse_rate(np.arange(90.0), rate), lambda: pulse_snr(np.arange(90.0), rate, 72.0)):
+        with pytest.raises(ValueError, match="too few to see 40 beats a minute"):
+            ask()

@@ -288,8 +288,9 @@ def test_what_is_no_such_model_is_refused(tmp_path: Path) -> None:
     model = ExportedPulse(build("pulse", iterations=2).SerializeToString())
     with pytest.raises(ValueError, match=r"shape \(B, 3, 36, 36\), not \(1, 3, 35, 36\)"):
         model.paper(np.zeros((1, 3, 35, 36), np.float32), 1e-4)
-    with pytest.raises(OSError, match=r"none\.onnx"):
-        ExportedPulse(tmp_path / "none.onnx")
+    for name in (tmp_path / "none.onnx", str(tmp_path / "none.onnx")):
+        with pytest.raises(OSError, match=r"none\.onnx"):
+            ExportedPulse(name)
     (tmp_path / "text.onnx").write_text("no model")
     with pytest.raises(AscenderUnavailableError, match="cannot run"):
         ExportedPulse(tmp_path / "text.onnx")

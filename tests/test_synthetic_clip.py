@@ -246,6 +246,7 @@ def test_disturbances_leave_the_person_and_the_pulse_as_they_are(clip):
         ({"breaths": 0.0}, "breathing rate"),
         ({"noise": -0.1}, "noise"),
         ({"bit_rate": 0.0}, "bit rate"),
+        ({"bit_rate": 999.0}, "bit rate is 1000 bits per second or more"),
         ({"rate": 0.0}, "frame rate"),
         ({"seconds": float("nan")}, "length"),
         ({"seconds": -1.0}, "length is 0 s or more"),

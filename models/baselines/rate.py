@@ -15,8 +15,10 @@ NEAR = 0.1  # Hz to either side of the rate, and of its second harmonic, that co
 def periodogram(signal: NDArray[np.floating], rate: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Power under a Hann window, without the linear trend. signal: (T,), ``rate`` Hz. Returns Hz, and power.
 
-    Raises ValueError for fewer than four samples, or samples that are not finite.
+    Raises ValueError for fewer than four samples, samples that are not finite, or a rate at which no pulse can be seen.
     """
+    if not rate > 2 * SEARCH[0] / 60.0:
+        raise ValueError(f"{rate:g} Hz are too few to see {SEARCH[0]:g} beats a minute")
     if signal.ndim != 1 or signal.size < 4 or not np.isfinite(signal).all():
         raise ValueError(f"a pulse is (T,) with at least four finite samples, not {signal.shape}")
     size = max(signal.size, int(np.ceil(60.0 * rate / RESOLUTION)))

@@ -183,7 +183,7 @@ def _check(
         ("the ideal's pulse", factor, 0, math.inf, " times the person's"),
         ("the ideal's breath", breath_factor, 0, math.inf, " times the person's"),
         ("the noise", noise, 0, math.inf, " times a webcam's"),
-        ("the bit rate", bit_rate, 1, math.inf, " bits per second"),
+        ("the bit rate", bit_rate, 1000, math.inf, " bits per second"),
     ):
         if value is not None and not (low <= value <= high and math.isfinite(value)):
             allowed = f"{low}{unit} or more" if high == math.inf else f"{low} to {high}{unit}"
