@@ -8,6 +8,7 @@ import pytest
 
 from deepmag.stream.capture.address import default_address, parse_address
 from deepmag.stream.capture.cameras import list_cameras
+from deepmag.stream.capture.open import open_source
 
 
 @pytest.mark.parametrize(
@@ -118,3 +119,18 @@ def test_the_default_is_the_first_camera_else_the_demo() -> None:
     cameras = list_cameras()
     address = default_address()
     assert (address.kind, address.text) == (("camera", cameras[0].path) if cameras else ("demo", "demo"))
+
+
+@pytest.mark.parametrize(
+    ("choice", "says"),
+    [
+        ({"transport": "sctp"}, "transport must be tcp or udp, not sctp"),
+        ({"timestamps": "clock"}, "timestamps must be stream or arrival, not clock"),
+        ({"pace": "fast"}, "pace must be file or max, not fast"),
+    ],
+)
+@pytest.mark.parametrize("source", ["demo", "clip.mp4"])
+def test_a_choice_that_there_is_not_is_refused(source: str, choice: dict[str, str], says: str) -> None:
+    """A file was read at full speed, and the demo had no end of its own."""
+    with pytest.raises(ValueError, match=says):
+        open_source(parse_address(source), **choice)  # type: ignore[arg-type]

@@ -263,7 +263,9 @@ def test_a_thread_that_was_never_started_closes() -> None:
     assert thread.closed
 
 
-@pytest.mark.parametrize("wrong", [{"policy": "latest", "block": True}, {"policy": "every", "depth": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"policy": "latest", "block": True}, {"policy": "every", "depth": 0}, {"policy": "evry"}]
+)
 def test_settings_that_cannot_work_are_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"block|depth"):
+    with pytest.raises(ValueError, match=r"block|depth|policy must be latest or every, not evry"):
         RenderThread(Slow(), **wrong)  # type: ignore[arg-type]

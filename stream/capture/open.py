@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
+
+from deepmag.stream.capture.options import Transport
 
 if TYPE_CHECKING:
     from deepmag.stream.capture.address import Address
     from deepmag.stream.capture.limits import Limits
-    from deepmag.stream.capture.options import Transport
     from deepmag.stream.capture.source import Source
 
 Pace = Literal["file", "max"]
@@ -29,13 +30,19 @@ def open_source(
     gpu: int | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Source:
-    """Make the source at ``address``. It opens nothing before its frames are asked for, so it cannot fail.
+    """Make the source at ``address``. It opens nothing before its frames are asked for.
 
     transport: of RTSP. timestamps: of a live source: its own, or when pictures arrive, but in segments. pace: files
     play at their own rate, or as fast as they are taken. loop: files start again at their end. patient: a list of
     segments that is finished is no clip, but waited for to go on, unless it is to loop. limits: on the picture's size.
-    stall: s of silence that end a live connection. gpu: number of the GPU that is to decode, where it can.
+    stall: s of silence that end a live connection. gpu: number of the GPU that is to decode, where it can. Raises
+    ValueError for another transport, timestamps or pace.
     """
+    for name, value, choice in (
+        ("transport", transport, Transport), ("timestamps", timestamps, Timestamps), ("pace", pace, Pace),
+    ):  # fmt: skip
+        if value not in get_args(choice):
+            raise ValueError(f"{name} must be {' or '.join(get_args(choice))}, not {value}")
     if address.kind == "demo":
         from deepmag.stream.capture.demo import DemoSource
 

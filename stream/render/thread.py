@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from deepmag.stream.capture.redact import redact
 from deepmag.stream.render.renderer import IdleRenderer, RendererError, ReportingRenderer
@@ -53,6 +53,8 @@ class RenderThread:
         awaited: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        if policy not in get_args(Policy):
+            raise ValueError(f"policy must be {' or '.join(get_args(Policy))}, not {policy}")
         if block and policy == "latest":
             raise ValueError('block=True needs policy="every": "latest" never has to wait')
         if depth < 1:
