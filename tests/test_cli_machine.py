@@ -66,7 +66,7 @@ SMALL_TEMPORARY = (
 
 # Memory for what processes share, in which there is room for nothing.
 NO_SHARED = (
-    'mount -t tmpfs -o nr_inodes=2 none /dev/shm && exec "$1" -c "$2" train learned --workers 1 --out "$3"'
+    'mount -t tmpfs -o nr_inodes=1 none /dev/shm && exec "$1" -c "$2" train learned --workers 1 --out "$3"'
 )
 
 
