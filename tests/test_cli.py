@@ -111,11 +111,13 @@ def test_without_torch_what_is_live_runs_and_the_rest_says_what_it_needs(tmp_pat
     training = Command("train", "pulse", "--out", tmp_path / "weights", before=NO_TORCH)
     phase = Command("live", "demo", "--method", "phase", before=NO_TORCH)
     device = Command("live", "demo", "--runtime", "torch", before=NO_TORCH)
-    with commands(live, offline, paper, training, phase, device):
+    # what it measures takes longer than a command of these tests may
+    bench = Command("bench", "--seconds", "3600", before=NO_TORCH)
+    with commands(live, offline, paper, training, phase, device, bench):
         for command in (live, offline):
             code, _, error = command.end()
             assert code == 0, error
-        for command in (paper, training, phase):
+        for command in (paper, training, phase, bench):
             command.says_one_line("needs torch", "pip install torch")
         device.says_one_line("torch cannot be imported")
     assert not (tmp_path / "paper.mkv").exists()

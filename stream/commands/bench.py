@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -118,6 +119,9 @@ def _measure(
     from deepmag.stream.render.renderer import RendererError
     from deepmag.stream.ward.batched_ascender import Shared
 
+    if "pulse" in settings.signals and find_spec("torch") is None:
+        # whose matrix product the ascent is held to, at the end: with all else measured there was no figure
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     try:
         networks = open_networks(settings, runtime, device, threads)
