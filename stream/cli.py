@@ -113,7 +113,9 @@ def main() -> None:
     except (OSError, RuntimeError, ImportError, MemoryError) as error:
         # large, and without a GPU not needed by what runs live: some machines do without
         if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "torch":
-            _say("deepmag: this needs torch, which is not installed: run `pip install torch`")
+            from deepmag.stream.doctor import wanted
+
+            _say(f"deepmag: this needs torch, which is not installed: run `pip install {wanted('torch')}`")
             sys.exit(1)
         from deepmag.stream.exhausted import what_ran_out
 

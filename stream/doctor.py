@@ -8,9 +8,11 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
+import shlex
 import sys
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -104,10 +106,25 @@ def package(name: str) -> Finding:
     found = installed(name)
     if found is None:
         level: Level = "note" if name in WANTED_FOR else "problem"
-        return Finding(
-            "versions", name, "missing", level, f"run `pip install {name}`{WANTED_FOR.get(name, '')}"
-        )
+        advice = f"run `pip install {wanted(name)}`{WANTED_FOR.get(name, '')}"
+        return Finding("versions", name, "missing", level, advice)
     return Finding("versions", name, found)
+
+
+def wanted(name: str) -> str:
+    """What to tell pip for a distribution, in a shell: with the versions that deepmag takes, where it says so.
+
+    By its name alone pip takes the newest one, which of torch may be one that deepmag does not take.
+    """
+    try:
+        said = requires("deepmag") or []
+    except PackageNotFoundError:  # run from a checkout
+        said = []
+    for requirement in said:
+        specification = requirement.partition(";")[0].strip()
+        if re.match(rf"{re.escape(name)}(?![\w.-])", specification):
+            return shlex.quote(specification)
+    return name
 
 
 def hardware() -> list[Finding]:

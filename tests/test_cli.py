@@ -12,6 +12,7 @@ from rtsp_server import available, rtsp_server
 from running_command import Command, commands, until
 
 from deepmag.stream import cli
+from deepmag.stream.doctor import wanted
 
 PASSWORD = "s3cr@t:pw/x"
 # As if torch were not installed.
@@ -118,7 +119,7 @@ def test_without_torch_what_is_live_runs_and_the_rest_says_what_it_needs(tmp_pat
             code, _, error = command.end()
             assert code == 0, error
         for command in (paper, training, phase, bench):
-            command.says_one_line("needs torch", "pip install torch")
+            command.says_one_line("needs torch", f"pip install {wanted('torch')}")
         device.says_one_line("torch cannot be imported")
     assert not (tmp_path / "paper.mkv").exists()
 

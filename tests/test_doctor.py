@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import sys
+import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -59,6 +62,26 @@ def test_a_package_that_is_not_installed_is_named_with_its_command() -> None:
     finding = doctor.package("no-such-package-anywhere")
     assert (finding.value, finding.level) == ("missing", "problem")
     assert "pip install no-such-package-anywhere" in finding.advice
+
+
+def test_what_is_missing_is_to_be_installed_in_a_version_that_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing(name: str) -> NoReturn:
+        raise PackageNotFoundError(name)
+
+    root = Path(__file__).parents[1]
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    (torch,) = (line.removeprefix("torch") for line in project["dependencies"] if line.startswith("torch"))
+    command, versions = shlex.split(doctor.wanted("torch"))[0], torch.split(",")
+    assert command.startswith("torch")
+    assert sorted(command.removeprefix("torch").split(",")) == sorted(versions)
+    assert f"pip install 'torch{torch}'" in (root / "README.md").read_text()
+    assert doctor.wanted("onnx").startswith("'onnx>=")  # not that of onnxruntime
+    monkeypatch.setattr(doctor, "version", missing)
+    assert doctor.wanted("torch") in doctor.package("torch").advice
+    monkeypatch.setattr(doctor, "requires", missing)
+    assert doctor.wanted("torch") == "torch"
 
 
 @pytest.mark.parametrize("there", ["opencv-python", "opencv-python-headless", None])
