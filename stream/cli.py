@@ -101,6 +101,10 @@ def root(
 def main() -> None:
     """Run the command line."""
     _open_standard_streams()
+    if os.path.expanduser("~") == "~":
+        # Neither a HOME nor a user of this number, as with a container's `--user 1234`: Numba kept what it compiled in
+        # a folder named ~ where the command was started, and loaded it from there. Nowhere is nowhere, and is said.
+        os.environ.setdefault("XDG_CACHE_HOME", os.devnull)
     if os.getpid() == 1:
         # The first process of a container is sent no signal that it has not asked for: where one came before a command
         # had, as in its first second, it was lost.

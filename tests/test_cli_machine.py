@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import socket
@@ -182,3 +183,34 @@ def test_more_connections_than_descriptors_keep_no_viewer_out_and_fill_no_log() 
         code, _, error = command.end()
     assert code == 0, error
     assert "out of system resource" not in error
+
+
+NO_HOME = """
+import contextlib, os, pwd, sys
+def of_no_user(number):
+    raise KeyError(number)
+pwd.getpwuid = of_no_user
+sys.argv = ["deepmag", "--version"]
+from deepmag.stream.cli import main
+with contextlib.suppress(SystemExit):
+    main()
+from deepmag.models.compiled import compiled
+exec(compile("def one(): return 1", "/proc/version", "exec"))  # beside which nothing can be kept
+assert compiled(one)() == 1
+from deepmag.export.tensorrt import engine_cache
+try:
+    engine_cache(b"")
+except OSError:
+    sys.exit("nowhere to keep it")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_without_a_home_nothing_is_kept_where_the_command_was_started(tmp_path: Path) -> None:
+    kept = {"HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR"}
+    done = subprocess.run(
+        [sys.executable, "-c", NO_HOME], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        env={name: value for name, value in os.environ.items() if name not in kept},
+    )  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
+    assert (done.returncode, done.stderr) == (1, "nowhere to keep it\n")
