@@ -78,7 +78,7 @@ deepmag live rtsp://USER:PASSWORD@HOST/PATH --host 0.0.0.0: a camera, on a page 
 
 deepmag live 0 --record out.mkv --vitals out.csv --show none: nothing on the screen
 
-deepmag live clip.mp4 --pace max --record out.mkv: a file, as fast as it goes
+deepmag live clip.mp4 --pace max --record clip.mkv: a file, as fast as it goes
 """
 
 
