@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from deepmag.export.exported import ExportedPulse
 from deepmag.export.graph import weights_sha256
+from deepmag.export.model_parity import ModelParity
 from deepmag.export.pulse_model import pulse_model
 from deepmag.export.respiration_model import respiration_model
 from deepmag.export.runtime import load_weights
@@ -147,6 +148,20 @@ def test_a_model_of_respiration_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     found = check_respiration(respiration_model(weights, paper_iterations=2), weights)
     assert found.passed
     assert [score.name for score in found.scores] == ["steady gain", "steady coherence", "steady leak"]
+
+
+def test_in_a_pipe_each_number_of_the_check_is_whole(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    parity = ModelParity("steady grad", 1e-7, 2e-7, 3e-7, 99_635, 18_930_688, 1e-6, "fp32")
+    broken = replace(parity, alike=4.0)
+    found = Check({"random": [parity], "synthetic person": [broken]}, [ScoreChange("gain", 2.0, 2.0)])
+    monkeypatch.setattr(export_check, "check_pulse", lambda *_arguments: found)
+    said = run("pulse", "--check").stdout
+    assert all(len(line) <= 80 for line in said.splitlines())
+    for whole in ("synthetic person", "1.0e-07", "2.0e-07", "3.0e-07", "4.0e+00", "18,930,688", "BROKEN"):
+        assert whole in said
 
 
 def test_a_broken_bound_fails(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,21 +158,22 @@ def _print(check: Check) -> None:
     from rich.table import Table
 
     console = Console()
-    table = Table(title="against PyTorch: relative L2 error", title_justify="left")
-    table.add_column("pairs")
-    table.add_column("output")
-    for name in ("all pairs", "worst pair", "same sides*", "bound", "units on the other side*", ""):
-        table.add_column(name, justify="right")
     for pairs, parities in check.parities.items():
+        # a table each: with the pairs' name in a column there is no room for the numbers in 80 letters, as in a pipe
+        table = Table(title=f"against PyTorch, pairs: {pairs}; relative L2 error", title_justify="left")
+        table.add_column("output")
+        for name in ("all", "worst", "same sides*", "bound"):
+            table.add_column(name, justify="right")
+        table.add_column("units on the other side*", justify="right", min_width=len("99,999,999"))
+        table.add_column("", justify="right")
         for parity in parities:
             table.add_row(
-                pairs,
                 parity.name,
                 *(f"{value:.1e}" for value in (parity.error, parity.worst, parity.alike, parity.bound)),
                 f"{parity.flipped} of {parity.units:,}",
                 "ok" if parity.agrees else "BROKEN",
             )
-    console.print(table)
+        console.print(table)
     console.print(
         "* Where rounding decides on which side of zero a ReLU or SELU is, PyTorch may take the other one than the\n"
         "model. The bound is of the error with PyTorch held to the model's sides."
