@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import statistics
+import sys
 import tempfile
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from deepmag.stream.page_client import PageClient, SeenPicture
 
 PICTURE_TARGET, RATE_TARGET = 5.0, 10.0  # s
 PATIENCE = 45.0  # s for a rate
+CLIPS = ("clip_a", "evm_face")
 
 
 def measure(source: str) -> tuple[float | None, float | None, float | None]:
@@ -44,15 +46,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("sources", nargs="*", default=["demo", "clip_a", "evm_face"], metavar="SOURCE")
+    parser.add_argument(
+        "sources", nargs="*", metavar="SOURCE", help="demo and two real clips, where they are"
+    )
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--first", action="store_true", help="nothing has been compiled")
     parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data")
     options = parser.parse_args()
     clips = options.data / "clips.json"
     known = json.loads(clips.read_text()) if clips.is_file() else {}
+    sources = options.sources or ["demo", *(name for name in CLIPS if name in known)]
+    if not known and not options.sources:
+        print(f"the real clips are not in {options.data}; name their folder with --data", file=sys.stderr)
     print(f"{'source':20} {'first picture, s':>16} {'first rate, s later':>20} {'bpm':>6} {'truth':>6}")
-    for name in options.sources:
+    for name in sources:
         source = str(options.data / known[name]["file"]) if name in known else name
         runs = []
         for _ in range(options.runs):
