@@ -12,6 +12,7 @@ from scipy.signal import hilbert, sosfiltfilt
 from deepmag.models.breath import BREATH_BAND, SLOW_BAND, SLOW_WINDOW
 from deepmag.models.respiration import ASCENT_RATE
 from deepmag.models.temporal import butterworth
+from deepmag.stream.breath_count import count_breaths
 from deepmag.stream.frames import Reading
 
 if TYPE_CHECKING:
@@ -51,6 +52,11 @@ CLEAN = (0.7, 0.85)
 # turns often enough for two of them to be more alike than one and the next.
 ALIKE = 0.75
 REGULAR = (0.45, 0.8)  # how like itself the wave is one breath later: no quality, full quality
+# Breaths that are less like each other are counted one by one, where they are even enough (`breath_count`): no quality,
+# full quality. With three periods, what is left of noise or sway is so by chance, with more not for long.
+EVEN, PERIODS = (1.4, 0.8), 4.0
+SLOWEST_COUNTED, FASTEST_IN_LONGER = 10.0, 25.0  # breaths a minute: see DOUBTED, and the end of SLOW_BAND
+SAME = 0.25  # of the rate: by how much the count over the longer window may differ, and be of the same
 FAINT = 0.003  # cells, RMS: less motion than this is noise whatever it looks like
 VIOLENT = 1.0  # cells, RMS: more is no breath
 CAMERA = 0.7  # correlation with the camera's own motion from which the camera is what breathes
@@ -86,6 +92,7 @@ class BreathEvidence:
     camera: float
     objection: str
     enough: tuple[float, float] = REGULAR  # of regular: no quality, full quality
+    counted: bool = False  # whether the rate is that of breaths counted one by one
 
     @property
     def quality(self) -> float:
@@ -173,6 +180,9 @@ def _look(breath: Breath, camera: NDArray[np.float64], light: NDArray[np.float64
     found = weigh(breath, camera, light)
     if len(breath.slow):
         slow = weigh(_slow_part(breath), camera, light, SLOW_BAND, SLOW_REGULAR)
+        # breaths that fill the window one by one are no part of a slow one, unless they are small beside it
+        if found.counted and slow.size < MUCH_LARGER * found.size:
+            return found
         alike = max(REGULAR[0], found.regular - LESS_REGULAR)
         # an objection to it does not make two breaths of each of them
         if 0.0 < slow.rate < SLOW and slow.regular >= alike:
@@ -217,6 +227,15 @@ def weigh(
     """
     wave = breath.wave
     rate, regular = _period(wave, band)
+    even = 0.0
+    if band == BREATH_BAND:
+        count, even = _even_breaths(breath)
+        if even > 0.0:
+            # what is like itself at another rate is so by chance
+            regular = max(
+                REGULAR[0] + even * (REGULAR[1] - REGULAR[0]), regular if abs(rate - count) < STEADY else 0.0
+            )
+            rate = count
     path = np.cumsum(camera[-len(wave) :], axis=0)
     swing = 0.0
     if len(path) == len(wave) and breath.size >= FAINT:
@@ -245,7 +264,21 @@ def weigh(
         objection = "measuring"
     elif not RATES[0] <= rate <= RATES[1]:
         objection = "no breathing rate"
-    return BreathEvidence(rate, breath.explained, regular, breath.size, swing, objection, enough)
+    return BreathEvidence(rate, breath.explained, regular, breath.size, swing, objection, enough, even > 0.0)
+
+
+def _even_breaths(breath: Breath) -> tuple[float, float]:
+    """Breaths a minute as counted one by one, and how even they are: 0 to 1."""
+    count = count_breaths(breath.wave)
+    if not SLOWEST_COUNTED <= count.rate <= RATES[1]:
+        return count.rate, 0.0
+    even = _ramp(count.uneven, EVEN) if count.periods >= PERIODS else 0.0
+    if even < 1.0 and len(breath.slow) and count.rate <= FASTEST_IN_LONGER:
+        # twice as many breaths, of which one may be odd
+        longer = count_breaths(breath.slow)
+        if longer.periods >= PERIODS and abs(longer.rate - count.rate) < SAME * count.rate:
+            even = max(even, _ramp(longer.uneven, EVEN))
+    return count.rate, even
 
 
 def _is_lit(levels: NDArray[np.float64], wave: NDArray[np.float64]) -> bool:

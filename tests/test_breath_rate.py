@@ -178,6 +178,34 @@ def test_breaths_long_and_short_by_turns_are_counted_over_both() -> None:
     assert weigh(breath_of(wave[:50]), STILL[:50]).rate == pytest.approx(31, abs=1.0)
 
 
+def with_one_long(bpm: float, longer: float):
+    """Breaths of which one, in the middle of the window, takes so much longer; and how many there are."""
+    begin, end = 8.0, 8.0 + 60 / bpm * (1 + longer)
+    counts = np.interp(
+        T, [0.0, begin, end, WINDOW], np.cumsum([0.0, begin, 60 / bpm, WINDOW - end]) * bpm / 60
+    )
+    return -np.cos(2 * np.pi * counts), counts[-1] - counts[0]
+
+
+@pytest.mark.parametrize(("bpm", "longer"), [(20.0, 0.8), (25.0, 0.8), (33.0, 1.0)])
+def test_one_long_breath_does_not_take_the_rate_of_the_others_away(bpm, longer) -> None:
+    wave, count = with_one_long(bpm, longer)
+    found = weigh(breath_of(wave), STILL)
+    assert found.rate == pytest.approx(60 / WINDOW * count, abs=1.0)
+    assert found.quality > 0.8
+
+
+def test_of_breaths_that_are_no_more_even_than_noise_is_none_is_counted() -> None:
+    wave, _ = with_one_long(20.0, 2.5)
+    assert not weigh(breath_of(wave), STILL).counted
+
+
+def test_too_few_breaths_are_not_counted_one_by_one() -> None:
+    assert weigh(breath_of(sine(18)), STILL).counted
+    assert not weigh(breath_of(sine(13)), STILL).counted
+    assert not weigh(breath_of(sine(8)), STILL).counted
+
+
 @pytest.mark.parametrize(
     ("unit", "explained", "objection"),
     [
@@ -295,6 +323,21 @@ def looked(wave, slow, **how):
 def test_a_slow_breath_has_to_be_about_as_regular_as_the_one_that_is_seen_now() -> None:
     assert looked(sine(12), sine(5.0, LONG)).rate == pytest.approx(5.0, abs=0.3)
     assert looked(sine(12), sine(5.0, LONG) + 0.5 * noise(3, len(LONG))).rate == pytest.approx(12, abs=0.3)
+
+
+def test_breaths_that_fill_the_window_one_by_one_are_no_part_of_a_slow_one() -> None:
+    assert looked(sine(20), sine(5.0, LONG)).rate == pytest.approx(20, abs=0.3)
+    assert looked(sine(20), sine(5.0, LONG)).quality > 0.9
+    assert looked(sine(20), 3.0 * sine(5.0, LONG)).rate == pytest.approx(5.0, abs=0.3)  # small beside it
+
+
+def test_breaths_too_few_to_be_counted_are_where_those_of_the_longer_window_are_as_many() -> None:
+    wave, count = with_one_long(13.0, 0.6)
+    before = -np.cos(2 * np.pi * 13 / 60 * (T - WINDOW))
+    found = looked(wave, np.concatenate([before, wave]))
+    assert found.rate == pytest.approx(60 / WINDOW * count, abs=1.5)
+    assert found.quality > 0.9
+    assert looked(wave, sine(25, LONG)).quality < SHOW  # other breaths
 
 
 def test_the_rate_of_the_same_breath_is_the_longer_windows() -> None:
