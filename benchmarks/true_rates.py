@@ -3,7 +3,8 @@
     python benchmarks/true_rates.py [--data ../shared/data] [NAME ...]
 
 Pulses of contact PPG and ECG and of four people seen by a camera, in a 640x480 picture of 15 frames a second for half
-a minute, one thing made worse at a time; breaths of three of the four for a minute. truth: the mean a minute. shown:
+a minute, one thing made worse at a time; breaths of three of the four for a minute, as they were, slower and faster,
+which are as irregular at another rate. truth: the mean a minute. shown:
 share of the time after 10 s of pulse, 20 s of breath. first: s. off: from the mean of beats or breaths over the last
 10 s or 20 s, in the mean, at the 95th percentile and at worst. far: share of what is shown that is off by more than 3
 beats or 2 breaths. jumps: RMS of the number's steps, twice a second of pulse, five times of breath. right: share of
@@ -92,7 +93,11 @@ PULSES = {f"rhythm of {name}": Take(name) for name in ("ECG", "wave 1", "wave 2"
     "H.264 of 1 Mb/s": Take(coded=1e6),
 }
 # where wave 1 breathes once it may be twice
-BREATHS = {f"breath of wave {number}": number for number in (2, 3, 4)}
+BREATHS = {
+    f"breath of wave {number}{'' if speed == 1.0 else f', {speed:g} as fast'}": (number, speed)
+    for number in (2, 3, 4)
+    for speed in (1.0, 0.6, 1.5)
+}
 
 
 def beating(beats: Wave, rate: float = 100.0) -> Wave:
@@ -195,10 +200,10 @@ def pulse_looks(take: Take, data: Path, detector: FaceDetector, network) -> list
     return looks
 
 
-def breath_looks(number: int, data: Path, ticks: BreathTicks) -> list[Look]:
-    """All looks at a breath."""
+def breath_looks(number: int, speed: float, data: Path, ticks: BreathTicks) -> list[Look]:
+    """All looks at a breath, played so many times as fast."""
     t = np.arange(round(BREATH_SECONDS / TICK)) * TICK
-    wave = load_rhythm(data / "waveforms" / f"real_wave_{number}.npz").breath(t)
+    wave = load_rhythm(data / "waveforms" / f"real_wave_{number}.npz").breath(speed * t)
     wave = (wave - wave.mean()) / wave.std()
     breaths = t[find_peaks(np.concatenate([[-9.0], wave, [-9.0]]), prominence=0.5)[0] - 1]
     still = random_breathing(np.random.default_rng(1), t)
@@ -251,9 +256,9 @@ def main() -> None:
             looks = pulse_looks(take, arguments.data, detector, network)
             print(row(name, looks, 10.0, 3.0), flush=True)
     ticks = BreathTicks(open_respiration("cpu"))
-    for name, number in BREATHS.items():
+    for name, (number, speed) in BREATHS.items():
         if not arguments.names or name in arguments.names:
-            print(row(name, breath_looks(number, arguments.data, ticks), 20.0, 2.0), flush=True)
+            print(row(name, breath_looks(number, speed, arguments.data, ticks), 20.0, 2.0), flush=True)
 
 
 if __name__ == "__main__":

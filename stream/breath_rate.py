@@ -53,7 +53,7 @@ CLEAN = (0.7, 0.85)
 ALIKE = 0.75
 REGULAR = (0.45, 0.8)  # how like itself the wave is one breath later: no quality, full quality
 # Breaths that are less like each other are counted one by one, where they are even enough (`breath_count`): no quality,
-# full quality. With three periods, what is left of noise or sway is so by chance, with more not for long.
+# full quality. Of so many periods at least: three of somebody's sway are even by chance.
 EVEN, PERIODS = (1.4, 0.8), 4.0
 SLOWEST_COUNTED, FASTEST_IN_LONGER = 10.0, 25.0  # breaths a minute: see DOUBTED, and the end of SLOW_BAND
 SAME = 0.25  # of the rate: by how much the count over the longer window may differ, and be of the same
