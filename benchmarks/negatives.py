@@ -94,7 +94,7 @@ def encoded(frames: Frames, rate: int = 30, **options: str) -> Iterator[tuple[fl
 def photo(
     image: Image,
     *,
-    seconds: float = 20.0,
+    seconds: float = 30.0,
     rate: float = 30.0,
     noise: float = 0.0,
     light: Callable[[float], NDArray[np.float64] | float] | None = None,
@@ -151,7 +151,7 @@ def at_speed(take: list[Pair], factor: float) -> list[Pair]:
     return [replace(p, t=p.t / factor) for p in take]
 
 
-def to_and_fro(take: list[Pair], seconds: float = 20.0) -> list[Pair]:
+def to_and_fro(take: list[Pair], seconds: float = 30.0) -> list[Pair]:
     """Play a short clip forth and back until it can be judged: a hard one, for it is periodic."""
     period = take[-1].t + take[1].t - take[0].t
     result: list[Pair] = []

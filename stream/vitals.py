@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from deepmag.stream.capture.timeline import HIGHEST_RATE
 from deepmag.stream.frames import Reading
-from deepmag.stream.vitals_evidence import NOTHING, Evidence, Traces, weigh
+from deepmag.stream.vitals_evidence import FAINT_SECONDS, NOTHING, Evidence, Traces, weigh
 from deepmag.stream.vitals_regions import Regions
 
 if TYPE_CHECKING:
@@ -18,21 +19,20 @@ if TYPE_CHECKING:
     from deepmag.stream.roi import IntBox, Roi
 
 WINDOW = 10.0  # s that are looked at
+LONG = 20.0  # the same for a pulse that is too faint for so few
 FIRST = 7.5  # s before the first look: 8 beats at 64 a minute
 EVERY = 0.5  # s between looks
 SHOW = (
     0.42  # quality from which a rate may appear: half-way, on a scale of dB, between clip_a and any negative
 )
 KEEP = 0.32  # quality below which it is withdrawn
-# s that the network has to agree with a faint pulse before its rate appears. On talking_head_1 it did for 2.6 s at
-# longest; of a pulse in JPEG of quality 80 or in H.264 of 4 Mb/s it does for 8 to 24 of 24 s.
-AGREED = 8.0
 AS_GOOD = 10.0  # dB of the network's output at which such a pulse is as good as one that is only just kept
 HOLD = 1.0  # s that the quality has to last before a rate appears
-STEADY = 6.0  # beats per minute that the rate may move between looks while it is to be trusted
+FAINT_HOLD = 2.0  # s that the network has to agree with a faint pulse before its rate appears
+STEADY = 6.0  # beats per minute that the rate may move, between looks and of a faint pulse over LONG
 GAP = 0.5  # s without a frame after which the traces are cut
 STALE = 1.0  # s without a frame after which no rate is shown
-MAX_FRAMES = int(WINDOW * HIGHEST_RATE * 1.05)  # bounded also for a source that gives too many
+MAX_FRAMES = int(LONG * HIGHEST_RATE * 1.05)  # bounded also for a source that gives too many
 MIN_FPS = 10.0  # frames a second below which the band of comparison is not covered
 SMOOTHING = 0.5  # share of a new look in the rate shown
 
@@ -42,8 +42,6 @@ class PulseRate:
 
     def __init__(self) -> None:
         self._regions = Regions()
-        # looks at which the network agreed: s, and the peak
-        self._agreed: deque[tuple[float, float]] = deque()
         self._rows: deque[tuple[float, NDArray[np.float64]]] = deque(maxlen=MAX_FRAMES)
         self.reset()
 
@@ -97,7 +95,7 @@ class PulseRate:
         if not self._rows:
             row[np.isfinite(row)] = 0.0  # it ends a pair that began before the window
         self._rows.append((t, row))
-        while t - self._rows[0][0] > WINDOW:
+        while t - self._rows[0][0] > LONG:
             self._rows.popleft()
         if t - self._rows[0][0] >= FIRST and t - self._looked >= EVERY - 0.01:
             self._look(t)
@@ -115,7 +113,6 @@ class PulseRate:
 
     def _cut(self, reason: str) -> None:
         self._rows.clear()
-        self._agreed.clear()
         self._evidence: Evidence = NOTHING
         self._looked = -np.inf
         self._trusted_since: float | None = None
@@ -126,58 +123,51 @@ class PulseRate:
         self._looked = t
         times = np.array([time for time, _ in self._rows])
         rows = np.stack([row for _, row in self._rows])
+        recent = times >= t - WINDOW
         # a picture that repeats is none: what changes three times a second is as aliased where thirty come
-        told = np.count_nonzero(np.nan_to_num(rows[1:, :-2]).any(axis=1))
-        if told / (times[-1] - times[0]) < MIN_FPS:
+        told = np.count_nonzero(np.nan_to_num(rows[recent][1:, :-2]).any(axis=1))
+        if told / (t - times[recent][0]) < MIN_FPS:
             self._withdraw("too few frames a second" if told else "no new frames")
             return
-        n = (rows.shape[1] - 2) // 5
         before = self._evidence
-        self._evidence = found = weigh(
-            Traces(
-                times,
-                blood=rows[:, :n],
-                light=rows[:, n : 2 * n],
-                tint=rows[:, 2 * n : 3 * n],
-                shift=rows[:, 3 * n : 5 * n].reshape(-1, n, 2),
-                network=rows[:, -1],
-                late=float(rows[1:, -2].mean()),
-            )
-        )
-        steady = abs(found.peak - before.peak) <= STEADY
-        agreed = self._agreed_for_long(t, found)
-        if self._rate is not None:
-            if (found.quality < KEEP and not agreed) or not steady:
-                self._withdraw(found.objection or "signal too weak")
-            else:
-                self._rate += SMOOTHING * (found.rate - self._rate)
-            return
-        if agreed:
-            self._rate, self._reason = found.rate, ""
-            return
-        if found.quality < SHOW:
+        found = weigh(_traces(times[recent], rows[recent]))
+        enough = found.quality >= (SHOW if self._rate is None else KEEP)
+        if not enough and t - times[0] > FAINT_SECONDS:
+            longer = weigh(_traces(times, rows))
+            if abs(longer.peak - found.peak) <= STEADY:
+                found = replace(found, agreement=longer.agreement)
+        self._evidence = found
+        if not enough and not np.isfinite(found.agreement):
             self._withdraw(found.objection or "signal too weak")
+            return
+        steady = abs(found.peak - before.peak) <= STEADY
+        if self._rate is not None:
+            if steady:
+                self._rate += SMOOTHING * (found.rate - self._rate)
+            else:
+                self._withdraw(found.objection or "signal too weak")
             return
         if self._trusted_since is None or not steady:
             self._trusted_since = t
         self._reason = "measuring"
-        if t - self._trusted_since >= HOLD:
+        if t - self._trusted_since >= (HOLD if enough else FAINT_HOLD):
             self._rate, self._reason = found.rate, ""
-
-    def _agreed_for_long(self, t: float, found: Evidence) -> bool:
-        """Take a look, and tell whether the network has agreed at all of them for long, and at a steady rate."""
-        if not np.isfinite(found.agreement):
-            self._agreed.clear()
-            return False
-        self._agreed.append((t, found.peak))
-        while (
-            t - self._agreed[0][0] > AGREED + 0.5 * EVERY
-            or np.ptp([peak for _, peak in self._agreed]) > STEADY
-        ):
-            self._agreed.popleft()
-        return t - self._agreed[0][0] >= AGREED - 0.5 * EVERY
 
     def _withdraw(self, reason: str) -> None:
         self._rate = None
         self._trusted_since = None
         self._reason = reason
+
+
+def _traces(times: NDArray[np.float64], rows: NDArray[np.float64]) -> Traces:
+    """What was collected at some times, s, region by region."""
+    n = (rows.shape[1] - 2) // 5
+    return Traces(
+        times,
+        blood=rows[:, :n],
+        light=rows[:, n : 2 * n],
+        tint=rows[:, 2 * n : 3 * n],
+        shift=rows[:, 3 * n : 5 * n].reshape(-1, n, 2),
+        network=rows[:, -1],
+        late=float(rows[1:, -2].mean()),
+    )

@@ -44,13 +44,15 @@ BACKGROUND_RATIO = 0.3  # the background's "pulse", in phase, per the face's
 AROUND_RATIO = 0.25
 AROUND_PHASE = 0.5
 AROUND_CLEAR = -2.0  # dB, less than CLEAR since there have to be two; noise has -6.5
-# Where compression or darkness leaves less than STRENGTH asks for, the rate has to be the network's, too, and nothing
-# that could explain it may be seen, clearly or not. Mean signal-to-noise ratio of the groups, and of the network's
-# output, dB; coherence; distance of the network's own peak, beats per minute.
-FAINT_STRENGTH = 0.0
-FAINT_NETWORK = 2.0
-FAINT_COHERENCE = 0.7
-FAINT_SPREAD = 4.0
+# Where compression or darkness leaves less than STRENGTH asks for, the rate has to be the network's, too, and no light
+# that could explain it may be seen, clearly or not, and all that for longer: chance and talking look like a pulse for
+# 10 s, hardly for 20. s of traces; mean signal-to-noise ratio of the groups, and of the network's output, dB;
+# coherence; distance of the groups' own peaks, and of the network's, beats per minute.
+FAINT_SECONDS = 19.5
+FAINT_STRENGTH = -1.0
+FAINT_NETWORK = 0.0
+FAINT_COHERENCE = 0.75
+FAINT_SPREAD = 2.0
 MAX_PHASE = 60.0  # degrees between network and regions. clip_a 5, evm_face 12, a photo that is moved 120
 # Over the last RECENT s the wave has to be there still, at this share of its size over all of the window and
 # with this share of the trace's power: the window alone would show a covered face's rate for 5 s more. clip_a
@@ -91,7 +93,7 @@ class Evidence:
     signal-to-noise ratio of the independent estimates, dB. coherence: share in phase over the face, in [0, 1].
     spread: largest distance of an estimate's own peak, beats per minute. quality: in [0, 1]. objection: what
     speaks against a pulse, in words, or "". agreement: how far the network's output stands out at the peak, dB, where
-    it is a faint pulse that it agrees with and that nothing else could be; else -inf.
+    it agrees with a faint pulse over long enough and no light could be it; else -inf.
     """
 
     peak: float
@@ -109,7 +111,7 @@ FACE_HIDDEN = Evidence(0.0, 0.0, -np.inf, 0.0, np.inf, 0.0, "face too small or c
 
 
 def weigh(traces: Traces) -> Evidence:
-    """Weigh the evidence for a pulse in some 8 to 10 s of traces."""
+    """Weigh the evidence for a pulse in some 8 to 10 s of traces, or in 20 where it is faint."""
     blood = band(traces.times, traces.blood)
     power = blood.var(axis=0)
     seen = np.isfinite(traces.blood).mean(axis=0) > SEEN
@@ -142,9 +144,6 @@ def weigh(traces: Traces) -> Evidence:
     around = np.flatnonzero(seen[edge:]) + edge
     network = _seen_by_network(traces, common, pulse)
 
-    def is_moved(clear: float = CLEAR) -> bool:
-        return any(_outweighs(x, common, pulse, SHIFT_RATIO, clear) for x in shift.T)
-
     def is_lit(clear: float = CLEAR) -> bool:
         return bool(
             _outweighs(light[:, face].mean(axis=1), common, pulse, LIGHT_RATIO, clear)
@@ -158,7 +157,7 @@ def weigh(traces: Traces) -> Evidence:
 
     if amplitude < AMPLITUDE[0]:
         objection = "signal too weak"
-    elif amplitude > AMPLITUDE[1] or is_moved():
+    elif amplitude > AMPLITUDE[1] or any(_outweighs(x, common, pulse, SHIFT_RATIO, CLEAR) for x in shift.T):
         objection = "too much motion"
     elif is_lit():
         objection = "the light flickers"
@@ -172,10 +171,11 @@ def weigh(traces: Traces) -> Evidence:
     if (
         network is not None
         and not objection
+        and traces.times[-1] - traces.times[0] > FAINT_SECONDS
         and strength >= FAINT_STRENGTH
         and coherence >= FAINT_COHERENCE
+        and spread <= FAINT_SPREAD
         and _agrees(network, common)
-        and not is_moved(-np.inf)
         and not is_lit(-np.inf)
     ):
         agreement = network.strength
