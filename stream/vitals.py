@@ -116,6 +116,7 @@ class PulseRate:
         self._evidence: Evidence = NOTHING
         self._looked = -np.inf
         self._trusted_since: float | None = None
+        self._missed = False
         self._rate: float | None = None
         self._reason = reason
 
@@ -136,10 +137,15 @@ class PulseRate:
             longer = weigh(_traces(times, rows))
             if abs(longer.peak - found.peak) <= STEADY:
                 found = replace(found, agreement=longer.agreement)
-        self._evidence = found
         if not enough and not np.isfinite(found.agreement):
+            # noise may hide a faint pulse from one look
+            if self._rate is not None and np.isfinite(before.agreement) and not self._missed:
+                self._missed = True
+                return
+            self._evidence = found
             self._withdraw(found.objection or "signal too weak")
             return
+        self._evidence, self._missed = found, False
         steady = abs(found.peak - before.peak) <= STEADY
         if self._rate is not None:
             if steady:

@@ -49,7 +49,7 @@ AROUND_CLEAR = -2.0  # dB, less than CLEAR since there have to be two; noise has
 # 10 s, hardly for 20. s of traces; mean signal-to-noise ratio of the groups, and of the network's output, dB;
 # coherence; distance of the groups' own peaks, and of the network's, beats per minute.
 FAINT_SECONDS = 19.5
-FAINT_STRENGTH = -1.0
+FAINT_STRENGTH = -2.0
 FAINT_NETWORK = 0.0
 FAINT_COHERENCE = 0.75
 FAINT_SPREAD = 2.0
