@@ -70,6 +70,7 @@ class Take:
     coded: float | None = None
     disturbance: str = ""
     person: int = PERSON
+    size: tuple[int, int] = SIZE
 
 
 PULSES = {f"rhythm of {name}": Take(name) for name in ("ECG", "wave 1", "wave 2", "wave 3", "wave 4")} | {
@@ -91,6 +92,8 @@ PULSES = {f"rhythm of {name}": Take(name) for name in ("ECG", "wave 1", "wave 2"
     "H.264 of 4 Mb/s": Take(coded=4e6),
     "H.264 of 2 Mb/s": Take(coded=2e6),
     "H.264 of 1 Mb/s": Take(coded=1e6),
+    "1920x1080, H.264 of 4 Mb/s": Take(size=(1920, 1080), coded=4e6),
+    "1920x1080, H.264 of 2 Mb/s": Take(size=(1920, 1080), coded=2e6),
 }
 # where wave 1 breathes once it may be twice
 BREATHS = {
@@ -146,11 +149,12 @@ def disturbed(scene: Scene, kind: str, data: Path) -> Scene:
 def frames(take: Take, heart: RecordedRhythm, data: Path) -> Iterator[Image]:
     """The pictures as they come out of the camera, and of its codec."""
     count, height = round(SECONDS * FPS), 180 if take.half > 0.2 else 240
+    aspect = take.size[0] / take.size[1]
     scene = random_scene(
         np.random.default_rng([take.person, 7]),
         count,
         FPS,
-        framing=Framing(0.5, 0.45, take.half, 4 / 3),
+        framing=Framing(0.5, 0.45, take.half, aspect),
         person=Person(take.person, take.melanin, take.pulse),
         rhythm=heart,
         task="A",
@@ -159,10 +163,10 @@ def frames(take: Take, heart: RecordedRhythm, data: Path) -> Iterator[Image]:
     scene = disturbed(replace(scene, exposure=take.exposure), take.disturbance, data)
     sensor, rng = Sensor(take.noise), np.random.default_rng(9)
     for first in range(0, count, CHUNK):
-        drawn = render(scene, height, height * 4 // 3, slice(first, first + CHUNK)).video
+        drawn = render(scene, height, round(height * aspect), slice(first, first + CHUNK)).video
         for picture in drawn.permute(0, 2, 3, 1).numpy():
-            large = cv2.resize(np.ascontiguousarray(picture), SIZE, interpolation=cv2.INTER_CUBIC)
-            yield sensor.expose(np.asarray(large, np.float32), sensor.grain(rng, SIZE[1], SIZE[0]))
+            large = cv2.resize(np.ascontiguousarray(picture), take.size, interpolation=cv2.INTER_CUBIC)
+            yield sensor.expose(np.asarray(large, np.float32), sensor.grain(rng, *take.size[::-1]))
 
 
 def coded(pictures: Iterator[Image], how: float | None) -> Iterator[Image]:
