@@ -8,7 +8,8 @@ irregular at another rate. truth: the mean a minute. shown: share of the time af
 first: s. off: from the mean of beats or breaths over the last
 10 s or 20 s, in the mean, at the 95th percentile and at worst. far: share of what is shown that is off by more than 3
 beats or 2 breaths. jumps: RMS of the number's steps, twice a second of pulse, five times of breath. right: share of
-the looks without a rate that had one within 3 beats or 2 breaths of the truth, and did not trust it.
+the looks without a rate that had one within 3 beats or 2 breaths of the truth, and did not trust it. Of those without
+a pulse the truth is one that cannot be seen.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ FPS, SECONDS, SIZE = 15.0, 42.0, (640, 480)
 BREATH_SECONDS = 60.0
 CHUNK = 16  # frames rendered at once
 PERSON = 3
+NOD = 0.01  # rad
 DEPTH = 0.3  # px of 246, RMS: how far the chest moves
 
 Wave = NDArray[np.float64]
@@ -94,6 +96,12 @@ PULSES = {f"rhythm of {name}": Take(name) for name in ("ECG", "wave 1", "wave 2"
     "H.264 of 1 Mb/s": Take(coded=1e6),
     "1920x1080, H.264 of 4 Mb/s": Take(size=(1920, 1080), coded=4e6),
     "1920x1080, H.264 of 2 Mb/s": Take(size=(1920, 1080), coded=2e6),
+    "no pulse, talking": Take(pulse=0.0, disturbance="talk"),
+    "no pulse, talking, H.264": Take(pulse=0.0, disturbance="talk", coded=4e6),
+    "no pulse, head as recorded": Take(pulse=0.0, disturbance="track", coded=80),
+    "no pulse, exposure follows": Take(pulse=0.0, disturbance="exposure", coded=2e6),
+    "no pulse, nodding": Take(pulse=0.0, disturbance="nod"),
+    "no pulse, nodding, H.264": Take(pulse=0.0, disturbance="nod", coded=4e6),
 }
 # where wave 1 breathes once it may be twice
 BREATHS = {
@@ -139,6 +147,8 @@ def disturbed(scene: Scene, kind: str, data: Path) -> Scene:
         track = load_tracks(data / "waveforms" / "head_tracks48.npz")[0]
         length = len(track.x) / track.rate - 0.05
         return replace(scene, motion=track.applied(scene.motion, length - np.abs(length - t % (2 * length))))
+    if kind == "nod":  # evenly, as often as a heart beats
+        return replace(scene, motion=replace(scene.motion, pitch=scene.motion.pitch + NOD * np.sin(7.1 * t)))
     if kind == "white balance":
         return replace(scene, light=scene.light * white_balance(rng, t, 2e-3))
     if kind in ("drift", "exposure"):
