@@ -256,7 +256,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the recordings")
-    parser.add_argument("--person", type=int, default=PERSON, help="of the pulses, but for the one with glasses")
+    parser.add_argument(
+        "--person", type=int, default=PERSON, help="of the pulses, but for the one with glasses"
+    )
     parser.add_argument("names", nargs="*", help="those to run; default: all")
     arguments = parser.parse_args()
     if not arguments.data.is_dir():
