@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepmag.stream.vitals_regions import BACKGROUND, GROUPS, REGIONS
-from deepmag.stream.vitals_spectrum import CLOCK, SEARCH, at, band, counted, distance, peak, ratio, spectra
+from deepmag.stream.vitals_spectrum import (
+    CLOCK,
+    SEARCH,
+    at,
+    band,
+    counted,
+    distance,
+    peak,
+    ratio,
+    shared_ratio,
+    spectra,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,8 +59,11 @@ AROUND_CLEAR = -2.0  # dB, less than CLEAR since there have to be two; noise has
 # that could explain it may be seen, clearly or not, and all that for longer: chance and talking look like a pulse for
 # 10 s, hardly for 20. s of traces; mean signal-to-noise ratio of the groups, and of the network's output, dB;
 # coherence; distance of the groups' own peaks, and of the network's, beats per minute.
+# FAINT_SHARED: how far the pulse stands out in what the groups have in common, dB. Of a faint one little else is there,
+# and it has 4 to 15; of one whose intervals vary by a quarter, as in atrial fibrillation, up to 1.
 FAINT_SECONDS = 19.5
 FAINT_STRENGTH = -2.0
+FAINT_SHARED = 3.0
 FAINT_NETWORK = 0.0
 FAINT_COHERENCE = 0.75
 FAINT_SPREAD = 2.0
@@ -173,6 +187,7 @@ def weigh(traces: Traces) -> Evidence:
         and not objection
         and traces.times[-1] - traces.times[0] > FAINT_SECONDS
         and strength >= FAINT_STRENGTH
+        and shared_ratio(np.stack(parts, axis=1) / np.std(groups, axis=1), common) >= FAINT_SHARED
         and coherence >= FAINT_COHERENCE
         and spread <= FAINT_SPREAD
         and _agrees(network, common)

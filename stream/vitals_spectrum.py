@@ -96,10 +96,19 @@ def counted(trace: NDArray[np.float64], frequency: float) -> float:
 
 def ratio(spectrum: Spectrum, frequency: float) -> float:
     """Power at a frequency, Hz, and at its double over that of the rest of the band, dB."""
-    power = abs(spectrum) ** 2
+    return _over_the_rest(abs(spectrum) ** 2, frequency)
+
+
+def shared_ratio(estimates: Spectrum, frequency: float) -> float:
+    """The same of what all of several estimates, (BINS / 2 + 1, k), have in common: noise of their own is left out."""
+    power = abs(estimates.sum(axis=1)) ** 2 - (abs(estimates) ** 2).sum(axis=1)
+    return _over_the_rest(np.asarray(power), frequency)
+
+
+def _over_the_rest(power: NDArray[np.float64], frequency: float) -> float:
     near = (abs(_FREQUENCIES - frequency) < PEAK) | (abs(_FREQUENCIES - 2 * frequency) < PEAK)
     inside, outside = power[_COMPARED & near].sum(), power[_COMPARED & ~near].sum()
-    return float(10 * np.log10((inside + SILENCE) / (outside + SILENCE)))
+    return float(10 * np.log10((max(inside, 0.0) + SILENCE) / (max(outside, 0.0) + SILENCE)))
 
 
 def distance(spectrum: Spectrum, frequency: float) -> float:

@@ -13,7 +13,7 @@ from deepmag.models.weights import PULSE
 from deepmag.stream.face import FaceDetector
 from deepmag.stream.roi import Roi
 from deepmag.stream.vitals import FAINT_HOLD, LONG, SHOW, PulseRate
-from deepmag.stream.vitals_evidence import Traces, limited_weights, weigh
+from deepmag.stream.vitals_evidence import FAINT_STRENGTH, Traces, limited_weights, weigh
 from deepmag.stream.vitals_regions import BACKGROUND, OVAL, REGIONS, Regions
 from deepmag.stream.vitals_spectrum import band
 
@@ -363,6 +363,18 @@ def test_the_network_may_agree_with_a_pulse_too_faint_to_be_told_from_chance():
 )
 def test_but_not_where_it_sees_something_else(network):
     assert evidence(*FAINT, noise=LOST_IN_NOISE, network=network).agreement == -np.inf
+
+
+@pytest.mark.parametrize("seed", [0, 9])
+def test_nor_with_a_pulse_whose_intervals_vary_as_in_atrial_fibrillation(seed):
+    """Its spectrum has a small peak, too, in all of the face and in the network's output: that is not faint."""
+    varied = 1 + 0.3 * np.random.default_rng(seed).standard_normal(60)
+    beats = np.cumsum(60 / 90 * np.maximum(0.45, varied)) - 3
+    wave = np.cos(2 * np.pi * np.interp(LONG_TIMES, beats, np.arange(60)))
+    found = evidence(wave, wave, wave, noise=1e-3, network=wave)
+    assert found.objection == ""
+    assert found.strength > FAINT_STRENGTH
+    assert found.agreement == -np.inf
 
 
 def test_nor_in_ten_seconds():
