@@ -102,7 +102,7 @@ def ratio(spectrum: Spectrum, frequency: float) -> float:
 def shared_ratio(estimates: Spectrum, frequency: float) -> float:
     """The same of what all of several estimates, (BINS / 2 + 1, k), have in common: noise of their own is left out."""
     power = abs(estimates.sum(axis=1)) ** 2 - (abs(estimates) ** 2).sum(axis=1)
-    return _over_the_rest(np.asarray(power), frequency)
+    return _over_the_rest(np.asarray(power, np.float64), frequency)
 
 
 def _over_the_rest(power: NDArray[np.float64], frequency: float) -> float:
