@@ -96,7 +96,7 @@ def counted(trace: NDArray[np.float64], frequency: float) -> float:
 
 def ratio(spectrum: Spectrum, frequency: float) -> float:
     """Power at a frequency, Hz, and at its double over that of the rest of the band, dB."""
-    return _over_the_rest(abs(spectrum) ** 2, frequency)
+    return _over_the_rest(np.asarray(abs(spectrum) ** 2, np.float64), frequency)
 
 
 def shared_ratio(estimates: Spectrum, frequency: float) -> float:
