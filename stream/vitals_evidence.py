@@ -65,7 +65,7 @@ FAINT_SECONDS = 19.5
 FAINT_STRENGTH = -2.0
 FAINT_SHARED = 3.0
 FAINT_NETWORK = 0.0
-FAINT_COHERENCE = 0.75
+FAINT_COHERENCE = 0.65
 FAINT_SPREAD = 2.0
 MAX_PHASE = 60.0  # degrees between network and regions. clip_a 5, evm_face 12, a photo that is moved 120
 # Over the last RECENT s the wave has to be there still, at this share of its size over all of the window and
