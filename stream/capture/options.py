@@ -58,9 +58,10 @@ def openings(
         check_file(address)
         yield Opening(f"file:{address.text}")  # with its protocol: no name of a file can pass for a URL
     elif address.kind == "camera":
-        # Raw, because JPEG takes a pulse for noise: of a quality of 80 it leaves too little for any rate. Compressed
-        # where there is no raw, or only at 10 fps as of a camera without room for it, or none left on a bus: USB 2
-        # carries 640x480 raw at 30 fps for one camera. A read must not block: V4L2 never looks whether it should stop.
+        # Raw, because JPEG takes a pulse for noise: of a quality of 80 it leaves so little that a rate may come after
+        # 22 s in place of 9. Compressed where there is no raw, or only at 10 fps as of a camera without room for it, or
+        # none left on a bus: USB 2 carries 640x480 raw at 30 fps for one camera. A read must not block: V4L2 never
+        # looks whether it should stop.
         live = {**_LIVE, "fflags": f"nobuffer+{_NONBLOCKING}"}
         shape = {"video_size": "640x480", "framerate": "30"}
         raw, jpeg = ({"input_format": name, **shape} for name in ("yuyv422", "mjpeg"))

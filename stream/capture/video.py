@@ -1,7 +1,8 @@
 """Everything PyAV opens: files, RTSP, other URLs and V4L2 cameras.
 
-The thread that iterates over ``frames`` is the only one that touches the container: closing it from another
-one kills the process. To be stoppable all the same, a read blocks for a bounded time only.
+The thread that iterates over ``frames`` opens and closes the container: to close one that another thread reads from
+kills the process. A network's stream is read by a thread of its own (`read_ahead`), which is waited for before that;
+for this a read blocks for a bounded time only.
 """
 
 from __future__ import annotations
