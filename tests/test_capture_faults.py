@@ -26,6 +26,7 @@ from deepmag.stream.capture.options import OPEN_TIMEOUT
 from deepmag.stream.capture.overload import Overload
 from deepmag.stream.capture.source import Source, SourceError
 from deepmag.stream.capture.thread import CaptureThread
+from deepmag.stream.capture.video import VideoSource
 from deepmag.stream.frames import Frame
 from deepmag.stream.ring import FrameRing
 
@@ -309,6 +310,32 @@ def test_what_overload_leaves_out_is_counted(monkeypatch: pytest.MonkeyPatch) ->
         shown = [number_of(f.image) for f in itertools.islice(source.frames(threading.Event()), 20)]
     assert shown == list(range(shown[0], shown[0] + 60, 3))
     assert source.skipped["too slow"] == 2 * 19  # type: ignore[attr-defined]
+
+
+def test_what_overload_leaves_out_for_long_is_not_taken_for_a_stream_without_pictures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of the first packet after it a decoder may have no picture yet; that was said to be a source of no picture."""
+    now, sent, decode, first = [0.0], itertools.count(), VideoSource._decode, [False]
+
+    def judge(*_: Any, **__: Any) -> str:
+        first[0] = (number := next(sent)) == 60
+        if not 30 <= number < 60:
+            return "decode"
+        now[0] += 1.0
+        return "pass over"
+
+    def without_the_first(packet: Any) -> Any:
+        pictures = decode(packet)
+        return [] if first[0] else pictures
+
+    monkeypatch.setattr(Overload, "judge", judge)
+    monkeypatch.setattr(VideoSource, "_decode", staticmethod(without_the_first))
+    with ScriptedCamera([encode(range(100)), threading.Event()]) as camera:
+        frames = live(camera.url, clock=lambda: now[0]).frames(threading.Event())
+        shown = [number_of(frame.image) for frame in itertools.islice(frames, 50)]
+    assert shown[30] == shown[29] + 32
+    assert {frame - shown[0] for frame in shown} == {*range(30), *range(61, 81)}
 
 
 def test_the_clock_of_arrivals_hears_what_overload_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -202,9 +202,12 @@ class VideoSource:
             reader = OrientationReader(stream)
             deinterlacer: Deinterlacer[tuple[Orientation, float, float | None]] = Deinterlacer(self.name)
             size, last, failed, numbers = (0, 0), self._clock(), 0, itertools.count()
+            left_out = self.skipped["too slow"]
             # closed before the container is, which its thread reads from
             with contextlib.closing(self._received(container, stream, opening, stop)) as packets:
                 for packet, received in packets:
+                    if self.skipped["too slow"] > left_out:  # there was to be no picture of those
+                        left_out, last = self.skipped["too slow"], self._clock()
                     try:
                         pictures = self._decode(packet)
                     except av.error.FFmpegError:
