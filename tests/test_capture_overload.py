@@ -157,6 +157,11 @@ def test_a_network_that_hung_leaves_nothing_late_on_a_machine_that_is_too_slow()
     assert max(late) < 1.0
 
 
+def test_a_minute_that_a_network_held_up_is_not_decoded_to_its_end() -> None:
+    """Though it could be, faster than time goes: it would be shown for three quarters of a minute."""
+    assert max(decode(hung(140, 20, 80), 0.03, gop=50).waited) < 11.0
+
+
 def test_once_the_load_is_gone_all_is_shown_and_that_it_was_too_slow_is_told_once() -> None:
     shown = decode(steady(150), 0.015, 0.010, gop=50, load=lambda now: 3.0 if 20 < now < 70 else 1.0)
     assert shown.told() == [False, True, False]
