@@ -108,6 +108,14 @@ def test_who_waits_hears_a_stop() -> None:
         assert ahead.take(stop) is None
 
 
+def test_at_a_stop_no_packet_is_taken_any_more() -> None:
+    network, stop = Network([Packet(0)]), threading.Event()
+    stop.set()
+    with reading(network) as ahead:
+        assert network.over.wait(TIMEOUT)
+        assert ahead.take(stop) is None
+
+
 def test_it_can_be_closed_with_packets_that_nobody_took() -> None:
     with reading(Network([Packet(k) for k in range(50)]), most=100):
         pass
