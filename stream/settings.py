@@ -15,7 +15,7 @@ Method = Literal["deepmag", "evm", "evm-motion", "vam", "phase", "riesz", "phase
 Target = Literal["pulse", "respiration", "both"]
 Region = Literal["auto", "full"] | tuple[int, int, int, int]
 
-FIXED = ("method", "target")  # when a pipeline starts
+FIXED = ("method", "target", "whole_clip")  # when a pipeline starts
 
 GAIN_RANGE = (1.0, 100.0)  # times
 LAG_RANGE = (0.0, 2.0)  # s

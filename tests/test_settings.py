@@ -38,8 +38,8 @@ def test_what_is_out_of_range_is_refused_and_nothing_changes(changes: dict[str, 
     assert live.current == Settings()
 
 
-@pytest.mark.parametrize(("name", "value"), [("method", "evm"), ("target", "both")])
-def test_what_is_fixed_while_it_runs_is_not_changed_without_a_word(name: str, value: str) -> None:
+@pytest.mark.parametrize(("name", "value"), [("method", "evm"), ("target", "both"), ("whole_clip", True)])
+def test_what_is_fixed_while_it_runs_is_not_changed_without_a_word(name: str, value: object) -> None:
     live = LiveSettings(Settings())
     with pytest.raises(ValueError, match=f"the {name} is fixed while it runs"):
         live.change(gain=20.0, **{name: value})
