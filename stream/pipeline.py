@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -257,9 +258,10 @@ class Pipeline:
         # of a file at full speed a lag's worth of pictures may pass in less than the lag
         latency = self.engine.latency.quantiles(now) if self._pace == "file" else None
         p50, p95 = latency or (None, None)
-        # what a source of anybody's need not have, as its nominal rate
-        too_slow = getattr(self._source, "skipped", {}).get("too slow", 0)
-        trouble = getattr(self._source, "trouble", "")
+        # what a source of anybody's need not have, or has for something else
+        skipped, trouble = getattr(self._source, "skipped", None), getattr(self._source, "trouble", "")
+        too_slow = skipped["too slow"] if isinstance(skipped, Counter) else 0
+        trouble = trouble if isinstance(trouble, str) else ""
         dropped = {"decoder": too_slow} if too_slow else {}
         dropped["engine"] = self.ring.dropped
         for thread in self._renderers:

@@ -217,6 +217,14 @@ def test_a_source_that_is_not_decoded_whole_is_told_and_what_is_left_out_counted
     assert pipeline.errors == []  # it is no failure
 
 
+def test_a_source_of_anybodys_may_have_the_same_names_for_something_else(ascender: Ascender) -> None:
+    with demo_running(ascender) as (pipeline, _):
+        pipeline._source.skipped, pipeline._source.trouble = 7, print  # type: ignore[attr-defined]
+        status = pipeline.status()
+    assert "decoder" not in status.dropped
+    assert status.troubles == ()
+
+
 def test_a_recording_that_a_disk_holds_up_is_not_called_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ascender: Ascender
 ) -> None:
