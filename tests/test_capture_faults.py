@@ -312,6 +312,40 @@ def test_what_overload_leaves_out_is_counted(monkeypatch: pytest.MonkeyPatch) ->
     assert source.skipped["too slow"] == 2 * 19  # type: ignore[attr-defined]
 
 
+def test_all_that_is_left_out_before_a_key_frame_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent, jumps = itertools.count(), []
+
+    def judge(*_: Any, key_waits: bool, **__: Any) -> str:
+        return "go on at the key frame" if next(sent) >= 20 and key_waits and not jumps else "decode"
+
+    monkeypatch.setattr(Overload, "judge", judge)
+    monkeypatch.setattr(Overload, "jumped", lambda _, number: jumps.append(number))
+    with ScriptedCamera([encode(range(200)), threading.Event()]) as camera:
+        source = live(camera.url)
+        frames = source.frames(threading.Event())
+        shown = [number_of(next(frames).image)]
+        while shown[-1] < 190:
+            shown.append(number_of(next(frames).image))
+    (hole,) = {after - before for before, after in pairwise(shown)} - {1}
+    assert source.skipped["too slow"] == hole - 1 == 1 + jumps[0]  # type: ignore[attr-defined]
+
+
+def test_that_this_machine_is_too_slow_is_told_of_the_connection_that_showed_it_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with ScriptedCamera([encode(range(100))]) as camera:
+        source = live(camera.url)
+        assert isinstance(source, VideoSource)
+        frames = source.frames(threading.Event())
+        next(frames)
+        monkeypatch.setattr(source._overload, "_count", lambda _now: None)
+        source._overload.shortfall = 50, 250
+        assert "50 of 250 pictures in 10 s" in source.trouble
+        for _ in frames:  # until it is cut
+            pass
+    assert source.trouble == ""
+
+
 def test_what_overload_leaves_out_for_long_is_not_taken_for_a_stream_without_pictures(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
