@@ -1,6 +1,7 @@
 """A pulse rate where there is a pulse, and none where there is none."""
 
 import importlib.util
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -10,10 +11,18 @@ import pytest
 from deepmag.export.runtime import open_ascender
 from deepmag.models.representation import L
 from deepmag.models.weights import PULSE
+from deepmag.stream import vitals
 from deepmag.stream.face import FaceDetector
 from deepmag.stream.roi import Roi
-from deepmag.stream.vitals import FAINT_HOLD, LONG, SHOW, PulseRate
-from deepmag.stream.vitals_evidence import FAINT_STRENGTH, Traces, limited_weights, weigh
+from deepmag.stream.vitals import FAINT_HOLD, LONG, SHOW, WINDOW, PulseRate
+from deepmag.stream.vitals_evidence import (
+    FAINT_SECONDS,
+    FAINT_STRENGTH,
+    Evidence,
+    Traces,
+    limited_weights,
+    weigh,
+)
 from deepmag.stream.vitals_regions import BACKGROUND, OVAL, REGIONS, Regions
 from deepmag.stream.vitals_spectrum import band
 
@@ -449,6 +458,45 @@ def test_a_faint_pulse_that_ends_has_no_rate_within_4_s():
     readings = feed(PulseRate(), pairs, y=lambda t: seen(t) * (t < 28))
     last = max(t for t, r in readings if r.rate is not None)
     assert 27 <= last < 32
+
+
+WEAK = Evidence(72.0, 72.0, 0.0, 0.9, 1.0, 0.1, "")
+STRONG, AGREED = replace(WEAK, quality=0.6), replace(WEAK, agreement=6.0)
+
+
+def shown_of(monkeypatch, look):
+    """Whether there is a rate after each look, of which `look` tells by its number, and whether at 20 s, the finds."""
+    number, shown = -1, {}
+
+    def found(traces):
+        nonlocal number
+        length = traces.times[-1] - traces.times[0]
+        number += length <= WINDOW
+        return look(number, length > FAINT_SECONDS)
+
+    monkeypatch.setattr(vitals, "weigh", found)
+    meter = PulseRate()
+    for t, before, after in faint_person(34.0):
+        meter.update(t, None, before, after, FACE_ROI)
+        shown.setdefault(number, meter.reading(t).rate is not None)
+    return [shown[k] for k in range(number + 1)]
+
+
+def test_one_look_that_noise_hides_takes_a_faint_pulses_rate_not_away_but_two_do(monkeypatch):
+    hidden = {32, 34, 36, 40, 41}
+    shown = shown_of(monkeypatch, lambda k, long: AGREED if long and k not in hidden else WEAK)
+    assert shown[30:41] == 11 * [True]
+    assert not shown[41]
+
+
+def test_but_one_look_takes_that_of_a_clear_pulse_away(monkeypatch):
+    shown = shown_of(monkeypatch, lambda k, _: STRONG if k < 32 else WEAK)
+    assert shown[31:33] == [True, False]
+
+
+def test_what_is_seen_in_twenty_seconds_has_to_be_in_the_last_ten_too(monkeypatch):
+    assert any(shown_of(monkeypatch, lambda _, long: AGREED if long else replace(WEAK, peak=67.0)))
+    assert not any(shown_of(monkeypatch, lambda _, long: AGREED if long else replace(WEAK, peak=80.0)))
 
 
 def test_a_pulse_that_becomes_faint_keeps_its_rate():
