@@ -386,6 +386,32 @@ def test_nor_with_a_pulse_whose_intervals_vary_as_in_atrial_fibrillation(seed):
     assert found.agreement == -np.inf
 
 
+def later(degrees):
+    """The faint pulse, by so much of a beat."""
+    return np.cos(2 * np.pi * 1.2 * (LONG_TIMES - LONG_TIMES.mean()) - np.deg2rad(degrees))
+
+
+ALL_BUT_LOST = FAINT_BEAT + 0.9 * np.cumsum(np.random.default_rng(5).standard_normal(LONG_TIMES.size))
+
+
+@pytest.mark.parametrize(
+    ("groups", "network", "noise"),
+    [
+        ([FAINT_BEAT, FAINT_BEAT, beat(76, LONG_TIMES)], FAINT_BEAT, LOST_IN_NOISE),
+        ([FAINT_BEAT, later(50), later(-50)], FAINT_BEAT, 4e-3),
+        (FAINT, FAINT_BEAT, 1.55e-2),
+        (FAINT, beat(75, LONG_TIMES), LOST_IN_NOISE),
+        (FAINT, ALL_BUT_LOST, LOST_IN_NOISE),
+    ],
+    ids=["one cheek at 76", "cheeks out of step", "fainter still", "network at 75", "network in noise"],
+)
+def test_nor_where_one_of_them_is_not_as_it_would_be_of_a_pulse(groups, network, noise):
+    found = evidence(*groups, noise=noise, network=network)
+    assert found.objection == ""
+    assert found.peak == pytest.approx(72, abs=2)
+    assert found.agreement == -np.inf
+
+
 def test_nor_in_ten_seconds():
     found = evidence(*3 * [beat(72)], noise=LOST_IN_NOISE, network=beat(72))
     assert found.peak == pytest.approx(72, abs=2)
