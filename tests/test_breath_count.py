@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_breath_rate import T, noise, sine
+from test_breath_rate import STILL, T, breath_of, noise, sine
 
-from deepmag.models.breath import SLOW_WINDOW
+from deepmag.models.breath import BREATH_BAND, SLOW_WINDOW
 from deepmag.models.respiration import ASCENT_RATE
 from deepmag.stream.breath_count import NONE, count_breaths
+from deepmag.stream.breath_rate import _period, weigh
 
 
 def uneven_breaths(bpm: float, periods: float, depths: float, seed: int, t=T):
@@ -61,6 +62,20 @@ def test_small_wiggles_are_no_breaths() -> None:
 
 def test_breaths_that_fill_less_of_the_wave_than_they_have_to_are_not_even() -> None:
     assert count_breaths(np.where(T < 9.0, sine(30), 0.0)).uneven == NONE
+
+
+def test_a_pause_at_the_end_is_not_counted_as_breaths() -> None:
+    paused = count_breaths(np.where(T < 14.5, sine(20), 0.0))
+    assert 14.5 < paused.rate < 17.0  # of 14.5: where the last one ends is not seen
+
+
+def test_how_regular_breaths_are_at_another_rate_does_not_count() -> None:
+    breath = breath_of(uneven_breaths(30.0, 0.2, 0.25, 112)[0])
+    alike, count = _period(breath.wave, BREATH_BAND), count_breaths(breath.wave)
+    assert alike == pytest.approx((14.5, 0.73), abs=0.1)  # two of them are like the next two, by chance
+    found = weigh(breath, STILL)
+    assert found.rate == pytest.approx(count.rate)
+    assert found.regular < 0.65
 
 
 @pytest.mark.parametrize("wave", [np.zeros(100), sine(4.0), np.linspace(-1, 1, 100)])

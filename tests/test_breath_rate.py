@@ -206,6 +206,13 @@ def test_too_few_breaths_are_not_counted_one_by_one() -> None:
     assert not weigh(breath_of(sine(8)), STILL).counted
 
 
+def test_neither_slow_breaths_nor_those_beyond_its_band_are_counted_in_the_longer_window() -> None:
+    assert weigh(replace(breath_of(sine(13)), slow=sine(13, LONG)), STILL).counted
+    assert not weigh(replace(breath_of(sine(9.5)), slow=sine(9.5, LONG)), STILL).counted
+    wave, count = with_one_long(38.0, 2.0)
+    assert not weigh(replace(breath_of(wave), slow=sine(60 / WINDOW * count, LONG)), STILL).counted
+
+
 @pytest.mark.parametrize(
     ("unit", "explained", "objection"),
     [
