@@ -195,7 +195,7 @@ def test_sessions_go_on_from_those_that_a_table_has(tmp_path: Path) -> None:
         bench.idle_for(2000.0)  # of an outage that fills more than a block
         bench.csv.close()
     with path.open("ab") as file:
-        file.write(bytes(200_000) + b"\r\n")  # as a power cut may leave it
+        file.write(bytes(200_000) + b"\r\n2026-01-01T00:00:00.000+00:00,9\r\n")  # as a power cut may leave it
     bench = Bench(path, keep=True)
     bench.csv.render(with_session(magnified(0), 0))
     path.unlink()
