@@ -136,7 +136,9 @@ class PulseRate:
         if not enough and t - times[0] > FAINT_SECONDS:
             longer = weigh(_traces(times, rows))
             if abs(longer.peak - found.peak) <= STEADY:
-                found = replace(found, agreement=longer.agreement)
+                # in noise the phase may slip by a beat, which is 6 a minute
+                rate = float(np.median([found.rate, found.peak, longer.rate]))
+                found = replace(found, agreement=longer.agreement, rate=rate)
         if not enough and not np.isfinite(found.agreement):
             # noise may hide a faint pulse from one look
             if self._rate is not None and np.isfinite(before.agreement) and not self._missed:

@@ -490,8 +490,8 @@ WEAK = Evidence(72.0, 72.0, 0.0, 0.9, 1.0, 0.1, "")
 STRONG, AGREED = replace(WEAK, quality=0.6), replace(WEAK, agreement=6.0)
 
 
-def shown_of(monkeypatch, look):
-    """Whether there is a rate after each look, of which `look` tells by its number, and whether at 20 s, the finds."""
+def rates_of(monkeypatch, look):
+    """The rate after each look, of which `look` tells by its number, and whether at 20 s, the finds."""
     number, shown = -1, {}
 
     def found(traces):
@@ -504,8 +504,13 @@ def shown_of(monkeypatch, look):
     meter = PulseRate()
     for t, before, after in faint_person(34.0):
         meter.update(t, None, before, after, FACE_ROI)
-        shown.setdefault(number, meter.reading(t).rate is not None)
+        shown.setdefault(number, meter.reading(t).rate)
     return [shown[k] for k in range(number + 1)]
+
+
+def shown_of(monkeypatch, look):
+    """Whether there is one."""
+    return [rate is not None for rate in rates_of(monkeypatch, look)]
 
 
 def test_one_look_that_noise_hides_takes_a_faint_pulses_rate_not_away_but_two_do(monkeypatch):
@@ -523,6 +528,12 @@ def test_but_one_look_takes_that_of_a_clear_pulse_away(monkeypatch):
 def test_what_is_seen_in_twenty_seconds_has_to_be_in_the_last_ten_too(monkeypatch):
     assert any(shown_of(monkeypatch, lambda _, long: AGREED if long else replace(WEAK, peak=67.0)))
     assert not any(shown_of(monkeypatch, lambda _, long: AGREED if long else replace(WEAK, peak=80.0)))
+
+
+@pytest.mark.parametrize("slipped", [66.0, 78.0])
+def test_a_beat_too_many_or_too_few_in_noise_is_not_counted(monkeypatch, slipped):
+    seen = replace(WEAK, rate=slipped), replace(AGREED, peak=71.0, rate=71.5)
+    assert rates_of(monkeypatch, lambda _, long: seen[long])[-1] == pytest.approx(71.75, abs=0.26)
 
 
 def test_a_pulse_that_becomes_faint_keeps_its_rate():
