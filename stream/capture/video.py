@@ -8,7 +8,6 @@ for this a read blocks for a bounded time only.
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import logging
 import time
@@ -19,23 +18,20 @@ from typing import TYPE_CHECKING, cast
 import av
 import av.error
 from av.format import Flags
-from av.stream import Disposition
 
 from deepmag.stream.capture.arrival_clock import ArrivalClock
 from deepmag.stream.capture.clock_check import ClockCheck
 from deepmag.stream.capture.colours import say_foreign_colours, to_rgb
+from deepmag.stream.capture.connect import connect, find_video, is_clip
 from deepmag.stream.capture.deinterlace import Deinterlacer
-from deepmag.stream.capture.failures import open_failure, read_failure
 from deepmag.stream.capture.held_up import HeldUp
 from deepmag.stream.capture.limits import Limits
-from deepmag.stream.capture.options import openings
 from deepmag.stream.capture.orientation import OrientationReader
 from deepmag.stream.capture.overload import BLOCK, Overload
 from deepmag.stream.capture.pacing import Pacer
-from deepmag.stream.capture.read_ahead import ReadAhead
+from deepmag.stream.capture.packets import Packets
 from deepmag.stream.capture.source import SourceError
 from deepmag.stream.capture.timeline import DEFAULT_RATE, RateLimit, Timeline, spread_repeats
-from deepmag.stream.exhausted import what_ran_out
 from deepmag.stream.frames import Frame
 from deepmag.stream.gpu_codecs import decoded_by_gpu, open_nvdec, still_decodes
 
@@ -45,7 +41,6 @@ if TYPE_CHECKING:
 
     import numpy as np
     from av import Packet, VideoFrame, VideoStream
-    from av.codec.hwaccel import HWAccel
     from av.container import InputContainer
     from numpy.typing import NDArray
 
@@ -56,10 +51,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("deepmag.stream.capture")
 
-CAMERA_POLL = 0.002  # s between two looks whether a camera has a picture
 GPU_FAILURES = 30  # packets one after the other that the GPU cannot decode: fewer may be the network's
 BELIEVED_RATE = 10_000.0  # frames/s; beyond, a container or codec that says so is not believed
-CLIP_FORMATS = {"mp4", "matroska", "avi"}
 NO_PICTURE = 15.0  # s of data without a picture: longer than cameras go between two key frames
 
 
@@ -186,7 +179,7 @@ class VideoSource:
         """Yield the pictures of one connection, when they came, and their timestamps, s; no broken ones."""
         container, opening, by_gpu = self._open()
         try:
-            if self.live and self._is_clip(container):
+            if self.live and is_clip(container, self._address):
                 # what is left of a stream happened before: nobody shall take it for now
                 left = self._patient and not self._loop and container.format.name == "hls"
                 if self._was_stream or left:
@@ -234,7 +227,7 @@ class VideoSource:
                             size = picture.width, picture.height
                             self._limits.check(*size, self.name)
                         if received is not None and self._overload.thins(self._clock()):
-                            self.skipped["too slow"] += 1
+                            self._leave_out(1)
                             last = self._clock()
                             continue
                         # where the format has no times, a broken picture takes its time, too
@@ -257,38 +250,14 @@ class VideoSource:
         self, container: InputContainer, stream: VideoStream, opening: Opening, stop: threading.Event
     ) -> Generator[tuple[Packet[VideoStream], float | None]]:
         """Yield the packets to decode, and when each came, s; None where nothing tells but that it is there."""
-        if not (self.live and self._may_be_late and self._stamped):
-            for packet in self._packets(container, stream, opening, stop):
-                yield packet, None
+        packets = Packets(
+            container, stream, opening, self.name, self.live, self._period(), self._clock, self._skip
+        )
+        if self.live and self._may_be_late and self._stamped:
+            yield from packets.read_ahead(stop, self._overload, self._leave_out)
             return
-        overload, whole = self._overload, True
-        ahead = ReadAhead(lambda end: self._packets(container, stream, opening, end), self._clock)
-        try:
-            ahead.start()
-        except RuntimeError as error:
-            raise SourceError(f"{self.name}: {what_ran_out(error) or error}", retry=True) from None
-        with contextlib.closing(ahead):
-            while taken := ahead.take(stop):
-                packet, received = taken
-                stamp, is_key = _time_of(packet), packet.is_keyframe
-                verdict = overload.judge(
-                    stamp, received, self._clock(), is_key=is_key, key_waits=ahead.key_waits
-                )
-                if self.trouble and not self._said_slow:
-                    self._said_slow = True
-                    log.warning("%s: %s", self.name, self.trouble)
-                if verdict == "decode":
-                    if is_key and not whole:
-                        stream.codec_context.flush_buffers()  # else it looks for what was left out
-                    whole = True
-                    yield packet, received
-                    continue
-                whole = False
-                self.skipped["too slow"] += 1
-                if verdict == "go on at the key frame":
-                    before_it = ahead.skip_to_key()
-                    overload.jumped(before_it)
-                    self.skipped["too slow"] += before_it
+        for packet in packets.read(stop):
+            yield packet, None
 
     @staticmethod
     def _decode(packet: Packet[VideoStream]) -> list[VideoFrame]:
@@ -304,69 +273,22 @@ class VideoSource:
 
     def _open(self) -> tuple[InputContainer, Opening, bool]:
         """Connect. Also returns whether the GPU has been asked to decode."""
+        way = self._address, self._transport, self._stall
         accelerator = None if self._gpu is None else open_nvdec(self._gpu)
         if accelerator is not None:
             try:
-                return *self._connect(accelerator), True
+                return *connect(*way, clip=not self.live, accelerator=accelerator), True
             except SourceError:
                 assert self._gpu is not None
                 if still_decodes(self._gpu):  # then it is the source that failed
                     raise
                 self._gpu = None
-        return *self._connect(None), False
-
-    def _connect(self, accelerator: HWAccel | None) -> tuple[InputContainer, Opening]:
-        first: SourceError | None = None
-        for opening in openings(self._address, self._transport, self._stall, clip=not self.live):
-            try:
-                container = av.open(
-                    opening.url,
-                    format=opening.format,
-                    options=opening.options,
-                    timeout=(opening.open_timeout, opening.read_timeout),
-                    metadata_errors="replace",
-                    hwaccel=accelerator,
-                )
-            except (av.error.FFmpegError, OSError, ValueError) as error:
-                first = first or open_failure(error, self._address)  # the telling one: it is what was wanted
-                # where neither a format was refused nor a bus is full, another way fares no better
-                if getattr(error, "errno", None) not in (errno.EINVAL, errno.ENOSPC):
-                    break
-            else:
-                rates = [
-                    float(stream.average_rate or opening.least_rate) for stream in container.streams.video
-                ]
-                if not rates or max(rates) >= opening.least_rate:
-                    return container, opening
-                container.close()
-        assert first is not None  # there is at least one way
-        raise first from None
-
-    def _is_clip(self, container: InputContainer) -> bool:
-        """Whether what a web server sends has an end: as a stream it would come all at once, again and again.
-
-        Of a stream no server knows the size. The length alone tells nothing: fragmented MP4 states a fragment's. But a
-        list of segments that will grow states none.
-        """
-        formats = set(container.format.name.split(","))
-        if self._address.kind != "url" or not container.duration:
-            return False
-        return "hls" in formats or bool(formats & CLIP_FORMATS and container.size > 0)
+        return *connect(*way, clip=not self.live, accelerator=None), False
 
     def _stream(self, container: InputContainer) -> VideoStream:
-        """Find the best video stream that is no cover picture; SourceError where it cannot be used."""
-        streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-        if not streams:
-            # a list of segments has nothing yet where its encoder has just begun; one of sound goes on being one
-            begins = self._address.segmented and not container.streams
-            raise SourceError(f"{self.name}: there is no video in it", retry=begins)
-        best = container.streams.best("video")  # which may be a cover picture
-        stream = next((s for s in streams if s is best), None) or max(
-            streams, key=lambda s: bool(s.disposition & Disposition.default)
-        )
-        codec = cast("av.VideoCodecContext | None", stream.codec_context)  # None: no decoder for it
-        if codec is None:
-            raise SourceError(f"{self.name}: its video codec cannot be decoded here", retry=False)
+        """Find the video, and how it goes by; SourceError where it cannot be used."""
+        stream = find_video(container, self.name, may_begin=self._address.segmented)
+        codec = stream.codec_context
         if codec.width and codec.height:  # 0 where a live stream has not yet told
             self._limits.check(codec.width, codec.height, self.name)
         # A picture's size may be another later, and is known here once it has been decoded: one that says it has
@@ -395,42 +317,6 @@ class VideoSource:
         )
         return stream
 
-    def _packets(
-        self, container: InputContainer, stream: VideoStream, opening: Opening, stop: threading.Event
-    ) -> Iterator[Packet[VideoStream]]:
-        """Yield packets until the end or ``stop``; SourceError when a live source stalls or breaks."""
-        heard, before, timed_out = self._clock(), None, False
-        while not stop.is_set():
-            try:
-                for read in container.demux(stream):
-                    heard = self._clock()
-                    packet = _detached(read) if opening.format == "v4l2" else read
-                    del read
-                    if timed_out and packet.pts is None and before is not None:
-                        # FFmpeg forgets it then; by its arrival, as late as the network was, so would be what follows
-                        packet.pts = packet.dts = before + round(self._period() / packet.time_base)
-                    before, timed_out = packet.pts, False
-                    yield packet
-                    if stop.is_set():
-                        return
-            except BlockingIOError:  # a camera without a new picture
-                stop.wait(CAMERA_POLL)
-            except av.error.ExitError:  # the read timed out
-                timed_out = True
-                if not opening.resumable:
-                    raise SourceError(f"{self.name}: no data any more", retry=True) from None
-            except av.error.FFmpegError as error:
-                failure = read_failure(error, self.name)
-                if self.live:
-                    raise failure from None
-                self._skip("corrupt")
-                log.warning("%s; taking what came before as the whole of it", failure)
-                return
-            else:
-                return
-            if self._clock() - heard > opening.stall:
-                raise SourceError(f"{self.name}: no data for {opening.stall:g} s", retry=True)
-
     def _image(self, picture: VideoFrame, orientation: Orientation) -> NDArray[np.uint8]:
         """Convert to (H, W, 3) uint8 RGB, upright, not writeable."""
         try:
@@ -442,29 +328,17 @@ class VideoSource:
         image.setflags(write=False)
         return image
 
+    def _leave_out(self, pictures: int) -> None:
+        """Count pictures for which this machine is too slow."""
+        self.skipped["too slow"] += pictures
+        if self.trouble and not self._said_slow:
+            self._said_slow = True
+            log.warning("%s: %s", self.name, self.trouble)
+
     def _skip(self, reason: str) -> None:
         self.skipped[reason] += 1
         if self.skipped[reason] == 1:
             log.warning("%s: a picture was left out (%s); more are only counted", self.name, reason)
-
-
-def _time_of(packet: Packet[VideoStream]) -> float | None:
-    """Its time, s, which grows from packet to packet where the stream tells such a one; None where it has none."""
-    ticks = packet.pts if packet.dts is None else packet.dts
-    return None if ticks is None else float(ticks * packet.time_base)
-
-
-def _detached(packet: Packet[VideoStream]) -> Packet[VideoStream]:
-    """Copy a camera's packet, which lies in the driver's memory.
-
-    That memory goes when the container is closed: a packet, or a raw picture decoded from it, which is still
-    referred to from anywhere then (the traceback of an exception will do) crashes the process when it goes.
-    """
-    copy = cast("Packet[VideoStream]", av.Packet(bytes(packet)))
-    copy.stream = packet.stream
-    copy.time_base, copy.pts, copy.dts = packet.time_base, packet.pts, packet.dts
-    copy.is_keyframe = packet.is_keyframe
-    return copy
 
 
 @lru_cache(maxsize=64)  # a clip is read several times
