@@ -69,7 +69,8 @@ class Packets:
                 timed_out = True
                 if not self.opening.resumable:
                     raise SourceError(f"{self.name}: no data any more", retry=True) from None
-            except IndexError:  # at the end PyAV asks for streams that have come since it began, which it has not
+            except IndexError:
+                # at the end PyAV asks for streams that have come since it began, which it has not
                 return
             except av.error.FFmpegError as error:
                 failure = read_failure(error, self.name)
