@@ -20,8 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
-from deepmag.stream.page import PageRenderer
-from deepmag.stream.page import live as live_module
+from deepmag.stream.page import PageRenderer, stream_page
 from deepmag.stream.page.greeting import CLOSE_NONSENSE, CLOSE_TOKEN
 from deepmag.stream.page.server import MAX_MESSAGE
 from deepmag.stream.page_client import PageClient
@@ -171,7 +170,7 @@ def test_one_picture_at_a_time_and_always_the_newest(page: PageRenderer) -> None
 def test_each_picture_wakes_a_viewer_that_waits_for_it(
     control: FakeControl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_module, "STATE_PERIOD", 3600.0)  # whose tick would wake it, too
+    monkeypatch.setattr(stream_page, "STATE_PERIOD", 3600.0)  # whose tick would wake it, too
     page = PageRenderer(control, port=0)
     page.open()
     try:

@@ -21,7 +21,7 @@ from deepmag.stream.render.compose import square
 from deepmag.stream.render.snapshot import snapshot_name
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
     from starlette.requests import Request
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from deepmag.stream.page.feed import Feed
     from deepmag.stream.page.live import LiveEndpoint
     from deepmag.stream.page.metrics import PageMetrics
+    from deepmag.stream.page.trend import Trend
 
 STATIC = Path(__file__).parent / "static"
 NO_STORE = {"Cache-Control": "no-store"}
@@ -41,9 +42,11 @@ def build_app(
     feed: Feed,
     live: LiveEndpoint,
     metrics: PageMetrics,
+    trend: Trend,
     clock: Callable[[], float],
+    report: Callable[[], Coroutine[None, None, None]],
 ) -> Starlette:
-    """Build the application; everything in it stands behind the guard. clock: see `StreamPage`."""
+    """Build the application; everything in it stands behind the guard. clock, report: see `StreamPage`."""
     one_snapshot = asyncio.Lock()  # a full-resolution PNG costs tens of ms: impatient fingers wait their turn
 
     async def index(_: Request) -> Response:
@@ -70,6 +73,9 @@ def build_app(
             metrics.text(), headers=NO_STORE | {"Content-Type": CONTENT_TYPE}
         )
 
+    async def trend_points(request: Request) -> Response:
+        return refused(request, access) or JSONResponse(trend.message(clock()), headers=NO_STORE)
+
     async def healthz(request: Request) -> Response:
         if answer := refused(request, access):
             return answer
@@ -78,17 +84,18 @@ def build_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        report = asyncio.create_task(live.report())
+        reporting = asyncio.create_task(report())
         yield
-        report.cancel()
+        reporting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await report
+            await reporting
 
     return Starlette(
         routes=[
             Route("/", index),
             Route("/snapshot", snapshot, methods=["POST"]),
             Route("/metrics", metrics_text),
+            Route("/trend", trend_points),
             Route("/healthz", healthz),
             WebSocketRoute("/live", live.serve),
             Mount("/static", StaticFiles(directory=STATIC)),

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from deepmag.stream.page.encoder import SharedEncoder
     from deepmag.stream.page.feed import Feed
 
-STATE_PERIOD = 0.5  # s
 SEND_TIMEOUT = (
     30.0  # s for a message to go: who stops reading would hold a place for as long as its kernel answers
 )
@@ -86,17 +85,6 @@ class LiveEndpoint:
         """Look at the feed: a new frame was published."""
         for event in self._viewers.values():
             event.set()
-
-    async def report(self) -> None:
-        """Tell every browser the state, twice a second, for ever: also while no frame comes."""
-        while True:
-            try:
-                self.tell_state()
-            except (
-                Exception
-            ):  # a display that runs for days outlives one wrong answer; the page shows the silence
-                _log.exception("the state cannot be told to the page")
-            await asyncio.sleep(STATE_PERIOD)
 
     def tell_state(self) -> None:
         """Tell every browser the state now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from deepmag.stream.page.feed import Feed
 from deepmag.stream.page.live import LiveEndpoint
 from deepmag.stream.page.messages import shown_reading
 from deepmag.stream.page.metrics import PageMetrics
+from deepmag.stream.page.trend import Trend
 from deepmag.stream.render.renderer import RendererError
 
 if TYPE_CHECKING:
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
     from deepmag.stream.frames import MagnifiedFrame, SignalName
     from deepmag.stream.page.server import PageServer
     from deepmag.stream.status import Status
+
+STATE_PERIOD = 0.5  # s
+
+_log = logging.getLogger("deepmag.page")
 
 
 class StreamPage:
@@ -46,6 +52,7 @@ class StreamPage:
         self._feed = Feed()
         self._latency = LatencyMeter()
         self._metrics = PageMetrics(control.status, self._shown_readings, self._counts)
+        self._trend = Trend(clock())
         self._encoder = SharedEncoder(self._feed)
         self._live = LiveEndpoint(
             control,
@@ -62,12 +69,28 @@ class StreamPage:
     def app(self) -> Starlette:
         """Its routes, behind the guard."""
         return build_app(
-            self._control, self._server.access, self._feed, self._live, self._metrics, self._clock
+            self._control,
+            self._server.access,
+            self._feed,
+            self._live,
+            self._metrics,
+            self._trend,
+            self._clock,
+            self.report,
         )
 
     async def report(self) -> None:
-        """Tell its browsers the state, twice a second, for ever."""
-        await self._live.report()
+        """Remember what is shown, and tell its browsers the state, twice a second, for ever: also without a frame."""
+        while True:
+            try:
+                status = self._control.status()
+                self._trend.add(self._shown_readings(status), self._clock())
+                self._live.tell_state()
+            except (
+                Exception
+            ):  # a display that runs for days outlives one wrong answer; the page shows the silence
+                _log.exception("the state cannot be told to the page")
+            await asyncio.sleep(STATE_PERIOD)
 
     @property
     def clients(self) -> int:

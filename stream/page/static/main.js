@@ -4,6 +4,7 @@ import { Controls } from "./controls.js";
 import { bindKeys } from "./keys.js";
 import { Link, takeToken } from "./link.js";
 import { notice } from "./notice.js";
+import { Past } from "./past.js";
 import { Readout } from "./readout.js";
 import { Region } from "./region.js";
 import { ScanLine } from "./scan.js";
@@ -21,20 +22,28 @@ const readout = new Readout();
 const slug = /\/feeds\/([^/]+)\/$/.exec(location.pathname)?.[1]; // one of many: see ward.js
 if (slug) nameFeed();
 const scans = [new ScanLine($("scan")), new ScanLine($("scan-original"))];
+const COLOURS = { pulse: "#4ade9b", respiration: "#b9a5ff" };
 const sweeps = {
   pulse: new Sweep($("wave"), {
     span: 10,
     floor: 2e-4, // of the skin's green
-    colour: "#4ade9b",
-    onScale: (scale) => ($("wave-scale").textContent = `10 s, ± ${Number((scale * 100).toPrecision(2))} %`),
+    colour: COLOURS.pulse,
+    onScale: (scale) => ($("wave-scale").textContent = `± ${Number((scale * 100).toPrecision(2))} %`),
   }),
   respiration: new Sweep($("breath-wave"), {
     span: 30, // as bedside monitors do: a quarter of the pulse's speed
     floor: 0.02, // px
-    colour: "#b9a5ff",
-    onScale: (scale) => ($("breath-wave-scale").textContent = `30 s, ± ${Number(scale.toPrecision(2))} px, up: in`),
+    colour: COLOURS.respiration,
+    onScale: (scale) => ($("breath-wave-scale").textContent = `± ${Number(scale.toPrecision(2))} px, up: in`),
   }),
 };
+const past = new Past(
+  [
+    { element: $("wave").closest("section"), seconds: sweeps.pulse.span, colour: COLOURS.pulse, least: 20 },
+    { element: $("breath-wave").closest("section"), seconds: sweeps.respiration.span, colour: COLOURS.respiration, least: 10 },
+  ],
+  token,
+);
 let beside = false;
 let column = 0.5; // of the picture's width
 let columnChosen = false;
@@ -159,6 +168,7 @@ bindKeys(
     b: ["region: draw a box (with a finger, or the arrow keys)", () => region.arm(!region.armed)],
     ArrowLeft: ["scan line further left", () => chooseColumn(column - 0.01, true), true],
     ArrowRight: ["scan line further right", () => chooseColumn(column + 0.01, true), true],
+    t: ["waveform, or the rate of the last 1, 8 or 24 hours", () => past.cycle()],
     s: ["snapshot", takeSnapshot],
     r: ["record, stop recording", toggleRecord],
     f: ["full screen", toggleFullscreen],

@@ -1,0 +1,202 @@
+"""The rates of the last day: what is kept, what the server tells, and what a real Chromium draws of it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from chromium import needs_chromium, opened, wait_drawn, wait_for, wait_text
+from page_scene import CALM, GOOD, POOR, Camera, FakeControl, magnified
+from page_sockets import base
+
+from deepmag.stream.frames import Reading
+from deepmag.stream.page import PageRenderer
+from deepmag.stream.page.trend import PERIOD, POINTS, Trend
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+LOOK = 0.5  # s between two looks at what is shown
+
+
+def looked(trend: Trend, reading: Reading, since: float, until: float) -> None:
+    """Add a pulse, evenly."""
+    for number in range(round((until - since) / LOOK)):
+        trend.add({"pulse": reading}, since + (number + 0.5) * LOOK)
+
+
+def test_a_point_is_the_mean_of_what_was_shown_for_ten_seconds() -> None:
+    trend = Trend(1000.0)
+    looked(trend, Reading(60.0, 0.5, ""), 1000, 1005)
+    looked(trend, Reading(70.0, 0.9, ""), 1005, 1010)
+    looked(trend, Reading(80.0, 1.0, ""), 1010, 1023)
+    assert trend.message(1023.0) == {
+        "period": PERIOD,
+        "ended": 3.0,
+        "signals": {"pulse": {"rate": [65.0, 80.0], "quality": [0.7, 1.0]}},
+    }
+
+
+@pytest.mark.parametrize(("shown", "rate"), [(5.5, 60.0), (5.0, 60.0), (4.5, None)])
+def test_there_is_none_where_for_half_of_the_time_none_was_shown(shown: float, rate: float | None) -> None:
+    trend = Trend(0.0)
+    looked(trend, Reading(60.0, 0.5, ""), 0, shown)
+    looked(trend, POOR, shown, 10)
+    assert trend.message(10.0)["signals"]["pulse"]["rate"] == [rate]
+
+
+@pytest.mark.parametrize("away", [60.0, 86_000.0, 86_400.0, 200_000.0, 1e8])
+def test_time_in_which_nobody_looked_is_empty(away: float) -> None:
+    trend = Trend(0.0)
+    looked(trend, Reading(60.0, 0.5, ""), 0, 30)
+    looked(trend, Reading(70.0, 0.5, ""), 30 + away, 60 + away)
+    rates = trend.message(60 + away)["signals"]["pulse"]["rate"]
+    assert len(rates) == min(6 + away / PERIOD, POINTS)
+    assert rates[-3:] == [70.0] * 3
+    kept = max(0, min(3, len(rates) - 3 - round(away / PERIOD)))  # of those before
+    assert [rate for rate in rates[:-3] if rate is not None] == [60.0] * kept
+
+
+def test_it_keeps_a_day_and_no_more() -> None:
+    trend = Trend(0.0)
+    for point in range(POINTS + 500):
+        trend.add({"pulse": Reading(float(point % 200), 0.5, "")}, (point + 0.5) * PERIOD)
+    message = trend.message((POINTS + 500) * PERIOD)
+    assert message["signals"]["pulse"]["rate"] == [float(point % 200) for point in range(500, POINTS + 500)]
+
+
+def test_a_signal_that_is_measured_later_has_nothing_before() -> None:
+    trend = Trend(0.0)
+    looked(trend, GOOD, 0, 20)
+    trend.add({"pulse": GOOD, "respiration": CALM}, 25.0)
+    signals = trend.message(30.0)["signals"]
+    assert signals["respiration"]["rate"] == [None, None, CALM.rate]
+    assert signals["pulse"]["rate"] == [GOOD.rate] * 3
+
+
+def test_the_server_tells_it_to_who_has_the_token() -> None:
+    page = PageRenderer(FakeControl("both"), host="0.0.0.0", port=0)
+    page._page._trend = trend = Trend(time.monotonic() - 40)
+    began = trend._began
+    looked(trend, GOOD, began, began + 30)
+    page.open()
+    try:
+        assert httpx.get(base(page) + "/trend").status_code == 401
+        headers = {"Authorization": f"Bearer {page._server.access.token}"}
+        answer = httpx.get(base(page) + "/trend", headers=headers)
+    finally:
+        page.close()
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.json()["signals"]["pulse"]["rate"][:3] == [GOOD.rate] * 3
+
+
+def test_what_is_withdrawn_from_the_page_is_not_remembered(control: FakeControl) -> None:
+    """The newest picture has a rate, and is of long ago."""
+    now = [0.0]
+    page = PageRenderer(control, port=0, clock=lambda: now[0])
+    page._page._feed.publish(magnified(1), 0.0)
+    shown = page._page._shown_readings(control.status())
+    assert shown["pulse"].rate == GOOD.rate
+    now[0] = 5.0
+    assert page._page._shown_readings(control.status())["pulse"].rate is None
+
+
+# ---- in a browser ----
+
+# Of a canvas: the share of its height at which each of 20 columns has a bright line; null where it has none.
+LINE = """(id) => {
+    const canvas = document.getElementById(id);
+    const { width, height } = canvas;
+    const data = canvas.getContext("2d").getImageData(0, 0, width, height).data;
+    const left = 40, found = [];
+    for (let part = 0; part < 20; part += 1) {
+        const x = Math.floor(left + (part + 0.5) / 20 * (width - left));
+        let ys = [];
+        for (let y = 0; y < height - 16; y += 1) if (data[4 * (y * width + x) + 1] > 150) ys.push(y);
+        found.push(ys.length ? ys.reduce((a, b) => a + b) / ys.length / height : null);
+    }
+    return found;
+}"""
+
+
+def remembered(hours: float) -> Trend:
+    """Of a pulse that rises from 60 to 100, and was away for the third quarter of the last hour."""
+    now = time.monotonic()
+    trend = Trend(now - hours * 3600)
+    for point in range(round(hours * 360)):
+        ago = hours * 3600 - (point + 0.5) * PERIOD
+        away = 900 < ago < 1800
+        trend.add({"pulse": POOR if away else Reading(100 - 40 * ago / 3600, 0.8, "")}, now - ago)
+    return trend
+
+
+@needs_chromium
+def test_the_rate_of_the_last_hour_is_drawn_where_there_was_one(browser: Browser) -> None:
+    page = PageRenderer(FakeControl(), port=0)
+    page._page._trend = remembered(1.0)
+    page.open()
+    try:
+        with Camera(page), opened(browser, page.url) as tab:
+            wait_drawn(tab)
+            wait_text(tab, "section[data-signal=pulse] .what", "waveform")
+            tab.keyboard.press("t")
+            wait_text(tab, "section[data-signal=pulse].wave .what", "rate")
+            wait_text(
+                tab,
+                "section[data-signal=pulse].wave .words",
+                "60 to 100 bpm, quality 80 %, for 75 % of the time",
+            )
+            assert not tab.locator("#wave").is_visible()
+            heights = tab.evaluate(LINE, "trend")
+            assert [height is None for height in heights] == [10 <= part < 15 for part in range(20)]
+            known = [height for height in heights if height is not None]
+            assert known == sorted(known, reverse=True)  # it rises
+            assert known[0] - known[-1] > 0.5
+            label = tab.locator("#trend").get_attribute("aria-label")
+            assert label == "Rate of the last 1 h: 60 to 100 bpm, quality 80 %, for 75 % of the time"
+    finally:
+        page.close()
+
+
+@needs_chromium
+def test_the_panels_choose_for_themselves_and_a_key_for_both(browser: Browser) -> None:
+    page = PageRenderer(FakeControl("both"), port=0)
+    page.open()
+    try:
+        with Camera(page, breath=CALM), opened(browser, page.url) as tab:
+            wait_drawn(tab)
+            pulse, breath = (
+                tab.locator(f"section[data-signal={name}].wave") for name in ("pulse", "respiration")
+            )
+            pulse.get_by_role("button", name="8 h").click()
+            wait_for(tab, "!document.getElementById('trend').hidden")
+            assert breath.locator("#breath-wave").is_visible()
+            wait_text(tab, "section[data-signal=pulse].wave .words", "no rate yet")
+            tab.keyboard.press("t")  # to the next of the first: a day
+            for panel in (pulse, breath):
+                assert panel.get_by_role("button", name="24 h").get_attribute("aria-pressed") == "true"
+            tab.keyboard.press("t")
+            assert tab.locator("#wave").is_visible()
+            assert tab.locator("#breath-wave").is_visible()
+    finally:
+        page.close()
+
+
+@needs_chromium
+def test_without_a_server_the_line_ends_before_now(browser: Browser) -> None:
+    page = PageRenderer(FakeControl(), port=0)
+    page._page._trend = remembered(1.0)
+    page.open()
+    with opened(browser, page.url) as tab:
+        tab.keyboard.press("t")
+        wait_text(
+            tab, "section[data-signal=pulse].wave .words", "60 to 100 bpm, quality 80 %, for 75 % of the time"
+        )
+        page.close()
+        tab.evaluate("() => { const now = Date.now; Date.now = () => now() + 1200e3; }")
+        tab.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")
+        heights = tab.evaluate(LINE, "trend")
+        assert [height is not None for height in heights[-9:]] == [True] * 2 + [False] * 7
