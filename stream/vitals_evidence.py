@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deepmag.stream.vitals_disturbances import CLEAR, Disturbances
 from deepmag.stream.vitals_regions import BACKGROUND, GROUPS, REGIONS
 from deepmag.stream.vitals_spectrum import (
     CLOCK,
@@ -41,20 +42,6 @@ COHERENCE = (0.6, 0.95)
 SPREAD = (4.0, 12.0)
 AMPLITUDE = (0.3e-3, 25e-3)  # relative; weaker cannot be measured, stronger is no pulse
 STILL = 1e-14  # variance of a region's trace below which there is not even noise: a frozen picture
-CLEAR = 3.0  # dB by which a peak stands out that has to be explained
-LIGHT_RATIO = 1.5  # the face's change common to all colours, per pulse. evm_face 0.3, flicker 6
-# The same of what neither blood nor white light does to the face's colour. Of a pulse 0.01 to 0.11 on real clips and
-# synthetic skin of all tones, 0.3 where a camera makes colours half as strong again. Of a bluish screen's light 0.96,
-# of a white balance that hunts 0.6, of a shine that comes and goes 0.45; a green lamp has 0.14, as blood may.
-TINT_RATIO = 0.4
-SHIFT_RATIO = 25.0  # cells per pulse. evm_face 2, clip_a 16 (not a peak), a photo that is moved 150 to 600
-BACKGROUND_RATIO = 0.3  # the background's "pulse", in phase, per the face's
-# The same of hair, clothes and what is close behind, and the tangent of its phase, in two places of three: a collar
-# that moved with the breath had 1.7, at one side. A lamp that lights all of the picture has 0.9 to 1.1, one that lights
-# a head alone 0.25 to 0.5. Of a pulse it is what lens and codec spread: up to 0.14 where it is clear, in one place.
-AROUND_RATIO = 0.25
-AROUND_PHASE = 0.5
-AROUND_CLEAR = -2.0  # dB, less than CLEAR since there have to be two; noise has -6.5
 # Where compression or darkness leaves less than STRENGTH asks for, the rate has to be the network's, too, and no light
 # that could explain it may be seen, clearly or not, and all that for longer: chance and talking look like a pulse for
 # 10 s, hardly for 20. s of traces; mean signal-to-noise ratio of the groups, and of the network's output, dB;
@@ -135,72 +122,138 @@ def weigh(traces: Traces) -> Evidence:
     if power[face].min() < STILL:
         return NOTHING
     share = np.where(seen, 1 / np.maximum(power, STILL), 0.0)  # quiet regions count more
-    groups = [blood[:, group] @ limited_weights(share[list(group)]) for group in GROUPS]
-    weights = limited_weights(share[face])
-    everywhere = blood[:, face] @ weights
-    whole, *parts = spectra(np.stack([everywhere, *groups], axis=1)).T
-    common = peak(whole)
-    if common is None:
+    pulse = _common(blood, face, share)
+    if pulse is None:
         return NOTHING
-    strength = float(np.mean([ratio(part, common) for part in parts]))
-    spread = max(distance(part, common) for part in parts)
-    in_phase = spectra(blood[:, face] / np.sqrt(power[face]))[at(common)]
-    coherence = float(abs(in_phase.sum()) ** 2 / (in_phase.size * (abs(in_phase) ** 2).sum()))
-    pulse = complex(whole[at(common)])
-
-    objection = ""
-    amplitude = 4 * abs(pulse) / len(blood)  # 4: one-sided, and the mean of a Hann window is a half
-    light = band(traces.times, traces.light)
-    tint = band(traces.times, traces.tint[:, face]) @ weights
-    shift = band(traces.times, traces.shift[:, face].mean(axis=1))
-    edge = len(REGIONS) + len(BACKGROUND)
-    behind = np.flatnonzero(seen[len(REGIONS) : edge]) + len(REGIONS)
-    around = np.flatnonzero(seen[edge:]) + edge
-    network = _seen_by_network(traces, common, pulse)
-
-    def is_lit(clear: float = CLEAR) -> bool:
-        return bool(
-            _outweighs(light[:, face].mean(axis=1), common, pulse, LIGHT_RATIO, clear)
-            or _outweighs(tint, common, pulse, TINT_RATIO, clear)
-            or (
-                behind.size
-                and _is_behind(blood[:, behind], light[:, behind], share[behind], common, pulse, clear)
-            )
-            or _is_around(blood[:, around], common, pulse, min(clear, AROUND_CLEAR))
-        )
-
-    if amplitude < AMPLITUDE[0]:
-        objection = "signal too weak"
-    elif amplitude > AMPLITUDE[1] or any(_outweighs(x, common, pulse, SHIFT_RATIO, CLEAR) for x in shift.T):
-        objection = "too much motion"
-    elif is_lit():
-        objection = "the light flickers"
-    elif _has_ended(everywhere, common):
-        objection = "signal too weak"
-    elif common < 2 * SEARCH[0] and _is_harmonic(traces, face, common):
-        objection = "slower than can be told"
-    elif network is not None and _contradicts(network, common):
-        objection = "estimates disagree"
+    beside = _disturbances(traces, blood, seen, share, pulse)
+    network = _seen_by_network(traces, pulse)
+    objection = _objection(traces, face, pulse, beside, network)
     agreement = -np.inf
-    if (
-        network is not None
-        and not objection
-        and traces.times[-1] - traces.times[0] > FAINT_SECONDS
-        and strength >= FAINT_STRENGTH
-        and shared_ratio(np.stack(parts, axis=1) / np.std(groups, axis=1), common) >= FAINT_SHARED
-        and coherence >= FAINT_COHERENCE
-        and spread <= FAINT_SPREAD
-        and _agrees(network, common)
-        and not is_lit(-np.inf)
-    ):
+    if network is not None and not objection and _is_faint(traces, pulse, beside, network):
         agreement = network.strength
-    quality = _ramp(strength, STRENGTH) * _ramp(coherence, COHERENCE) * (1 - _ramp(spread, SPREAD))
-    if objection:
-        quality = 0.0
-    elif spread > SPREAD[0]:
-        objection = "estimates disagree"
-    rate = counted(everywhere, common)
-    return Evidence(60 * common, 60 * rate, strength, coherence, spread, quality, objection, agreement)
+    quality = 0.0
+    if not objection:
+        quality = (
+            _ramp(pulse.strength, STRENGTH)
+            * _ramp(pulse.coherence, COHERENCE)
+            * (1 - _ramp(pulse.spread, SPREAD))
+        )
+        if pulse.spread > SPREAD[0]:
+            objection = "estimates disagree"
+    return Evidence(
+        60 * pulse.frequency,
+        60 * counted(pulse.trace, pulse.frequency),
+        pulse.strength,
+        pulse.coherence,
+        pulse.spread,
+        quality,
+        objection,
+        agreement,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Pulse:
+    """What seems to be one: the peak that the parts of the face have in common.
+
+    frequency: Hz. value: of the face's spectrum there. trace: (m,) of the face, on the uniform clock. groups: spectra
+    of the three groups of regions, each of the same power, (BINS / 2 + 1, 3). The others are Evidence's.
+    """
+
+    frequency: float
+    value: complex
+    trace: NDArray[np.float64]
+    groups: Spectrum
+    strength: float
+    coherence: float
+    spread: float
+
+
+def _common(blood: NDArray[np.float64], face: NDArray[np.intp], share: NDArray[np.float64]) -> _Pulse | None:
+    """Find the peak that the parts of the face have in common; None where there is none.
+
+    blood: (m, regions) on the uniform clock. face: those that are seen. share: (regions,), how much each counts.
+    """
+    groups = [blood[:, group] @ limited_weights(share[list(group)]) for group in GROUPS]
+    everywhere = blood[:, face] @ limited_weights(share[face])
+    whole, *parts = spectra(np.stack([everywhere, *groups], axis=1)).T
+    frequency = peak(whole)
+    if frequency is None:
+        return None
+    in_phase = spectra(blood[:, face] / blood[:, face].std(axis=0))[at(frequency)]
+    return _Pulse(
+        frequency,
+        complex(whole[at(frequency)]),
+        everywhere,
+        np.stack(parts, axis=1) / np.std(groups, axis=1),
+        strength=float(np.mean([ratio(part, frequency) for part in parts])),
+        coherence=float(abs(in_phase.sum()) ** 2 / (in_phase.size * (abs(in_phase) ** 2).sum())),
+        spread=max(distance(part, frequency) for part in parts),
+    )
+
+
+def _disturbances(
+    traces: Traces,
+    blood: NDArray[np.float64],
+    seen: NDArray[np.bool_],
+    share: NDArray[np.float64],
+    pulse: _Pulse,
+) -> Disturbances:
+    """Collect what might explain it. blood: (m, regions) on the uniform clock."""
+    light = band(traces.times, traces.light)
+    face = np.flatnonzero(seen[: len(REGIONS)])
+    edge = len(REGIONS) + len(BACKGROUND)
+    background = np.flatnonzero(seen[len(REGIONS) : edge]) + len(REGIONS)
+    around = np.flatnonzero(seen[edge:]) + edge
+    behind = None
+    if background.size:
+        weights = share[background] / share[background].sum()
+        behind = spectra(np.stack([blood[:, background] @ weights, light[:, background] @ weights], axis=1))
+    tinted = band(traces.times, traces.tint[:, face]) @ limited_weights(share[face])
+    plain, tint = spectra(np.stack([light[:, face].mean(axis=1), tinted], axis=1)).T
+    return Disturbances(
+        pulse.frequency,
+        pulse.value,
+        light=plain,
+        tint=tint,
+        shift=spectra(band(traces.times, traces.shift[:, face].mean(axis=1))),
+        behind=behind,
+        around=spectra(blood[:, around]),
+    )
+
+
+def _objection(
+    traces: Traces, face: NDArray[np.intp], pulse: _Pulse, beside: Disturbances, network: _Network | None
+) -> str:
+    """What speaks against it, in words, or ""."""
+    # 4: one-sided, and the mean of a Hann window is a half
+    amplitude = 4 * abs(pulse.value) / len(pulse.trace)
+    if amplitude < AMPLITUDE[0]:
+        return "signal too weak"
+    if amplitude > AMPLITUDE[1] or beside.shift_suffices():
+        return "too much motion"
+    if beside.light_suffices():
+        return "the light flickers"
+    if _has_ended(pulse.trace, pulse.frequency):
+        return "signal too weak"
+    if pulse.frequency < 2 * SEARCH[0] and _is_harmonic(traces, face, pulse.frequency):
+        return "slower than can be told"
+    if network is not None and _contradicts(network, pulse.frequency):
+        return "estimates disagree"
+    return ""
+
+
+def _is_faint(traces: Traces, pulse: _Pulse, beside: Disturbances, network: _Network) -> bool:
+    """Whether it is one though it is faint: forehead, cheeks and the network agree, and no light could be it."""
+    return (
+        traces.times[-1] - traces.times[0] > FAINT_SECONDS
+        and pulse.strength >= FAINT_STRENGTH
+        and shared_ratio(pulse.groups, pulse.frequency) >= FAINT_SHARED
+        and pulse.coherence >= FAINT_COHERENCE
+        and pulse.spread <= FAINT_SPREAD
+        and _agrees(network, pulse.frequency)
+        and not beside.light_suffices(-np.inf)
+    )
 
 
 def limited_weights(share: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -211,40 +264,6 @@ def limited_weights(share: NDArray[np.float64]) -> NDArray[np.float64]:
     if others > 0.0:
         weights[largest] = min(weights[largest], others)
     return np.asarray(weights / weights.sum())
-
-
-def _outweighs(
-    trace: NDArray[np.float64], frequency: float, pulse: complex, limit: float, clear: float
-) -> bool:
-    """Whether a disturbance has a clear peak at the rate, too large beside the pulse to be its effect."""
-    spectrum = spectra(trace[:, np.newaxis])[:, 0]
-    return bool(ratio(spectrum, frequency) > clear and abs(spectrum[at(frequency)]) > limit * abs(pulse))
-
-
-def _is_behind(
-    blood: NDArray[np.float64],
-    light: NDArray[np.float64],
-    share: NDArray[np.float64],
-    frequency: float,
-    pulse: complex,
-    clear: float,
-) -> bool:
-    """Whether the background does what the face does. blood, light: (m, regions). share: (regions,)."""
-    weights = share / share.sum()
-    tinted, plain = spectra(np.stack([blood @ weights, light @ weights], axis=1)).T
-    k = at(frequency)
-    if ratio(tinted, frequency) > clear and (tinted[k] / pulse).real > BACKGROUND_RATIO:
-        return True
-    return bool(ratio(plain, frequency) > 2 * clear and abs(plain[k]) > abs(pulse))
-
-
-def _is_around(blood: NDArray[np.float64], frequency: float, pulse: complex, clear: float) -> bool:
-    """Whether two of the places around the face, where no skin is, do what the face does. blood: (m, places)."""
-    spectrum = spectra(blood)
-    beside = spectrum[at(frequency)] / pulse
-    stands_out = np.array([ratio(one, frequency) > clear for one in spectrum.T], bool)
-    in_phase = abs(beside.imag) < AROUND_PHASE * beside.real
-    return bool(np.count_nonzero(stands_out & in_phase & (beside.real > AROUND_RATIO)) >= 2)
 
 
 def _has_ended(trace: NDArray[np.float64], frequency: float) -> bool:
@@ -288,14 +307,16 @@ class _Network:
     phase: float
 
 
-def _seen_by_network(traces: Traces, frequency: float, pulse: complex) -> _Network | None:
-    """What the network sees at a frequency, Hz; None where there is none."""
+def _seen_by_network(traces: Traces, pulse: _Pulse) -> _Network | None:
+    """What the network sees at the same rate; None where there is none."""
     if not np.isfinite(traces.network).all():
         return None
     spectrum = spectra(band(traces.times, traces.network[:, np.newaxis]))[:, 0]
     # More blood is less light, so the network's pulse runs against the colour's.
-    blood = -spectrum[at(frequency)] * np.exp(2j * np.pi * frequency * traces.late)
-    return _Network(spectrum, ratio(spectrum, frequency), float(abs(np.angle(blood / pulse, deg=True))))
+    blood = -spectrum[at(pulse.frequency)] * np.exp(2j * np.pi * pulse.frequency * traces.late)
+    return _Network(
+        spectrum, ratio(spectrum, pulse.frequency), float(abs(np.angle(blood / pulse.value, deg=True)))
+    )
 
 
 def _contradicts(network: _Network, frequency: float) -> bool:
