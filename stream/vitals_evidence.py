@@ -156,13 +156,14 @@ def weigh(traces: Traces) -> Evidence:
 class _Pulse:
     """What seems to be one: the peak that the parts of the face have in common.
 
-    frequency: Hz. value: of the face's spectrum there. trace: (m,) of the face, on the uniform clock. groups: spectra
-    of the three groups of regions, each of the same power, (BINS / 2 + 1, 3). The others are Evidence's.
+    frequency: Hz. trace: (m,) of the face, on the uniform clock. spectrum: of that. value: what it has there. groups:
+    spectra of the three groups of regions, each of the same power, (BINS / 2 + 1, 3). The others are Evidence's.
     """
 
     frequency: float
     value: complex
     trace: NDArray[np.float64]
+    spectrum: Spectrum
     groups: Spectrum
     strength: float
     coherence: float
@@ -185,6 +186,7 @@ def _common(blood: NDArray[np.float64], face: NDArray[np.intp], share: NDArray[n
         frequency,
         complex(whole[at(frequency)]),
         everywhere,
+        whole,
         np.stack(parts, axis=1) / np.std(groups, axis=1),
         strength=float(np.mean([ratio(part, frequency) for part in parts])),
         coherence=float(abs(in_phase.sum()) ** 2 / (in_phase.size * (abs(in_phase) ** 2).sum())),
@@ -209,16 +211,21 @@ def _disturbances(
     if background.size:
         weights = share[background] / share[background].sum()
         behind = spectra(np.stack([blood[:, background] @ weights, light[:, background] @ weights], axis=1))
+    together = None
+    if around.size:
+        together = spectra((blood[:, around] @ limited_weights(share[around]))[:, np.newaxis])[:, 0]
     tinted = band(traces.times, traces.tint[:, face]) @ limited_weights(share[face])
     plain, tint = spectra(np.stack([light[:, face].mean(axis=1), tinted], axis=1)).T
     return Disturbances(
         pulse.frequency,
         pulse.value,
+        face=pulse.spectrum,
         light=plain,
         tint=tint,
         shift=spectra(band(traces.times, traces.shift[:, face].mean(axis=1))),
         behind=behind,
         around=spectra(blood[:, around]),
+        together=together,
     )
 
 

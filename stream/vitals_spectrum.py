@@ -105,6 +105,19 @@ def shared_ratio(estimates: Spectrum, frequency: float) -> float:
     return _over_the_rest(np.asarray(power, np.float64), frequency)
 
 
+def followed(spectrum: Spectrum, leader: Spectrum, frequency: float) -> tuple[complex, float]:
+    """How one follows another at a frequency, Hz, and its multiples: so many times the other, of which phase.
+
+    And how far that stands out from the rest of its own band, dB.
+    """
+    lines = np.any([abs(_FREQUENCIES - k * frequency) < PEAK for k in (1, 2, 3)], axis=0)
+    leading = leader[_COMPARED & lines]
+    power = float((abs(leading) ** 2).sum())
+    times = complex(np.vdot(leading, spectrum[_COMPARED & lines])) / (power + SILENCE)
+    rest = float((abs(spectrum[_COMPARED & ~lines]) ** 2).sum())
+    return times, float(10 * np.log10((abs(times) ** 2 * power + SILENCE) / (rest + SILENCE)))
+
+
 def _over_the_rest(power: NDArray[np.float64], frequency: float) -> float:
     near = (abs(_FREQUENCIES - frequency) < PEAK) | (abs(_FREQUENCIES - 2 * frequency) < PEAK)
     inside, outside = power[_COMPARED & near].sum(), power[_COMPARED & ~near].sum()

@@ -24,7 +24,7 @@ from deepmag.stream.vitals_evidence import (
     weigh,
 )
 from deepmag.stream.vitals_regions import BACKGROUND, OVAL, REGIONS, Regions
-from deepmag.stream.vitals_spectrum import band
+from deepmag.stream.vitals_spectrum import band, followed, spectra
 
 BLOOD = np.array([0.33, 0.77, 0.53])
 FACE_ROI = Roi((0, 0, 360, 360), "face", (90.0, 60.0, 180.0, 240.0))
@@ -341,6 +341,39 @@ def test_what_is_no_skin_and_beats_in_two_places_around_the_face_is_lit():
     assert evidence(*3 * [pulse], around=3 * [late]).objection == ""
     hidden = 0.5 * pulse + 3 * np.random.default_rng(1).standard_normal(TIMES.size)  # of no rate to be seen
     assert evidence(*3 * [pulse], around=3 * [hidden]).objection == ""
+
+
+FLASH = ((1.2 * TIMES) % 1 < 0.1) - 0.1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_flash_that_is_lost_in_noise_in_each_place_around_the_face_is_lit(seed):
+    rng = np.random.default_rng(seed)
+
+    def around(*shares):
+        return [share * FLASH + 0.18 * rng.standard_normal(TIMES.size) for share in shares]
+
+    assert evidence(*3 * [FLASH], around=around(0.3, 0.3, 0.3)).objection == "the light flickers"
+    assert evidence(*3 * [FLASH], around=around(0.0, 0.0, 0.0)).objection == ""
+    assert evidence(*3 * [FLASH], around=around(0.08, 0.08, 0.08)).objection == ""  # what a lens spreads
+    late = [np.roll(one, 4) for one in around(0.3, 0.3, 0.3)]  # by 58 degrees
+    assert evidence(*3 * [FLASH], around=late).objection == ""
+
+
+def test_how_one_wave_follows_another_and_how_far_that_stands_out():
+    rng = np.random.default_rng(0)
+    leader = np.sin(2 * np.pi * 1.2 * TIMES) + 0.8 * np.cos(2 * np.pi * 3.6 * TIMES)
+    noise, other = rng.standard_normal((2, TIMES.size)) * [[0.3], [1.0]]
+    first, exact, noisy, none = spectra(
+        np.stack([leader, 0.4 * leader, 0.4 * leader + noise, other], axis=1)
+    ).T
+    times, stands_out = followed(exact, first, 1.2)
+    assert times == pytest.approx(0.4)
+    assert stands_out > 20
+    times, less = followed(noisy, first, 1.2)
+    assert times == pytest.approx(0.4, abs=0.1)
+    assert -6 < less < stands_out
+    assert followed(none, first, 1.2)[1] < -6
 
 
 def test_a_pulse_that_gets_small_at_the_end_has_ended():
