@@ -26,6 +26,7 @@ from deepmag.stream.capture.options import OPEN_TIMEOUT
 from deepmag.stream.capture.overload import Overload
 from deepmag.stream.capture.source import Source, SourceError
 from deepmag.stream.capture.thread import CaptureThread
+from deepmag.stream.capture.timeline import WRAPS
 from deepmag.stream.capture.video import VideoSource
 from deepmag.stream.frames import Frame
 from deepmag.stream.ring import FrameRing
@@ -193,6 +194,17 @@ def test_a_jump_of_the_timestamps_is_a_session_without_reconnecting(start: float
     assert numbers(frames) == list(range(40))
     assert [f.session for f in frames] == [0] * 20 + [1] * 20
     assert [f.pts for f in frames[20:]] == pytest.approx([k / 30 for k in range(20)], abs=1e-3)
+
+
+def test_timestamps_that_begin_again_a_day_after_the_first_start_no_session() -> None:
+    """FFmpeg undoes the 33 bits' end once; by then a stream that began at 100 s has come to it again."""
+    begins, again = 100.0, 100.0 - 60.0 + WRAPS[0]
+    stream = connection(range(20), start=begins) + encode(range(20, 120), start=again - 2.0)
+    with ScriptedCamera([stream]) as camera, capturing(live(camera.url)) as (_, ring):
+        frames = take(ring, 120)
+    assert numbers(frames) == list(range(120))
+    assert [f.session for f in frames] == [0] * 20 + [1] * 100
+    assert [f.pts for f in frames[20:]] == pytest.approx([k / 30 for k in range(100)], abs=1e-3)
 
 
 def test_with_a_fifth_of_the_frames_lost_time_still_runs_true() -> None:

@@ -11,7 +11,7 @@ import pytest
 from deepmag.stream.capture.arrival_clock import ArrivalClock
 from deepmag.stream.capture.pacing import Pacer
 from deepmag.stream.capture.source import SourceError
-from deepmag.stream.capture.timeline import MIN_STEP, RateLimit, Timeline, spread_repeats
+from deepmag.stream.capture.timeline import MIN_STEP, WRAPS, RateLimit, Timeline, spread_repeats
 
 SIZE = (640, 480)
 T = 1 / 30
@@ -24,9 +24,11 @@ def place(
     return [timeline.place(s, a, SIZE) for s, a in zip(stamps, arrivals, strict=True)]
 
 
-def assert_times(placed: list[tuple[int, float]], expected: list[tuple[int, float]]) -> None:
+def assert_times(
+    placed: list[tuple[int, float]], expected: list[tuple[int, float]], within: float = 1e-9
+) -> None:
     assert [session for session, _ in placed] == [session for session, _ in expected]
-    assert [time for _, time in placed] == pytest.approx([time for _, time in expected], abs=1e-9)
+    assert [time for _, time in placed] == pytest.approx([time for _, time in expected], abs=within)
 
 
 def test_time_is_the_streams_own_from_the_sessions_first_frame() -> None:
@@ -55,6 +57,17 @@ def test_so_does_one_that_no_jitter_explains() -> None:
 def test_a_small_step_back_is_jitter_and_time_still_grows() -> None:
     placed = place([0, T, T - 0.02, 3 * T], [0, T, 2 * T, 3 * T])
     assert_times(placed, [(0, 0), (0, T), (0, T + MIN_STEP), (0, 3 * T)])
+
+
+@pytest.mark.parametrize("live", [True, False])
+@pytest.mark.parametrize("wrap", WRAPS)
+def test_timestamps_that_begin_again_start_no_session(wrap: float, live: bool) -> None:
+    """Day after day, and also where a picture from before comes once more after one from behind."""
+    days = [0, 0, 0, 1, 1, 0, 1, 1, 2, 2, 3]
+    times = [k * T for k in range(len(days))]
+    stamps = [wrap - 7.0 + time - day * wrap for time, day in zip(times, days, strict=True)]
+    # of 50 days in seconds a double holds a billionth
+    assert_times(place(stamps, times, live=live), [(0, time) for time in times], within=1e-7)
 
 
 def test_a_leap_of_more_than_five_seconds_starts_a_session_in_a_file_too() -> None:

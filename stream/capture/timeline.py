@@ -20,6 +20,9 @@ BACKWARD_JITTER = 0.1  # s of stepping back that is jitter, not a new clock
 FORWARD_JUMP = 5.0  # s
 # s that one frame may leap ahead of its arrival. Falling behind is just a late network
 AHEAD_OF_ARRIVAL = 1.0
+# s after which timestamps begin again at 0: MPEG's have 33 bits at 90 kHz, those of FLV and RTMP 32 bits of ms. FFmpeg
+# undoes it once for each connection: a day later it comes through.
+WRAPS = (2**33 / 90_000, 2**32 / 1000)
 MOST_REPEATS = 5  # equal timestamps in a row, after which the clock counts as stopped
 DEFAULT_RATE = 30.0  # frames/s, where nothing says better
 
@@ -54,7 +57,10 @@ class Timeline:
         stamp = self._running(stamp)
         if stamp is not None and self._origin is None and self._session >= 0:
             self._origin = stamp - (self._time + expected)  # timestamps begin, or run again: join on
-        time = self._time + expected if stamp is None or self._origin is None else stamp - self._origin
+        time = self._time + expected
+        if stamp is not None and self._origin is not None:
+            self._origin -= self._wrapped(stamp - self._origin - self._time, elapsed)
+            time = stamp - self._origin
         if size != self._size or self._jumps(time - self._time, elapsed):
             self._session += 1
             self._origin, self._time = stamp, 0.0
@@ -80,6 +86,16 @@ class Timeline:
         if self._live and self._repeats:
             return min(max(MIN_STEP, elapsed), BACKWARD_JITTER)
         return MIN_STEP
+
+    def _wrapped(self, step: float, elapsed: float) -> float:
+        """Return by how much timestamps are too small since they began again, s; below 0 where they go back on that.
+
+        Pictures that are not sent in the order of their times do so for as long as it takes.
+        """
+        if not self._jumps(step, elapsed):
+            return 0.0
+        turns = (way * wrap for wrap in WRAPS for way in (1, -1))
+        return next((turn for turn in turns if not self._jumps(step + turn, elapsed)), 0.0)
 
     def _jumps(self, step: float, elapsed: float) -> bool:
         leaps = self._live and step - elapsed > AHEAD_OF_ARRIVAL
