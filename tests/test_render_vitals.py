@@ -145,6 +145,17 @@ def test_short_pauses_between_frames_make_no_row(bench: Bench) -> None:
     bench.csv.close()
 
 
+def test_after_a_stop_of_minutes_there_is_one_row_for_each_second_again(bench: Bench) -> None:
+    """As where the disk hung, or the machine was paused: rows for what was missed would all have the time of after."""
+    bench.state = "lost"
+    bench.idle_for(2)
+    bench.time += 600.0
+    bench.idle_for(3)
+    seconds = [(datetime.fromisoformat(row["time"]) - NOON).total_seconds() for row in bench.rows()]
+    assert seconds == [1.0, 2.0, 602.25, 603.0, 604.0, 605.0]
+    bench.csv.close()
+
+
 def test_the_end_of_the_source_is_one_row(bench: Bench) -> None:
     bench.state = "ended"
     bench.idle_for(10)

@@ -107,7 +107,8 @@ class VitalsCsv:
         now = self._clock()
         if now - self._last < ROW_PERIOD or self._ended:
             return
-        self._last += ROW_PERIOD
+        # whole seconds, also those in which this thread was held up: rows for them would have the time of now
+        self._last += ROW_PERIOD * ((now - self._last) // ROW_PERIOD)
         state = self._state()
         self._ended = state == "ended"
         # "live" and no frame: the source delivers, and nothing comes out of the engine.
