@@ -107,6 +107,11 @@ def test_pictures_of_before_an_outage_have_no_rate_and_are_not_called_live() -> 
         clock.passed = 60.0
         source.tell(shots(8, start=60.0))
         assert collector.wait(lambda: len(collector.frames) == before)
+        shown = 16 - before  # all of the second eight: who comes later is old
+        until(
+            lambda: pipeline.magnifier.waiting + pipeline.ring.dropped == shown,
+            "the next frames to be inside",
+        )
         assert reasons(collector.frames) == {"no new picture"}
         assert pipeline.status().state == "stale"
         assert pipeline.status().latency_p95 is None
