@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,7 @@ class Trend:
         """
         with self._lock:
             self._settle(now)
-            kept = (np.arange(max(0, self._done - POINTS), self._done)) % POINTS
+            kept = np.arange(max(0, self._done - POINTS), self._done) % POINTS
             return {
                 "period": PERIOD,
                 "ended": round(now - self._began - self._done * PERIOD, 3),
@@ -88,4 +89,6 @@ class _Course:
 
 
 def _plain(values: NDArray[np.float32], digits: int) -> list[float | None]:
-    return [None if np.isnan(value) else round(float(value), digits) for value in values]
+    # all at once: value by value a day of them held up the pictures by 30 ms
+    rounded = np.round(values.astype(np.float64), digits).tolist()
+    return [None if math.isnan(value) else value for value in rounded]
