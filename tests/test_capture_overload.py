@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import io
+import itertools
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
+import av
 import numpy as np
 import pytest
+from scripted_camera import ScriptedCamera, encode, number_of, painted
 
+from deepmag.stream.capture.address import parse_address
+from deepmag.stream.capture.arrival_clock import ArrivalClock
+from deepmag.stream.capture.open import open_source
 from deepmag.stream.capture.overload import TOO_LATE, Overload
+from deepmag.stream.capture.video import VideoSource
 
 PERIOD = 1 / 25  # s
+NEVER = 150.0  # s: however late this test's thread comes to look, or the camera's to send
 Load = Callable[[float], float]
 """How many times as long everything takes at a time, s."""
 
@@ -209,3 +220,129 @@ def test_a_machine_that_stops_for_a_moment_and_then_catches_up_leaves_nothing_ou
     assert decode(pictures, 0.01, load=lambda now: 60.0 if 0 < now - 30 < PERIOD else 1.0).numbers == list(
         range(len(pictures))
     )
+
+
+# ---- of a stream ----
+
+
+def live(url: str, **options: Any) -> VideoSource:
+    source = open_source(parse_address(url), **{"stall": NEVER, **options})
+    assert isinstance(source, VideoSource)
+    return source
+
+
+def test_what_overload_leaves_out_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = itertools.count()
+    monkeypatch.setattr(Overload, "thins", lambda _self, _now: next(decoded) % 3 > 0)
+    with ScriptedCamera([encode(range(100)), threading.Event()]) as camera:
+        source = live(camera.url, stall=1.0)
+        shown = [number_of(f.image) for f in itertools.islice(source.frames(threading.Event()), 20)]
+    assert shown == list(range(shown[0], shown[0] + 60, 3))
+    assert source.skipped["too slow"] == 2 * 19
+
+
+def test_all_that_is_left_out_before_a_key_frame_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent, jumps = itertools.count(), []
+
+    def judge(*_: Any, key_waits: bool, **__: Any) -> str:
+        return "go on at the key frame" if next(sent) >= 20 and key_waits and not jumps else "decode"
+
+    monkeypatch.setattr(Overload, "judge", judge)
+    monkeypatch.setattr(Overload, "jumped", lambda _, number: jumps.append(number))
+    with ScriptedCamera([encode(range(200)), threading.Event()]) as camera:
+        source = live(camera.url)
+        frames = source.frames(threading.Event())
+        shown = [number_of(next(frames).image)]
+        while shown[-1] < 190:
+            shown.append(number_of(next(frames).image))
+    (hole,) = {after - before for before, after in pairwise(shown)} - {1}
+    assert source.skipped["too slow"] == hole - 1 == 1 + jumps[0]
+
+
+def test_that_this_machine_is_too_slow_is_told_of_the_connection_that_showed_it_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with ScriptedCamera([encode(range(100))]) as camera:
+        source = live(camera.url)
+        frames = source.frames(threading.Event())
+        next(frames)
+        monkeypatch.setattr(source._overload, "_count", lambda _now: None)
+        source._overload.shortfall = 50, 250
+        assert "50 of 250 pictures in 10 s" in source.trouble
+        for _ in frames:  # until it is cut
+            pass
+    assert source.trouble == ""
+
+
+def test_what_overload_leaves_out_for_long_is_not_taken_for_a_stream_without_pictures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of the first packet after it a decoder may have no picture yet; that was said to be a source of no picture."""
+    now, sent, decode, first = [0.0], itertools.count(), VideoSource._decode, [False]
+
+    def judge(*_: Any, **__: Any) -> str:
+        first[0] = (number := next(sent)) == 60
+        if not 30 <= number < 60:
+            return "decode"
+        now[0] += 1.0
+        return "pass over"
+
+    def without_the_first(packet: Any) -> Any:
+        pictures = decode(packet)
+        return [] if first[0] else pictures
+
+    monkeypatch.setattr(Overload, "judge", judge)
+    monkeypatch.setattr(VideoSource, "_decode", staticmethod(without_the_first))
+    with ScriptedCamera([encode(range(100)), threading.Event()]) as camera:
+        frames = live(camera.url, clock=lambda: now[0]).frames(threading.Event())
+        shown = [number_of(frame.image) for frame in itertools.islice(frames, 50)]
+    assert shown[30] == shown[29] + 32
+    assert {frame - shown[0] for frame in shown} == {*range(30), *range(61, 81)}
+
+
+def test_the_clock_of_arrivals_hears_what_overload_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded, missed, stamp = itertools.count(), [], ArrivalClock.stamp
+
+    def noted(clock: ArrivalClock, arrived: float, **said: bool) -> float:
+        missed.append(said["missed"])
+        return stamp(clock, arrived, **said)
+
+    monkeypatch.setattr(ArrivalClock, "stamp", noted)
+    monkeypatch.setattr(Overload, "judge", lambda *_, **__: "decode")
+    monkeypatch.setattr(Overload, "thins", lambda *_: next(decoded) % 9 in (2, 3))
+    with ScriptedCamera([encode(range(100)), threading.Event()]) as camera:
+        # each look at the clock takes 10 ms: what is sent at once does not come so
+        clock = itertools.count(0.0, 0.01).__next__
+        frames = live(camera.url, stall=1.0, timestamps="arrival", clock=clock).frames(threading.Event())
+        assert len(list(itertools.islice(frames, 9))) == 9
+    assert missed == [False, False, True, False, False, False, False, False, False]
+
+
+def test_where_decoding_goes_on_after_pictures_were_left_out_no_picture_is_broken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a stream whose pictures are renewed stripe by stripe: decoded on, it showed what lay between."""
+    target, sent = io.BytesIO(), itertools.count()
+    with av.open(target, "w", format="mpegts") as out:
+        stream = out.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 160, 120, "yuv420p", 2_000_000
+        stream.options = {"x264-params": "keyint=25:intra-refresh=1:bframes=0"}
+        for number in range(150):
+            picture = av.VideoFrame.from_ndarray(painted(number), format="rgb24")
+            picture.pts = number
+            out.mux(stream.encode(picture))
+        out.mux(stream.encode(None))
+    passing = [False]
+
+    def judge(_: Overload, *__: float, is_key: bool, key_waits: bool) -> str:
+        number = next(sent)
+        passing[0] = 37 <= number < 60 or (passing[0] and not is_key)
+        return "pass over" if passing[0] else "decode"
+
+    monkeypatch.setattr(Overload, "judge", judge)
+    with ScriptedCamera([target.getvalue(), threading.Event()]) as camera:
+        frames = live(camera.url, stall=1.0).frames(threading.Event())
+        shown = [number_of(frame.image) for frame in itertools.islice(frames, 80)]
+    assert shown == sorted(set(shown))
+    assert {*range(20, 35), *range(100, 110)} <= set(shown)
+    assert not set(range(40, 60)) & set(shown)
