@@ -17,7 +17,7 @@ from scipy.ndimage import uniform_filter1d
 from scipy.signal import butter, sosfilt
 
 from deepmag.models.blood import BLOOD
-from deepmag.models.reconstruction import Roi
+from deepmag.models.reconstruction import FloatRoi
 from deepmag.models.representation import regrid
 from deepmag.models.running_limit import RunningLimit
 from deepmag.models.temporal import PULSE_BAND, band_at
@@ -111,7 +111,7 @@ class RunningAmplitudes:
         seconds = 2.0 * MEMORY * self._weight / (2.0 - self._weight)
         return Amplitudes(both, square, self._power, seconds * independent(self._rate))
 
-    def move(self, before: Roi, after: Roi) -> None:
+    def move(self, before: FloatRoi, after: FloatRoi) -> None:
         """Go on in another square of the picture; see `representation.regrid`."""
         self._filtered = None
         if self._means is not None:

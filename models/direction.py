@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from deepmag.models.amplitude import Amplitudes
 from deepmag.models.blood import BLOOD
-from deepmag.models.reconstruction import Roi
+from deepmag.models.reconstruction import FloatRoi
 from deepmag.models.representation import regrid
 from deepmag.models.skin_colour import likeness
 
@@ -55,7 +55,7 @@ class SmoothedDirection:
         # the average starts at zero; this is how much of it is filled, so that early directions are unbiased
         self._weight += share * (1.0 - self._weight)
 
-    def move(self, before: Roi, after: Roi) -> None:
+    def move(self, before: FloatRoi, after: FloatRoi) -> None:
         """Go on in another square of the picture; see `representation.regrid`."""
         if self._mean is not None:
             self._mean = regrid(self._mean, before, after)

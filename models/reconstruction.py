@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Roi = tuple[int, int, int, int]
 """x, y, width, height, px."""
+FloatRoi = tuple[float, float, float, float]
+"""The same, with parts of a pixel."""
 
 
 def _widen(difference: Any, left: Any, share: Any, fade: Any, wide: Any) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from deepmag.models.reconstruction import Roi
+    from deepmag.models.reconstruction import FloatRoi
 
 # Both have the operators that the equations need; the live path has no torch, which takes seconds to import.
 Pixels = TypeVar("Pixels", "torch.Tensor", "NDArray[np.float32]")
@@ -46,7 +46,7 @@ def normalized_difference(before: Pixels, after: Pixels) -> Pixels:
     return (after - before) / (after + before + 2 * DARK)
 
 
-def regrid(grids: NDArray[np.float32], before: Roi, after: Roi) -> NDArray[np.float32]:
+def regrid(grids: NDArray[np.float32], before: FloatRoi, after: FloatRoi) -> NDArray[np.float32]:
     """What lies on the reduced pixels of one region of a picture, on those of another. grids: (N, L, L).
 
     Linear between them; beyond the first region its edge goes on.

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from deepmag.models.amplitude import MEMORY as AMPLITUDE_MEMORY
 from deepmag.models.amplitude import RunningAmplitudes
+from deepmag.models.direction import MEMORY as DIRECTION_MEMORY
 from deepmag.models.direction import SmoothedDirection
 from deepmag.models.representation import INPUT_SCALE, L, normalized_difference
 from deepmag.models.running_difference import RunningDifference, delay
@@ -23,6 +25,7 @@ from deepmag.models.temporal import PULSE_BAND, band_at
 from deepmag.models.ticks import MAX_GAP
 from deepmag.models.window import SlidingWindow, window_kernel
 from deepmag.stream.delayed import ASSUMED_RATE, DelayedMagnifier, clock_rate
+from deepmag.stream.followed_face import FollowedFace
 from deepmag.stream.pictures import Colouring
 
 if TYPE_CHECKING:
@@ -99,7 +102,9 @@ class PulseMagnifier(DelayedMagnifier):
         self._ascender = ascender
         self._running = RunningDifference()
         self._direction = SmoothedDirection()
+        self._direction_face = FollowedFace(DIRECTION_MEMORY)
         self._amplitudes = RunningAmplitudes()
+        self._amplitudes_face = FollowedFace(AMPLITUDE_MEMORY)
         self._limit = RunningLimit(LEAST_OUTPUT)
         self._repeated = 0  # ticks for which the picture has been the same
         self._unit = INPUT_SCALE
@@ -130,10 +135,12 @@ class PulseMagnifier(DelayedMagnifier):
         """Nothing to keep: the pair's reduced pictures are all that the ascent needs."""
 
     def _measure(self, pair: Pair, settings: Settings) -> tuple[NDArray[np.float32], float, float | None]:
+        for followed in (self._direction_face, self._amplitudes_face):
+            followed.update(pair.roi.face, pair.ticks / self.rate)
         if self._roi is not None and pair.roi.box != self._roi.box:
             self._running.reset()  # X of another square lies elsewhere on the face
-            self._direction.move(self._roi.box, pair.roi.box)
-            self._amplitudes.move(self._roi.box, pair.roi.box)
+            self._direction.move(self._direction_face.moved(self._roi.box), pair.roi.box)
+            self._amplitudes.move(self._amplitudes_face.moved(self._roi.box), pair.roi.box)
         step, y = self._ascend(pair.before, pair.after, pair.ticks, settings)
         return step, y, y
 
@@ -184,8 +191,8 @@ class PulseMagnifier(DelayedMagnifier):
     def _forget_face(self) -> None:
         """Where it pulses, and how far."""
         self._running.reset()
-        self._direction.reset()
-        self._amplitudes.reset()
+        for known in (self._direction, self._direction_face, self._amplitudes, self._amplitudes_face):
+            known.reset()
 
     def _magnify(self, waiting: Waiting) -> NDArray[np.uint8]:
         scale = (self._gain - 1.0) / (REFERENCE_GAIN - 1.0)
