@@ -35,6 +35,9 @@ STALE = 1.0  # s without a frame after which no rate is shown
 MAX_FRAMES = int(LONG * HIGHEST_RATE * 1.05)  # bounded also for a source that gives too many
 MIN_FPS = 10.0  # frames a second below which the band of comparison is not covered
 SMOOTHING = 0.5  # share of a new look in the rate shown
+# Mean difference between the highest and the lowest of R, G, B, as a share of their mean, below which a picture is
+# grey, as of a camera's night vision: what tells blood from light is not in it. Real clips in colour have 0.16 or more.
+COLOUR = 0.02
 
 
 class PulseRate:
@@ -98,6 +101,7 @@ class PulseRate:
         while t - self._rows[0][0] > LONG:
             self._rows.popleft()
         if t - self._rows[0][0] >= FIRST and t - self._looked >= EVERY - 0.01:
+            self._grey = _is_grey(after)
             self._look(t)
 
     def reading(self, t: float) -> Reading:
@@ -116,7 +120,7 @@ class PulseRate:
         self._evidence: Evidence = NOTHING
         self._looked = -np.inf
         self._trusted_since: float | None = None
-        self._missed = False
+        self._missed = self._grey = False
         self._rate: float | None = None
         self._reason = reason
 
@@ -145,7 +149,7 @@ class PulseRate:
                 self._missed = True
                 return
             self._evidence = found
-            self._withdraw(found.objection or "signal too weak")
+            self._withdraw(self._objection(found))
             return
         self._evidence, self._missed = found, False
         steady = abs(found.peak - before.peak) <= STEADY
@@ -153,7 +157,7 @@ class PulseRate:
             if steady:
                 self._rate += SMOOTHING * (found.rate - self._rate)
             else:
-                self._withdraw(found.objection or "signal too weak")
+                self._withdraw(self._objection(found))
             return
         if self._trusted_since is None or not steady:
             self._trusted_since = t
@@ -161,10 +165,18 @@ class PulseRate:
         if t - self._trusted_since >= (HOLD if enough else FAINT_HOLD):
             self._rate, self._reason = found.rate, ""
 
+    def _objection(self, found: Evidence) -> str:
+        return "no colour" if self._grey else found.objection or "signal too weak"
+
     def _withdraw(self, reason: str) -> None:
         self._rate = None
         self._trusted_since = None
         self._reason = reason
+
+
+def _is_grey(picture: NDArray[np.float32]) -> bool:
+    """picture: (3, L, L)."""
+    return bool(np.ptp(picture, axis=0).mean() < COLOUR * picture.mean())
 
 
 def _traces(times: NDArray[np.float64], rows: NDArray[np.float64]) -> Traces:
