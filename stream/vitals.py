@@ -85,7 +85,10 @@ class PulseRate:
         if face is None:
             self._cut("no face")
             return
-        if gap > GAP or self._reason == "no face" or roi.person != self._person:
+        if _is_grey(after):
+            self._cut("no colour")
+            return
+        if gap > GAP or self._reason in ("no face", "no colour") or roi.person != self._person:
             self._cut("measuring")
         self._person = roi.person
         if roi.box != self._box:
@@ -101,7 +104,6 @@ class PulseRate:
         while t - self._rows[0][0] > LONG:
             self._rows.popleft()
         if t - self._rows[0][0] >= FIRST and t - self._looked >= EVERY - 0.01:
-            self._grey = _is_grey(after)
             self._look(t)
 
     def reading(self, t: float) -> Reading:
@@ -120,7 +122,7 @@ class PulseRate:
         self._evidence: Evidence = NOTHING
         self._looked = -np.inf
         self._trusted_since: float | None = None
-        self._missed = self._grey = False
+        self._missed = False
         self._rate: float | None = None
         self._reason = reason
 
@@ -149,7 +151,7 @@ class PulseRate:
                 self._missed = True
                 return
             self._evidence = found
-            self._withdraw(self._objection(found))
+            self._withdraw(found.objection or "signal too weak")
             return
         self._evidence, self._missed = found, False
         steady = abs(found.peak - before.peak) <= STEADY
@@ -157,16 +159,13 @@ class PulseRate:
             if steady:
                 self._rate += SMOOTHING * (found.rate - self._rate)
             else:
-                self._withdraw(self._objection(found))
+                self._withdraw(found.objection or "signal too weak")
             return
         if self._trusted_since is None or not steady:
             self._trusted_since = t
         self._reason = "measuring"
         if t - self._trusted_since >= (HOLD if enough else FAINT_HOLD):
             self._rate, self._reason = found.rate, ""
-
-    def _objection(self, found: Evidence) -> str:
-        return "no colour" if self._grey else found.objection or "signal too weak"
 
     def _withdraw(self, reason: str) -> None:
         self._rate = None
