@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from page_scene import CALM, GOOD, POOR, Camera, FakeControl, magnified
 from page_sockets import base
 
 from deepmag.stream.frames import Reading
-from deepmag.stream.page import PageRenderer
+from deepmag.stream.page import PageRenderer, stream_page
 from deepmag.stream.page.trend import PERIOD, POINTS, Trend
 
 if TYPE_CHECKING:
@@ -93,15 +94,26 @@ def test_the_server_tells_it_to_who_has_the_token() -> None:
     assert answer.json()["signals"]["pulse"]["rate"][:3] == [GOOD.rate] * 3
 
 
-def test_what_is_withdrawn_from_the_page_is_not_remembered(control: FakeControl) -> None:
-    """The newest picture has a rate, and is of long ago."""
+def test_what_is_shown_is_remembered_and_what_is_withdrawn_is_not(
+    control: FakeControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest picture has a rate all the time, and is of long ago after ten seconds."""
+    monkeypatch.setattr(stream_page, "STATE_PERIOD", 0.0)
     now = [0.0]
-    page = PageRenderer(control, port=0, clock=lambda: now[0])
-    page._page._feed.publish(magnified(1), 0.0)
-    shown = page._page._shown_readings(control.status())
-    assert shown["pulse"].rate == GOOD.rate
-    now[0] = 5.0
-    assert page._page._shown_readings(control.status())["pulse"].rate is None
+    page = PageRenderer(control, port=0, clock=lambda: now[0])._page
+
+    async def watched() -> None:
+        reports = asyncio.create_task(page.report())
+        for look in range(40):
+            now[0] = look * LOOK
+            if now[0] < 10:
+                page._feed.publish(magnified(look), now[0])
+            await asyncio.sleep(0)
+        reports.cancel()
+
+    asyncio.run(watched())
+    pulse = page._trend.message(20.0)["signals"]["pulse"]
+    assert pulse == {"rate": [GOOD.rate, None], "quality": [GOOD.quality, None]}
 
 
 # ---- in a browser ----
@@ -123,7 +135,7 @@ LINE = """(id) => {
 
 
 def remembered(hours: float) -> Trend:
-    """Of a pulse that rises from 60 to 100, and was away for the third quarter of the last hour."""
+    """Of a pulse that rises by 40 an hour, to 100, and was away for the third quarter of the last one."""
     now = time.monotonic()
     trend = Trend(now - hours * 3600)
     for point in range(round(hours * 360)):
@@ -136,7 +148,7 @@ def remembered(hours: float) -> Trend:
 @needs_chromium
 def test_the_rate_of_the_last_hour_is_drawn_where_there_was_one(browser: Browser) -> None:
     page = PageRenderer(FakeControl(), port=0)
-    page._page._trend = remembered(1.0)
+    page._page._trend = remembered(2.0)
     page.open()
     try:
         with Camera(page), opened(browser, page.url) as tab:
