@@ -198,6 +198,22 @@ def test_the_panels_choose_for_themselves_and_a_key_for_both(browser: Browser) -
 
 
 @needs_chromium
+def test_the_key_goes_on_from_the_panel_that_is_seen(browser: Browser) -> None:
+    """Without a pulse its panel, which is the first, is hidden."""
+    page = PageRenderer(FakeControl("respiration"), port=0)
+    page.open()
+    try:
+        with Camera(page, reading=None, breath=CALM), opened(browser, page.url) as tab:
+            wait_drawn(tab)
+            panel = tab.locator("section[data-signal=respiration].wave")
+            panel.get_by_role("button", name="8 h").click()
+            tab.keyboard.press("t")
+            assert panel.get_by_role("button", name="24 h").get_attribute("aria-pressed") == "true"
+    finally:
+        page.close()
+
+
+@needs_chromium
 def test_without_a_server_the_line_ends_before_now(browser: Browser) -> None:
     page = PageRenderer(FakeControl(), port=0)
     page._page._trend = remembered(1.0)

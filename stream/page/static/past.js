@@ -10,6 +10,7 @@ class Panel {
   /** seconds: of the waveform. colour, least: see Trend. onChoice: called after a person's own. */
   constructor(section, { seconds, colour, least }, onChoice) {
     const find = (selector) => section.querySelector(selector);
+    this.section = section;
     this.signal = section.dataset.signal;
     this.parts = { what: find(".what"), scale: find(".scale"), words: find(".words"), now: find(".now"), hours: find(".hours") };
     this.trend = new Trend(this.parts.hours, { colour, least });
@@ -61,9 +62,10 @@ export class Past {
     document.addEventListener("visibilitychange", () => this.refresh());
   }
 
-  /** The next choice, in all panels alike. */
+  /** The choice after that of the first panel to be seen, in all alike. */
   cycle() {
-    const next = (this.panels[0].chosen + 1) % this.panels[0].buttons.length;
+    const first = this.panels.find((panel) => !panel.section.hidden) ?? this.panels[0];
+    const next = (first.chosen + 1) % first.buttons.length;
     for (const panel of this.panels) panel.choose(next);
     this.refresh();
   }
