@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import httpx
@@ -186,7 +187,7 @@ def test_the_panels_choose_for_themselves_and_a_key_for_both(browser: Browser) -
             pulse.get_by_role("button", name="8 h").click()
             wait_for(tab, "!document.getElementById('trend').hidden")
             assert breath.locator("#breath-wave").is_visible()
-            wait_text(tab, "section[data-signal=pulse].wave .words", "no rate yet")
+            wait_text(tab, "section[data-signal=pulse].wave .words", "no rate")
             tab.keyboard.press("t")  # to the next of the first: a day
             for panel in (pulse, breath):
                 assert panel.get_by_role("button", name="24 h").get_attribute("aria-pressed") == "true"
@@ -195,6 +196,23 @@ def test_the_panels_choose_for_themselves_and_a_key_for_both(browser: Browser) -
             assert tab.locator("#breath-wave").is_visible()
     finally:
         page.close()
+
+
+@needs_chromium
+def test_what_is_not_known_of_the_hours_is_not_spoken_for(browser: Browser) -> None:
+    page = PageRenderer(FakeControl(), port=0)
+    known = {"rate": [72.4] * 9 + [None] * 3, "quality": [0.86] * 9 + [None] * 3}
+    told = {"period": PERIOD, "ended": 1.0, "signals": {"pulse": known}}
+    page._page._trend = SimpleNamespace(add=lambda *_: None, message=lambda _: told)  # type: ignore[assignment]
+    page.open()
+    words = "section[data-signal=pulse].wave .words"
+    with opened(browser, page.url) as tab, opened(browser, page.url) as other:
+        tab.get_by_role("button", name="24 h").first.click()
+        wait_text(tab, words, "72 bpm, quality 86 %, for 75 % of 2 min")
+        page.close()
+        other.get_by_role("button", name="24 h").first.click()
+        assert other.locator(words).text_content() == ""
+        assert other.locator("#trend").get_attribute("aria-label") == "Rate of the last 24 h"
 
 
 @needs_chromium

@@ -48,7 +48,8 @@ class Panel {
     this.trend.draw();
     const words = this.trend.words(UNITS[this.signal]);
     write(this.parts.words, words);
-    this.parts.hours.ariaLabel = `Rate of the last ${this.buttons[this.chosen].textContent}: ${words}`;
+    const what = `Rate of the last ${this.buttons[this.chosen].textContent}`;
+    this.parts.hours.ariaLabel = words ? `${what}: ${words}` : what;
   }
 }
 

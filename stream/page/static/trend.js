@@ -3,6 +3,14 @@
 const STEPS = { 3600: 600, 28800: 3600, 86400: 10800 }; // s between two marks of time, by the span
 const COLOURS = { paper: "#05080a", grid: "#142024", text: "#8a9c9f" };
 const MS = 1000;
+const MINUTE = 60; // s
+const HOUR = 3600; // s
+
+/** s in words. */
+function stretch(seconds) {
+  if (seconds < MINUTE) return `${seconds} s`;
+  return seconds < HOUR ? `${Math.round(seconds / MINUTE)} min` : `${Number((seconds / HOUR).toFixed(1))} h`;
+}
 
 /** The times, ms, at which a stretch is marked: whole steps (s) of this place's clock. */
 export function marks(from, to, step) {
@@ -37,11 +45,13 @@ export class Trend {
     this.span = 3600; // s
     this.points = []; // {at, rate, quality}: ms of this browser's clock, when a point's time was over
     this.period = 10; // s that each stands for
+    this.heard = false;
     new ResizeObserver(() => this.draw()).observe(canvas);
   }
 
   /** period, ended: s; rate, quality: of each point, the newest last; see trend.py. now: ms. */
   hear(period, ended, { rate, quality }, now) {
+    this.heard = true;
     this.period = period;
     const last = now - ended * MS;
     this.points = rate.map((value, index) => ({
@@ -56,16 +66,22 @@ export class Trend {
     return this.points.filter((point) => point.at > now - this.span * MS);
   }
 
-  /** In words: from which to which, how clear, and for how much of the time. unit: of the rate. */
+  /**
+   * In words: from which to which, how clear, and for how much of the time, or of what is known of it, as after a start.
+   * unit: of the rate. "" before anything was heard.
+   */
   words(unit, now = Date.now()) {
+    if (!this.heard) return "";
     const points = this.shown(now);
     const known = points.filter((point) => point.rate !== null);
-    if (!known.length) return "no rate yet";
+    if (!known.length) return "no rate";
     const rates = known.map((point) => Math.round(point.rate));
     const [low, high] = [Math.min(...rates), Math.max(...rates)];
     const quality = known.reduce((sum, point) => sum + point.quality, 0) / known.length;
     const share = Math.round((100 * known.length) / points.length);
-    return `${low === high ? low : `${low} to ${high}`} ${unit}, quality ${Math.round(100 * quality)} %, for ${share} % of the time`;
+    const told = points.length * this.period;
+    const time = told > this.span - 3 * this.period ? "the time" : stretch(told);
+    return `${low === high ? low : `${low} to ${high}`} ${unit}, quality ${Math.round(100 * quality)} %, for ${share} % of ${time}`;
   }
 
   draw(now = Date.now()) {
