@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -227,6 +228,36 @@ def test_the_key_goes_on_from_the_panel_that_is_seen(browser: Browser) -> None:
             panel.get_by_role("button", name="8 h").click()
             tab.keyboard.press("t")
             assert panel.get_by_role("button", name="24 h").get_attribute("aria-pressed") == "true"
+    finally:
+        page.close()
+
+
+# The texts of one drawing: what, and from where to where, px.
+TEXTS = """() => {
+    const found = [], { prototype } = CanvasRenderingContext2D, fill = prototype.fillText;
+    prototype.fillText = function (text, x, y) {
+        const half = this.measureText(text).width / 2;
+        found.push([text, x - half, x + half]);
+        fill.call(this, text, x, y);
+    };
+    document.dispatchEvent(new Event("visibilitychange"));
+    prototype.fillText = fill;
+    return found.filter(([text]) => text.includes(":"));
+}"""
+
+
+@needs_chromium
+@pytest.mark.parametrize("width", [320, 860, 1920])
+def test_the_times_do_not_run_into_one_another(browser: Browser, width: int) -> None:
+    page = PageRenderer(FakeControl(), port=0)
+    page.open()
+    try:
+        with opened(browser, page.url, viewport={"width": width, "height": 700}) as tab:
+            for _ in range(3):  # an hour, eight, a day
+                tab.keyboard.press("t")
+                times = tab.evaluate(TEXTS)
+                assert len(times) >= 2
+                assert all(after[1] - before[2] > 4 for before, after in pairwise(times))
     finally:
         page.close()
 

@@ -1,6 +1,6 @@
 // The rate of the last hours: a line where one could be trusted, and nothing where none could.
 
-const STEPS = { 3600: 600, 28800: 3600, 86400: 10800 }; // s between two marks of time, by the span
+const STEPS = { 3600: 600, 28800: 3600, 86400: 10800 }; // s between two marks of time, by the span, where there is room for their texts
 const COLOURS = { paper: "#05080a", grid: "#142024", text: "#8a9c9f" };
 const MS = 1000;
 const MINUTE = 60; // s
@@ -112,7 +112,9 @@ export class Trend {
       context.fillText(String(rate), left - 0.5 * font, y(rate));
     }
     context.textAlign = "center";
-    for (const at of marks(now - this.span * MS, now, STEPS[this.span])) {
+    let apart = STEPS[this.span];
+    while ((apart / this.span) * (width - left) < 1.25 * context.measureText("00:00").width) apart *= 2;
+    for (const at of marks(now - this.span * MS, now, apart)) {
       context.fillStyle = COLOURS.grid;
       context.fillRect(Math.round(x(at)), 0, 1, height - bottom);
       const text = new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
