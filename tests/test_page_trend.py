@@ -262,6 +262,30 @@ def test_the_times_do_not_run_into_one_another(browser: Browser, width: int) -> 
         page.close()
 
 
+# Half past midnight, as browsers of before 2024 write times in American English.
+MIDNIGHT = """() => {
+    Date.now = () => new Date(2026, 0, 1, 0, 35).getTime();
+    const write = Date.prototype.toLocaleTimeString;
+    Date.prototype.toLocaleTimeString = function (_, { hour12, ...how }) {
+        return write.call(this, "en-US", hour12 === false ? { ...how, hourCycle: "h24" } : how);
+    };
+}"""
+
+
+@needs_chromium
+def test_after_midnight_comes_no_twenty_fifth_hour(browser: Browser) -> None:
+    page = PageRenderer(FakeControl(), port=0)
+    page.open()
+    try:
+        with opened(browser, page.url) as tab:
+            tab.evaluate(MIDNIGHT)
+            tab.keyboard.press("t")
+            times = [text for text, *_ in tab.evaluate(TEXTS)]
+            assert times == ["23:40", "23:50", "00:00", "00:10", "00:20", "00:30"]
+    finally:
+        page.close()
+
+
 @needs_chromium
 def test_without_a_server_the_line_ends_before_now(browser: Browser) -> None:
     page = PageRenderer(FakeControl(), port=0)

@@ -117,7 +117,8 @@ export class Trend {
     for (const at of marks(now - this.span * MS, now, apart)) {
       context.fillStyle = COLOURS.grid;
       context.fillRect(Math.round(x(at)), 0, 1, height - bottom);
-      const text = new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
+      // with hour12: false some browsers write 24:10
+      const text = new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
       const half = context.measureText(text).width / 2;
       if (x(at) - half < left || x(at) + half > width) continue;
       context.fillStyle = COLOURS.text;
