@@ -19,7 +19,7 @@ from deepmag.stream.page import PageRenderer, stream_page
 from deepmag.stream.page.trend import PERIOD, POINTS, Trend
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Route
 
 LOOK = 0.5  # s between two looks at what is shown
 
@@ -282,6 +282,38 @@ def test_after_midnight_comes_no_twenty_fifth_hour(browser: Browser) -> None:
             tab.keyboard.press("t")
             times = [text for text, *_ in tab.evaluate(TEXTS)]
             assert times == ["23:40", "23:50", "00:00", "00:10", "00:20", "00:30"]
+    finally:
+        page.close()
+
+
+# Time runs out where the test says so.
+PATIENCE = """() => {
+    window.asked = [];
+    AbortSignal.timeout = (ms) => {
+        const controller = new AbortController();
+        asked.push(() => controller.abort(new DOMException(`after ${ms} ms`, "TimeoutError")));
+        return controller.signal;
+    };
+}"""
+
+
+@needs_chromium
+def test_an_answer_that_never_comes_is_not_waited_for(browser: Browser) -> None:
+    """As where the network has forgotten the connection, and the page is served again."""
+    page = PageRenderer(FakeControl(), port=0)
+    page._page._trend = remembered(1.0)
+    page.open()
+    try:
+        with opened(browser, page.url) as tab:
+            tab.evaluate(PATIENCE)
+            held: list[Route] = []
+            tab.route("**/trend", lambda route: route.continue_() if held else held.append(route))
+            tab.keyboard.press("t")
+            wait_for(tab, "asked.length > 0")
+            tab.evaluate("asked[0]()")
+            words = "document.querySelector('section[data-signal=pulse].wave .words').textContent"
+            look = "document.dispatchEvent(new Event('visibilitychange'))"  # the next that comes by itself is in 10 s
+            wait_for(tab, f"{look}, {words}.startsWith('60 to 100 bpm')")
     finally:
         page.close()
 

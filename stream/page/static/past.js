@@ -5,6 +5,7 @@ import { Trend } from "./trend.js";
 
 const HOURS = { "1 h": 3600, "8 h": 28800, "24 h": 86400 }; // s
 const PERIOD = 10000; // ms between two looks at what has come
+const PATIENCE = 20000; // ms for an answer: of a connection that the network has forgotten none comes for a quarter of an hour
 
 class Panel {
   /** seconds: of the waveform. colour, least: see Trend. onChoice: called after a person's own. */
@@ -78,14 +79,14 @@ export class Past {
     if (this.asking) return;
     this.asking = true;
     try {
-      const response = await fetch("trend", { headers: this.headers });
+      const response = await fetch("trend", { headers: this.headers, signal: AbortSignal.timeout(PATIENCE) });
       const message = response.ok ? await response.json() : { signals: {} };
       for (const panel of this.panels) {
         panel.hear(message, Date.now());
         panel.draw();
       }
     } catch {
-      // no server now, which the badge says; the line ends before the right edge
+      // no server now, or no answer, which the badge says; the line ends before the right edge
     } finally {
       this.asking = false;
     }
