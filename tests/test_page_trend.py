@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from itertools import pairwise
 from types import SimpleNamespace
@@ -16,6 +17,8 @@ from page_sockets import base
 
 from deepmag.stream.frames import Reading
 from deepmag.stream.page import PageRenderer, stream_page
+from deepmag.stream.page.server import PageServer
+from deepmag.stream.page.stream_page import StreamPage, awake_or_asleep
 from deepmag.stream.page.trend import PERIOD, POINTS, Trend
 
 if TYPE_CHECKING:
@@ -81,7 +84,7 @@ def test_a_signal_that_is_measured_later_has_nothing_before() -> None:
 
 def test_the_server_tells_it_to_who_has_the_token() -> None:
     page = PageRenderer(FakeControl("both"), host="0.0.0.0", port=0)
-    page._page._trend = trend = Trend(time.monotonic() - 40)
+    page._page._trend = trend = Trend(awake_or_asleep() - 40)
     began = trend._began
     looked(trend, GOOD, began, began + 30)
     page.open()
@@ -102,7 +105,7 @@ def test_what_is_shown_is_remembered_and_what_is_withdrawn_is_not(
     """The newest picture has a rate all the time, and is of long ago after ten seconds."""
     monkeypatch.setattr(stream_page, "STATE_PERIOD", 0.0)
     now = [0.0]
-    page = PageRenderer(control, port=0, clock=lambda: now[0])._page
+    page = StreamPage(control, PageServer(port=0), clock=lambda: now[0], hours=lambda: now[0])
 
     async def watched() -> None:
         reports = asyncio.create_task(page.report())
@@ -114,8 +117,24 @@ def test_what_is_shown_is_remembered_and_what_is_withdrawn_is_not(
         reports.cancel()
 
     asyncio.run(watched())
-    pulse = page._trend.message(20.0)["signals"]["pulse"]
+    now[0] = 20.0
+    pulse = page.trend()["signals"]["pulse"]
     assert pulse == {"rate": [GOOD.rate, None], "quality": [GOOD.quality, None]}
+
+
+def test_the_hours_in_which_the_machine_slept_have_passed(control: FakeControl) -> None:
+    """Its monotonic clock stood still: the rates of before were drawn as of just now, eight hours late."""
+    hours = [100.0]
+    page = StreamPage(control, PageServer(port=0), clock=lambda: 7.0, hours=lambda: hours[0])
+    looked(page._trend, GOOD, 100, 110)
+    hours[0] += 10.0 + 8 * 3600
+    assert page.trend()["signals"]["pulse"]["rate"] == [GOOD.rate] + 2880 * [None]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux counts them")
+def test_the_clock_of_the_hours_counts_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: -1e9)  # as of a machine that has slept for years
+    assert awake_or_asleep() == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME), abs=60)
 
 
 # ---- in a browser ----
@@ -138,7 +157,7 @@ LINE = """(id) => {
 
 def remembered(hours: float) -> Trend:
     """Of a pulse that rises by 40 an hour, to 100, and was away for the third quarter of the last one."""
-    now = time.monotonic()
+    now = awake_or_asleep()
     trend = Trend(now - hours * 3600)
     for point in range(round(hours * 360)):
         ago = hours * 3600 - (point + 0.5) * PERIOD

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from deepmag.stream.page.feed import Feed
     from deepmag.stream.page.live import LiveEndpoint
     from deepmag.stream.page.metrics import PageMetrics
-    from deepmag.stream.page.trend import Trend
 
 STATIC = Path(__file__).parent / "static"
 NO_STORE = {"Cache-Control": "no-store"}
@@ -42,11 +41,11 @@ def build_app(
     feed: Feed,
     live: LiveEndpoint,
     metrics: PageMetrics,
-    trend: Trend,
+    trend: Callable[[], dict[str, Any]],
     clock: Callable[[], float],
     report: Callable[[], Coroutine[None, None, None]],
 ) -> Starlette:
-    """Build the application; everything in it stands behind the guard. clock, report: see `StreamPage`."""
+    """Build the application; everything in it stands behind the guard. trend, clock, report: see `StreamPage`."""
     one_snapshot = asyncio.Lock()  # a full-resolution PNG costs tens of ms: impatient fingers wait their turn
 
     async def index(_: Request) -> Response:
@@ -74,7 +73,7 @@ def build_app(
         )
 
     async def trend_points(request: Request) -> Response:
-        return refused(request, access) or JSONResponse(trend.message(clock()), headers=NO_STORE)
+        return refused(request, access) or JSONResponse(trend(), headers=NO_STORE)
 
     async def healthz(request: Request) -> Response:
         if answer := refused(request, access):

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deepmag.stream.frames import Reading
 from deepmag.stream.latency import LatencyMeter
@@ -35,24 +35,36 @@ STATE_PERIOD = 0.5  # s
 _log = logging.getLogger("deepmag.page")
 
 
+def awake_or_asleep() -> float:
+    """Monotonic, s, with those in which the machine slept where the system counts them: `time.monotonic` does not."""
+    since_boot = getattr(time, "CLOCK_BOOTTIME", None)  # Linux
+    return time.monotonic() if since_boot is None else time.clock_gettime(since_boot)
+
+
 class StreamPage:
     """Shows one pipeline on a server. Implements ``Renderer``; ``render`` never blocks.
 
-    clock: monotonic, the one that stamps ``Frame.arrived``.
+    clock: monotonic, the one that stamps ``Frame.arrived``. hours: monotonic, by which the rates of the last hours lie.
     """
 
     name = "page"
 
     def __init__(
-        self, control: Control, server: PageServer, *, clock: Callable[[], float] = time.monotonic
+        self,
+        control: Control,
+        server: PageServer,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        hours: Callable[[], float] = awake_or_asleep,
     ) -> None:
         self._control = control
         self._server = server
         self._clock = clock
+        self._hours = hours
         self._feed = Feed()
         self._latency = LatencyMeter()
         self._metrics = PageMetrics(control.status, self._shown_readings, self._counts)
-        self._trend = Trend(clock())
+        self._trend = Trend(hours())
         self._encoder = SharedEncoder(self._feed)
         self._live = LiveEndpoint(
             control,
@@ -74,7 +86,7 @@ class StreamPage:
             self._feed,
             self._live,
             self._metrics,
-            self._trend,
+            self.trend,
             self._clock,
             self.report,
         )
@@ -84,13 +96,17 @@ class StreamPage:
         while True:
             try:
                 status = self._control.status()
-                self._trend.add(self._shown_readings(status), self._clock())
+                self._trend.add(self._shown_readings(status), self._hours())
                 self._live.tell_state()
             except (
                 Exception
             ):  # a display that runs for days outlives one wrong answer; the page shows the silence
                 _log.exception("the state cannot be told to the page")
             await asyncio.sleep(STATE_PERIOD)
+
+    def trend(self) -> dict[str, Any]:
+        """The rates of the last hours; see `Trend.message`."""
+        return self._trend.message(self._hours())
 
     @property
     def clients(self) -> int:
