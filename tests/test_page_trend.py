@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 from chromium import needs_chromium, opened, wait_drawn, wait_for, wait_text
+from page_elsewhere import page_elsewhere
 from page_scene import CALM, GOOD, POOR, Camera, FakeControl, magnified
 from page_sockets import base
 
@@ -99,6 +100,15 @@ def test_the_server_tells_it_to_who_has_the_token() -> None:
     assert answer.json()["signals"]["pulse"]["rate"][:3] == [GOOD.rate] * 3
 
 
+def test_that_of_a_feed_elsewhere_is_handed_through(control: FakeControl) -> None:
+    with page_elsewhere(control) as (page, gateway):
+        page._page._trend = trend = Trend(awake_or_asleep() - 40)
+        looked(trend, GOOD, trend._began, trend._began + 30)
+        answer = httpx.get(gateway.url + "feeds/bed/trend")
+    assert answer.status_code == 200
+    assert answer.json()["signals"]["pulse"]["rate"][:3] == [GOOD.rate] * 3
+
+
 def test_what_is_shown_is_remembered_and_what_is_withdrawn_is_not(
     control: FakeControl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,7 +178,7 @@ def remembered(hours: float) -> Trend:
 
 @needs_chromium
 def test_the_rate_of_the_last_hour_is_drawn_where_there_was_one(browser: Browser) -> None:
-    page = PageRenderer(FakeControl(), port=0)
+    page = PageRenderer(FakeControl(), port=0, token="of-this-page")
     page._page._trend = remembered(2.0)
     page.open()
     try:
@@ -214,6 +224,28 @@ def test_the_panels_choose_for_themselves_and_a_key_for_both(browser: Browser) -
             tab.keyboard.press("t")
             assert tab.locator("#wave").is_visible()
             assert tab.locator("#breath-wave").is_visible()
+    finally:
+        page.close()
+
+
+@needs_chromium
+def test_what_has_come_since_is_drawn_by_itself(browser: Browser) -> None:
+    page = PageRenderer(FakeControl(), port=0)
+    page._page._trend = trend = Trend(awake_or_asleep() - 100)
+    looked(trend, Reading(60.0, 0.8, ""), trend._began, trend._began + 50)
+    page.open()
+    try:
+        with opened(browser, "about:blank") as tab:
+            tab.add_init_script(
+                "const { setInterval } = window; window.setInterval = (act, ms) => setInterval(act, ms / 50);"
+            )
+            tab.goto(page.url)
+            tab.keyboard.press("t")
+            text = "document.querySelector('section[data-signal=pulse].wave .words').textContent"
+            wait_for(tab, f"{text}.startsWith('60 bpm')")
+            page._page._trend = trend = Trend(awake_or_asleep() - 100)
+            looked(trend, Reading(70.0, 0.8, ""), trend._began, trend._began + 50)
+            wait_for(tab, f"{text}.startsWith('70 bpm')")
     finally:
         page.close()
 

@@ -87,7 +87,7 @@ class Gateway:
             )
 
         async def through(request: Request) -> Response:
-            """Metrics, health and snapshot of one feed."""
+            """Metrics, health, the rates of the last hours and snapshot of one feed."""
             if answer := refused(request, access):
                 return answer
             slug = request.path_params["slug"]
