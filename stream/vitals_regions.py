@@ -58,6 +58,9 @@ BEYOND = 1.15  # times OVAL: what is inside may be the face's edge
 # Of the logarithms of R / G and B / G, from the face's: what is nearer may be skin, as a bald head, an ear, a shoulder.
 # A grey wall is 0.3 to 0.5 away, hair 0.15 to 0.4.
 OTHER_COLOUR = 0.2
+# Grey levels between which a cell shows light: what is crushed to black or burnt out is still, whatever lights it, and
+# what is still counts more than all else. Before a wall half of which was black, or white, a lamp was a pulse.
+SHOWS = (4.0, 251.0)
 MIN_CELLS = 4.0  # fewer than that say nothing
 
 
@@ -95,10 +98,11 @@ class Regions:
         """
         if face != self._face:
             inside = [_mask(face, box) * _oval(face) for box in REGIONS]
-            other = _other_colour(after, sum(inside, np.zeros(L * L))) & ~_oval(face, BEYOND)
+            shows = _shows_light(after)
+            other = _other_colour(after, sum(inside, np.zeros(L * L))) & ~_oval(face, BEYOND) & shows
             self._masks = np.stack(
                 inside
-                + [_mask(face, box) for box in BACKGROUND]
+                + [_mask(face, box) * shows for box in BACKGROUND]
                 + [_mask(face, box) * other for box in AROUND]
             )
             self._face = face
@@ -153,6 +157,12 @@ def _oval(face: FloatBox, times: float = 1.0) -> NDArray[np.bool_]:
     across = ((middle - x) / w - 0.5) / OVAL[0]
     down = ((middle - y) / h - 0.5) / OVAL[1]
     return np.asarray(np.add.outer(down**2, across**2).ravel() < times**2)
+
+
+def _shows_light(picture: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which cells have a colour that is neither black nor burnt out. picture: (3, L, L). Returns (L*L,)."""
+    cells = picture.reshape(3, -1)
+    return np.asarray(((cells > SHOWS[0]) & (cells < SHOWS[1])).any(axis=0))
 
 
 def _other_colour(picture: NDArray[np.float32], skin: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -172,6 +172,22 @@ def test_a_colour_change_of_the_whole_picture_is_no_pulse():
     assert readings[-1][1].reason == "the light flickers"
 
 
+@pytest.mark.parametrize("level", [0.0, 255.0])
+def test_nor_where_half_of_what_is_around_is_too_dark_or_too_bright_to_show_it(level):
+    """As a window at one side does: it is still, whatever lights it."""
+
+    def half(pairs):
+        for t, before, after in pairs:
+            for picture in (before, after):
+                picture[:, :, 26:] = level
+            yield t, before, after
+
+    readings = feed(PulseRate(), half(person(72, everywhere=True)))
+    assert all(r.rate is None for _, r in readings)
+    assert readings[-1][1].reason == "the light flickers"
+    assert feed(PulseRate(), half(person(72)))[-1][1].rate == pytest.approx(72, abs=1)
+
+
 @pytest.mark.parametrize("colour", [(0.6, 1.0, 1.7), (1.0, 0.0, -1.0)])
 def test_light_on_the_face_alone_whose_colour_is_not_bloods_is_no_pulse(colour):
     """A bluish screen, and a white balance that hunts before a background that is black or white."""
