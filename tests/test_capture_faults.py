@@ -23,7 +23,6 @@ from deepmag.stream.capture.open import open_source
 from deepmag.stream.capture.options import OPEN_TIMEOUT
 from deepmag.stream.capture.source import Source, SourceError
 from deepmag.stream.capture.thread import CaptureThread
-from deepmag.stream.capture.timeline import WRAPS
 from deepmag.stream.frames import Frame
 from deepmag.stream.ring import FrameRing
 
@@ -194,13 +193,25 @@ def test_a_jump_of_the_timestamps_is_a_session_without_reconnecting(start: float
 
 def test_timestamps_that_begin_again_a_day_after_the_first_start_no_session() -> None:
     """FFmpeg undoes the 33 bits' end once; by then a stream that began at 100 s has come to it again."""
-    begins, again = 100.0, 100.0 - 60.0 + WRAPS[0]
+    begins, again = 100.0, 100.0 - 60.0 + 2**33 / 90_000
     stream = connection(range(20), start=begins) + encode(range(20, 120), start=again - 2.0)
     with ScriptedCamera([stream]) as camera, capturing(live(camera.url)) as (_, ring):
         frames = take(ring, 120)
     assert numbers(frames) == list(range(120))
     assert [f.session for f in frames] == [0] * 20 + [1] * 100
     assert [f.pts for f in frames[20:]] == pytest.approx([k / 30 for k in range(100)], abs=1e-3)
+
+
+def test_timestamps_that_ffmpeg_lets_begin_again_after_25_days_of_flv_start_no_session() -> None:
+    """It writes 31 bits of ms; where it reads it takes that for 32, and leaps by the other half."""
+    lead = 200 * [LEAD[0]]  # of FLV more is looked at before the first picture
+    stream = encode([*lead, *range(100)], start=2**31 / 1000 - 201 / 30 - 1.0, container="flv")
+    with ScriptedCamera([stream]) as camera, capturing(live(camera.url)) as (_, ring):
+        frames = take(ring, 100)
+    assert numbers(frames) == list(range(100))
+    assert {f.session for f in frames} == {0}
+    times = [f.pts - frames[0].pts for f in frames]
+    assert times == pytest.approx([k / 30 for k in range(100)], abs=2e-3)
 
 
 def test_with_a_fifth_of_the_frames_lost_time_still_runs_true() -> None:

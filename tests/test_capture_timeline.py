@@ -11,7 +11,7 @@ import pytest
 from deepmag.stream.capture.arrival_clock import ArrivalClock
 from deepmag.stream.capture.pacing import Pacer
 from deepmag.stream.capture.source import SourceError
-from deepmag.stream.capture.timeline import MIN_STEP, WRAPS, RateLimit, Timeline, spread_repeats
+from deepmag.stream.capture.timeline import MIN_STEP, RateLimit, Timeline, spread_repeats
 
 SIZE = (640, 480)
 T = 1 / 30
@@ -60,7 +60,7 @@ def test_a_small_step_back_is_jitter_and_time_still_grows() -> None:
 
 
 @pytest.mark.parametrize("live", [True, False])
-@pytest.mark.parametrize("wrap", WRAPS)
+@pytest.mark.parametrize("wrap", [8_589_934_592 / 90_000, 4_294_967.296, 2_147_483.648])
 def test_timestamps_that_begin_again_start_no_session(wrap: float, live: bool) -> None:
     """Day after day, and also where a picture from before comes once more after one from behind."""
     days = [0, 0, 0, 1, 1, 0, 1, 1, 2, 2, 3]

@@ -20,9 +20,10 @@ BACKWARD_JITTER = 0.1  # s of stepping back that is jitter, not a new clock
 FORWARD_JUMP = 5.0  # s
 # s that one frame may leap ahead of its arrival. Falling behind is just a late network
 AHEAD_OF_ARRIVAL = 1.0
-# s after which timestamps begin again at 0: MPEG's have 33 bits at 90 kHz, those of FLV and RTMP 32 bits of ms. FFmpeg
-# undoes it once for each connection: a day later it comes through.
-WRAPS = (2**33 / 90_000, 2**32 / 1000)
+# s after which timestamps begin again at 0: MPEG's have 33 bits at 90 kHz, those of FLV and RTMP 32 bits of ms, of
+# which FFmpeg, where it sends them, leaves the highest at 0. Where it reads them it undoes that of all of the bits,
+# once for each connection: a day later it comes through.
+WRAPS = (2**33 / 90_000, 2**32 / 1000, 2**31 / 1000)
 MOST_REPEATS = 5  # equal timestamps in a row, after which the clock counts as stopped
 DEFAULT_RATE = 30.0  # frames/s, where nothing says better
 
