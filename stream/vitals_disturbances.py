@@ -23,7 +23,9 @@ LIGHT_RATIO = 1.5  # the face's change common to all colours, per pulse. evm_fac
 # of a white balance that hunts 0.6, of a shine that comes and goes 0.45; a green lamp has 0.14, as blood may.
 TINT_RATIO = 0.4
 SHIFT_RATIO = 25.0  # cells per pulse. evm_face 2, clip_a 16 (not a peak), a photo that is moved 150 to 600
-BACKGROUND_RATIO = 0.3  # the background's "pulse", in phase, per the face's
+# The background's "pulse", in phase, per the face's. Quiet places count more, for something may move in others; but a
+# plain wall that compression has made still is so whatever lights it, and with that a lamp was a pulse.
+BACKGROUND_RATIO = 0.3
 # The same of hair, clothes and what is close behind, and the tangent of its phase, in two places of three: a collar
 # that moved with the breath had 1.7, at one side. A lamp that lights all of the picture has 0.9 to 1.1, one that lights
 # a head alone 0.25 to 0.5. Of a pulse it is what lens and codec spread: up to 0.14 where it is clear, in one place.
@@ -42,9 +44,10 @@ class Disturbances:
     """What else changes at the rate of what seems to be a pulse: spectra, (BINS / 2 + 1, ...).
 
     frequency: the rate, Hz. face: of its blood. pulse: what that has at the rate. light, tint: of the face. shift:
-    (..., 2) of the face. behind: (..., 2) what blood and white light would do in the background, or None where it is
-    not seen. around: (..., places) what blood would do around the face, where no skin is. together: their mean, quiet
-    places counting more, or None where there is none.
+    (..., 2) of the face. behind: (..., 2) what blood and white light would do in the background, quiet places counting
+    more, or None where it is not seen. sides: the same, each side of the face counting for a half. around: (...,
+    places) what blood would do around the face, where no skin is. together: their mean, quiet places counting more, or
+    None where there is none.
     """
 
     frequency: float
@@ -54,6 +57,7 @@ class Disturbances:
     tint: Spectrum
     shift: Spectrum
     behind: Spectrum | None
+    sides: Spectrum | None
     around: Spectrum
     together: Spectrum | None
 
@@ -66,7 +70,8 @@ class Disturbances:
         return (
             self._outweighs(self.light, LIGHT_RATIO, clear)
             or self._outweighs(self.tint, TINT_RATIO, clear)
-            or self._are_behind(clear)
+            or self._is_behind(self.behind, clear)
+            or self._is_behind(self.sides, max(clear, CLEAR))  # clearly: one may move
             or self._are_around(min(clear, AROUND_CLEAR))
             or self._is_all_around()
         )
@@ -76,11 +81,11 @@ class Disturbances:
         size = abs(spectrum[at(self.frequency)])
         return bool(ratio(spectrum, self.frequency) > clear and size > limit * abs(self.pulse))
 
-    def _are_behind(self, clear: float) -> bool:
+    def _is_behind(self, background: Spectrum | None, clear: float) -> bool:
         """Whether the background does what the face does."""
-        if self.behind is None:
+        if background is None:
             return False
-        tinted, plain = self.behind.T
+        tinted, plain = background.T
         k = at(self.frequency)
         if ratio(tinted, self.frequency) > clear and (tinted[k] / self.pulse).real > BACKGROUND_RATIO:
             return True

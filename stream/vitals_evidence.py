@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepmag.stream.vitals_disturbances import CLEAR, Disturbances
-from deepmag.stream.vitals_regions import BACKGROUND, GROUPS, REGIONS
+from deepmag.stream.vitals_regions import BACKGROUND, GROUPS, REGIONS, SIDES
 from deepmag.stream.vitals_spectrum import (
     CLOCK,
     SEARCH,
@@ -205,12 +205,18 @@ def _disturbances(
     light = band(traces.times, traces.light)
     face = np.flatnonzero(seen[: len(REGIONS)])
     edge = len(REGIONS) + len(BACKGROUND)
-    background = np.flatnonzero(seen[len(REGIONS) : edge]) + len(REGIONS)
+    background, halves = np.zeros((2, len(share)))
+    background[len(REGIONS) : edge] = share[len(REGIONS) : edge]
+    for side in SIDES:
+        places = np.array(side) + len(REGIONS)
+        halves[places] = share[places] / max(share[places].sum(), STILL)
     around = np.flatnonzero(seen[edge:]) + edge
-    behind = None
-    if background.size:
-        weights = share[background] / share[background].sum()
-        behind = spectra(np.stack([blood[:, background] @ weights, light[:, background] @ weights], axis=1))
+    behind, sides = (
+        spectra(np.stack([blood @ weights, light @ weights], axis=1) / weights.sum())
+        if weights.any()
+        else None
+        for weights in (background, halves)
+    )
     together = None
     if around.size:
         together = spectra((blood[:, around] @ limited_weights(share[around]))[:, np.newaxis])[:, 0]
@@ -224,6 +230,7 @@ def _disturbances(
         tint=tint,
         shift=spectra(band(traces.times, traces.shift[:, face].mean(axis=1))),
         behind=behind,
+        sides=sides,
         around=spectra(blood[:, around]),
         together=together,
     )

@@ -48,6 +48,7 @@ BACKGROUND: tuple[tuple[float, float, float, float], ...] = (
     (1.3, -0.3, 2.2, 0.35),
     (1.3, 0.35, 2.2, 1.0),
 )
+SIDES: tuple[tuple[int, ...], ...] = ((0, 1), (2, 3))  # of these, left and right of it
 # Nearer to it, above and at both sides: hair, clothes, what is close behind. Not below: a neck pulses.
 AROUND: tuple[tuple[float, float, float, float], ...] = (
     (-0.3, -0.3, 1.3, 0.15),
