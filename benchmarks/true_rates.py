@@ -16,63 +16,28 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
-import scipy.io
-from negatives import DATA, Image, outputs, pairs
-from numpy.typing import NDArray
+from negatives import DATA, outputs, pairs
+from people import FPS, PERSON, Take, Wave, coded, drawn, frames, rhythm, scene_of
 from scipy.signal import find_peaks
 
 from deepmag.export.runtime import open_ascender
 from deepmag.models.running_difference import delay
-from deepmag.models.synthetic.assets import load_rhythm, load_tracks
+from deepmag.models.synthetic.assets import load_rhythm
 from deepmag.models.synthetic.breathing import random_breathing
-from deepmag.models.synthetic.codec import h264
-from deepmag.models.synthetic.disturbances import auto_exposure, white_balance
-from deepmag.models.synthetic.disturbed import exposed
-from deepmag.models.synthetic.motion import talk, wander
-from deepmag.models.synthetic.person import Person
-from deepmag.models.synthetic.recorded import RecordedRhythm
-from deepmag.models.synthetic.scene import Framing, Scene, random_scene, render
-from deepmag.models.synthetic.sensor import Sensor
 from deepmag.models.weights import PULSE
 from deepmag.stream.breath_ticks import TICK, BreathTicks
 from deepmag.stream.face import FaceDetector
 from deepmag.stream.networks import open_respiration
 from deepmag.stream.vitals import EVERY, PulseRate
 
-FPS, SECONDS, SIZE = 15.0, 42.0, (640, 480)
 BREATH_SECONDS = 60.0
-CHUNK = 16  # frames rendered at once
-PERSON = 3
-NOD = 0.01  # rad
 DEPTH = 0.3  # px of 246, RMS: how far the chest moves
 
-Wave = NDArray[np.float64]
 Look = tuple[float, float | None, float, float]  # s, what is shown, what was found, truth
-
-
-@dataclass(frozen=True)
-class Take:
-    """What somebody's pulse is seen by. pulse: peak-to-peak share of green light. noise: grey levels of a photosite.
-
-    half: height of half the head, of the picture's. coded: JPEG's quality up to 100, or H.264's bits a second.
-    """
-
-    rhythm: str = "PPG"
-    pulse: float = 0.012
-    melanin: float = 0.15
-    half: float = 0.275
-    exposure: float = 0.85
-    noise: float = 1.3
-    coded: float | None = None
-    disturbance: str = ""
-    person: int = PERSON
-    size: tuple[int, int] = SIZE
 
 
 PULSES = {f"rhythm of {name}": Take(name) for name in ("ECG", "wave 1", "wave 2", "wave 3", "wave 4")} | {
@@ -111,86 +76,6 @@ BREATHS = {
 }
 
 
-def beating(beats: Wave, rate: float = 100.0) -> Wave:
-    """Blood volume at ``rate`` Hz of beats at those times, s."""
-    age = np.arange(0, beats[-1], 1 / rate)[:, np.newaxis] - beats
-    quick = (1 - np.exp(-np.maximum(age, 0) / 0.08)) * np.exp(-np.maximum(age, 0) / 0.45)
-    return np.asarray((quick + 0.25 * np.exp(-0.5 * ((age - 0.4) / 0.09) ** 2)).sum(axis=1))
-
-
-def rhythm(name: str, data: Path) -> tuple[RecordedRhythm, Wave]:
-    """A pulse and when it beats, s. Of the contact signals the recordings' own marks, else the wave's peaks."""
-    if name.startswith("wave"):
-        found = load_rhythm(data / "waveforms" / f"real_wave_{name[-1]}.npz")
-        return found, beats_of(found)
-    stored = scipy.io.loadmat(data / "waveforms" / f"{name}Data.mat")[name][0, 0]
-    rate = float(stored["fs"].item())
-    beats = (stored["peaks"].ravel() - 1) / rate
-    wave = stored["data"].ravel().astype(float) if name == "PPG" else beating(beats)
-    rate = rate if name == "PPG" else 100.0
-    return RecordedRhythm(wave, np.sin(2 * np.pi * 0.24 * np.arange(len(wave)) / rate), rate), beats
-
-
-def beats_of(recorded: RecordedRhythm) -> Wave:
-    """Where a recording's phase is whole, s."""
-    t = np.arange(0, SECONDS + 1, 0.01)
-    phase = recorded.beat_phase(t)
-    return np.interp(np.arange(np.ceil(phase[0]), phase[-1]), phase, t)
-
-
-def disturbed(scene: Scene, kind: str, data: Path) -> Scene:
-    """The take with one thing that disturbs it."""
-    t, rng = scene.t, np.random.default_rng(8)
-    if kind == "talk":
-        return replace(scene, motion=replace(scene.motion, jaw=talk(rng, t)))
-    if kind == "track":
-        track = load_tracks(data / "waveforms" / "head_tracks48.npz")[0]
-        length = len(track.x) / track.rate - 0.05
-        return replace(scene, motion=track.applied(scene.motion, length - np.abs(length - t % (2 * length))))
-    if kind == "nod":  # evenly, as often as a heart beats
-        return replace(scene, motion=replace(scene.motion, pitch=scene.motion.pitch + NOD * np.sin(7.1 * t)))
-    if kind == "white balance":
-        return replace(scene, light=scene.light * white_balance(rng, t, 2e-3))
-    if kind in ("drift", "exposure"):
-        scene = replace(scene, light=scene.light * np.exp(wander(rng, t, 0.05, 4.0))[:, np.newaxis])
-    return exposed(scene, lambda seen: auto_exposure(seen, t)) if kind == "exposure" else scene
-
-
-def frames(take: Take, heart: RecordedRhythm, data: Path) -> Iterator[Image]:
-    """The pictures as they come out of the camera, and of its codec."""
-    count, height = round(SECONDS * FPS), 180 if take.half > 0.2 else 240
-    aspect = take.size[0] / take.size[1]
-    scene = random_scene(
-        np.random.default_rng([take.person, 7]),
-        count,
-        FPS,
-        framing=Framing(0.5, 0.45, take.half, aspect),
-        person=Person(take.person, take.melanin, take.pulse),
-        rhythm=heart,
-        task="A",
-        steady_light=True,
-    )
-    scene = disturbed(replace(scene, exposure=take.exposure), take.disturbance, data)
-    sensor, rng = Sensor(take.noise), np.random.default_rng(9)
-    for first in range(0, count, CHUNK):
-        drawn = render(scene, height, round(height * aspect), slice(first, first + CHUNK)).video
-        for picture in drawn.permute(0, 2, 3, 1).numpy():
-            large = cv2.resize(np.ascontiguousarray(picture), take.size, interpolation=cv2.INTER_CUBIC)
-            yield sensor.expose(np.asarray(large, np.float32), sensor.grain(rng, *take.size[::-1]))
-
-
-def coded(pictures: Iterator[Image], how: float | None) -> Iterator[Image]:
-    """What a codec leaves."""
-    if how is None:
-        yield from pictures
-    elif how > 100:
-        yield from h264(np.stack(list(pictures)), FPS, how)[0]
-    else:
-        for picture in pictures:
-            _, jpeg = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(how)])
-            yield np.ascontiguousarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR)[..., ::-1])
-
-
 def counted(times: Wave, now: float, seconds: float) -> float:
     """Beats or breaths a minute over the last seconds, from when each was, s."""
     first, last = max(now - seconds, times[0]), min(now, times[-1])
@@ -201,9 +86,8 @@ def counted(times: Wave, now: float, seconds: float) -> float:
 def pulse_looks(take: Take, data: Path, detector: FaceDetector, network) -> list[Look]:
     """All looks at a pulse."""
     heart, beats = rhythm(take.rhythm, data)
-    seen = pairs(
-        ((i / FPS, one) for i, one in enumerate(coded(frames(take, heart, data), take.coded))), detector
-    )
+    pictures = frames(take, drawn(take, scene_of(take, heart, data)))
+    seen = pairs(((i / FPS, one) for i, one in enumerate(coded(pictures, take.coded))), detector)
     meter, looks = PulseRate(), []
     for pair, y in zip(seen, outputs(seen, network, FPS), strict=True):
         meter.update(pair.t, y, pair.before, pair.after, pair.roi, late=delay(FPS) / FPS)
