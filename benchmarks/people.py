@@ -16,7 +16,7 @@ from deepmag.models.synthetic.assets import load_rhythm, load_tracks
 from deepmag.models.synthetic.codec import h264
 from deepmag.models.synthetic.disturbances import auto_exposure, white_balance
 from deepmag.models.synthetic.disturbed import exposed
-from deepmag.models.synthetic.motion import talk, wander
+from deepmag.models.synthetic.motion import hand_held, talk, wander
 from deepmag.models.synthetic.person import Person
 from deepmag.models.synthetic.recorded import RecordedRhythm
 from deepmag.models.synthetic.scene import Framing, Rendered, Scene, random_scene, render
@@ -26,6 +26,9 @@ FPS, SECONDS, SIZE = 15.0, 42.0, (640, 480)
 CHUNK = 16  # frames rendered at once
 PERSON = 3
 NOD = 0.01  # rad
+SHAKE = 0.004  # of the picture's height, RMS: a camera in a hand
+# From and to when, s, they go how far to the right, half head heights: a step, or out of the picture and back again.
+WALKS = {"aside": ((10.0, 11.0, 0.7),), "away": ((8.0, 9.0, 5.0), (16.0, 17.0, -5.0))}
 
 Wave = NDArray[np.float64]
 
@@ -34,8 +37,8 @@ Wave = NDArray[np.float64]
 class Take:
     """What somebody's pulse is seen by. pulse: peak-to-peak share of green light. noise: grey levels of a photosite.
 
-    half: height of half the head, of the picture's. coded: JPEG's quality up to 100, or H.264's bits a second. person:
-    who, and seed: by what chance noise and disturbances are as they are.
+    half: height of half the head, of the picture's. coded: JPEG's quality up to 100, or H.264's bits a second, with a
+    key frame each ``key`` s. person: who, and seed: by what chance noise and disturbances are as they are.
     """
 
     rhythm: str = "PPG"
@@ -49,6 +52,7 @@ class Take:
     person: int = PERSON
     size: tuple[int, int] = SIZE
     seed: int = 0
+    key: float = 4.0
 
 
 def beating(beats: Wave, rate: float = 100.0) -> Wave:
@@ -90,6 +94,12 @@ def disturbed(scene: Scene, kind: str, data: Path, seed: int = 0) -> Scene:
         return replace(scene, motion=track.applied(scene.motion, length - np.abs(length - t % (2 * length))))
     if kind == "nod":  # evenly, as often as a heart beats
         return replace(scene, motion=replace(scene.motion, pitch=scene.motion.pitch + NOD * np.sin(7.1 * t)))
+    if kind == "hand-held":
+        x, y = hand_held(rng, t, SHAKE)
+        return replace(scene, motion=replace(scene.motion, camera_x=x, camera_y=y))
+    if kind in ("aside", "away"):
+        x = sum(far * np.clip((t - begin) / (end - begin), 0, 1) for begin, end, far in WALKS[kind])
+        return replace(scene, motion=replace(scene.motion, x=scene.motion.x + x))
     if kind == "white balance":
         return replace(scene, light=scene.light * white_balance(rng, t, 2e-3))
     if kind in ("drift", "exposure"):
@@ -129,12 +139,13 @@ def frames(take: Take, parts: Iterable[Rendered]) -> Iterator[Image]:
             yield sensor.expose(np.asarray(large, np.float32), sensor.grain(rng, *take.size[::-1]))
 
 
-def coded(pictures: Iterator[Image], how: float | None) -> Iterator[Image]:
+def coded(pictures: Iterator[Image], take: Take) -> Iterator[Image]:
     """What a codec leaves."""
+    how = take.coded
     if how is None:
         yield from pictures
     elif how > 100:
-        yield from h264(np.stack(list(pictures)), FPS, how)[0]
+        yield from h264(np.stack(list(pictures)), FPS, how, keyframe_seconds=take.key)[0]
     else:
         for picture in pictures:
             _, jpeg = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(how)])

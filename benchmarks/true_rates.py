@@ -87,7 +87,7 @@ def pulse_looks(take: Take, data: Path, detector: FaceDetector, network) -> list
     """All looks at a pulse."""
     heart, beats = rhythm(take.rhythm, data)
     pictures = frames(take, drawn(take, scene_of(take, heart, data)))
-    seen = pairs(((i / FPS, one) for i, one in enumerate(coded(pictures, take.coded))), detector)
+    seen = pairs(((i / FPS, one) for i, one in enumerate(coded(pictures, take))), detector)
     meter, looks = PulseRate(), []
     for pair, y in zip(seen, outputs(seen, network, FPS), strict=True):
         meter.update(pair.t, y, pair.before, pair.after, pair.roi, late=delay(FPS) / FPS)
