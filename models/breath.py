@@ -7,6 +7,9 @@ output does. The phases of all those that the network looks at together measure 
 does (`breath_regression`), and by that measure each part's motion is regressed: this is the direction. It is kept where
 the network looks, and where the breath explains how the part moves, once what else moves, where the network does not
 look, is taken out. The measure, band-passed without drift, says how far along it each frame is.
+
+Ticks in which somebody turns over are left out of all this for the picture (`ordinary_motion`). The rate is asked of
+the window as it is: that somebody moved is an objection to it.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from numpy.typing import NDArray
 
 from deepmag.models.breath_regression import measuring_motion, other_motions
 from deepmag.models.local_motion import GRID, LocalMotion, solve_motion
+from deepmag.models.ordinary_motion import ordinary_ticks
 from deepmag.models.phase import Floats
 from deepmag.models.respiration import ASCENT_RATE
 from deepmag.models.temporal import Band
@@ -66,11 +70,12 @@ class Glances:
 class Breath:
     """How the picture breathes.
 
-    pattern: (2, GRID, GRID) motion down and right for a unit of breath, cells of the bands. wave: (n,) the breath over
-    the window, band-passed, the newest last, units of the pattern; its ends know little of what lies beyond. explained:
-    share of the region's motion in the band that goes with the breath, in [0, 1]. unit: how far the region moves for a
-    unit of breath, cells. slow: (m,) the breath over SLOW_WINDOW in SLOW_BAND; empty before it is longer than WINDOW.
-    glances: between ticks, where there were any.
+    pattern: (2, GRID, GRID) motion down and right for a unit of `BreathWindow.amplitude`, cells of the bands. What
+    follows is of all that moved, also further than breaths do. wave: (n,) the breath over the window, band-passed, the
+    newest last, in units of its own; its ends know little of what lies beyond. explained: share of the region's motion
+    in the band that goes with the breath, in [0, 1]. unit: how far the region moves for a unit of wave, cells. slow:
+    (m,) the breath over SLOW_WINDOW in SLOW_BAND; empty before it is longer than WINDOW. glances: between ticks, where
+    there were any.
     """
 
     pattern: Floats
@@ -86,6 +91,23 @@ class Breath:
         return float(self.unit * self.wave.std())
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What one look at the window finds.
+
+    pattern: (2, GRID, GRID) of a unit of steps, cells. region: (GRID, GRID), where it is. measure: what tells the steps
+    from pulls. steps: (n,), not yet band-passed. wave: (M,) these, as shares of the band's waves. explained: as of
+    `Breath`.
+    """
+
+    pattern: Floats
+    region: Floats
+    measure: Floats
+    steps: Floats
+    wave: Floats
+    explained: float
+
+
 class BreathWindow:
     """The last WINDOW seconds of pairs, and the breath in them. Ticks are of ASCENT_RATE."""
 
@@ -96,6 +118,7 @@ class BreathWindow:
         self._y = np.zeros(self._length, np.float32)
         self._stiffness = np.zeros((3, GRID, GRID), np.float32)
         self._pattern = np.zeros((2, GRID, GRID), np.float32)
+        self._of_all = np.zeros((2, GRID, GRID), np.float32)
         self.reset()
 
     def reset(self) -> None:
@@ -104,13 +127,19 @@ class BreathWindow:
         self._ticks = 0
         self._glances: deque[tuple[int, Floats, float]] = deque(maxlen=self._length)
         self._past: deque[float] = deque(maxlen=round((SLOW_WINDOW - WINDOW) * ASCENT_RATE))
-        self._pattern[:] = self._stiffness[:] = 0.0
-        self._source = np.zeros(0, np.float32)
+        self._pattern[:] = self._of_all[:] = self._stiffness[:] = 0.0
+        self._source = self._steps = np.zeros(0, np.float32)
+        self._unit = 0.0
 
     @property
     def seconds(self) -> float:
         """How much of the window is filled, s."""
         return self._count / ASCENT_RATE
+
+    @property
+    def unit(self) -> float:
+        """How far the region moves for a unit of `amplitude`, cells."""
+        return self._unit
 
     def push(self, motion: LocalMotion, attention: Floats, y: float, ticks: int = 1) -> None:
         """Take a pair, spread evenly over its ticks.
@@ -120,7 +149,7 @@ class BreathWindow:
         self._ticks += ticks
         leaving = self._count + ticks - self._length
         if leaving > 0:  # what was said of them last is known best
-            self._past.extend(self._source[:leaving].tolist())
+            self._past.extend(self._steps[:leaving].tolist())
         for _ in range(min(ticks, self._length)):
             for kept, new in (
                 (self._pull, motion.pull.ravel()),
@@ -144,12 +173,35 @@ class BreathWindow:
         if self.seconds < 2.0:
             return None
         first = self._length - self._count
-        waves, into = _band_pass(self._count)
-        pull = self._pull[first:]
+        pull, attention, y = self._pull[first:], self._attention[first:], self._y[first:]
+        found = calm = self._find(pull, attention, y, sensitivity)
+        counts = ordinary_ticks(pull, self._stiffness, _usual_attention(attention))
+        if counts.min() < 1.0:
+            each = counts[:, None]
+            calm = self._find(each * pull, each * attention, counts * y, sensitivity)
+        self._estimates += 1
+        settle = np.float32(max(1.0 / (SETTLE * ASCENT_RATE), 2.0 / (self._estimates + 1.0)))
+        self._pattern += settle * (calm.pattern - self._pattern)
+        self._of_all += settle * (found.pattern - self._of_all)
+        self._source, self._steps = calm.steps, found.steps
+        self._unit = _moved_by(self._pattern, calm.region)
+        waves, _ = _band_pass(self._count)
+        return Breath(
+            self._pattern.copy(),
+            (waves @ found.wave).astype(np.float64),
+            found.explained,
+            _moved_by(self._of_all, found.region),
+            self._slow_breath(found.steps),
+            self._glanced(found.measure),
+        )
+
+    def _find(self, pull: Floats, attention: Floats, y: Floats, sensitivity: Floats) -> _Found:
+        """Look at the window's pairs, (n, 2 GRID GRID), (n, GRID GRID) and (n,)."""
+        _, into = _band_pass(self._count)
         # what is in the band has fewer numbers than ticks: all below is of these, (M,) for a wave
         moved = into @ pull  # (M, 2 GRID GRID)
-        seen = into @ self._y[first:]
-        looks = self._looks(into.T @ seen, float(seen @ seen), first, sensitivity)
+        seen = into @ y
+        looks = self._looks((into.T @ seen) @ attention, float(seen @ seen), sensitivity)
         # a wave of the band, this long, is so many independent numbers
         freedom = max(2.0 * (BREATH_BAND[1] - BREATH_BAND[0]) * self.seconds, 1.5)
         others = other_motions(seen, moved, looks, freedom)
@@ -159,8 +211,8 @@ class BreathWindow:
         region, whole = np.ones_like(looks), _filled(looks)
         for _ in range(ROUNDS):
             measure = measuring_motion(seen, moved, looks * region, freedom)
-            y = pull @ measure
-            wave = into @ y
+            steps = pull @ measure
+            wave = into @ steps
             own = wave - others @ (others.T @ wave)
             power = float(own @ own) + 1e-12
             pulled = np.asarray((own @ moved).reshape(2, GRID, GRID) / power, np.float32)
@@ -171,22 +223,9 @@ class BreathWindow:
             strength = float((pattern * pulled).sum())
             if strength <= 1e-12:
                 break
-        self._estimates += 1
-        settle = max(1.0 / (SETTLE * ASCENT_RATE), 2.0 / (self._estimates + 1.0))
-        self._pattern += np.float32(settle) * (pattern - self._pattern)
-        self._source = y
         weight = region * energy
         explained = float((weight * share).sum() / max(float(weight.sum()), 1e-12))
-        unit = float(np.sqrt((region * (self._pattern**2).sum(0)).sum() / max(float(region.sum()), 1e-9)))
-        found = explained if strength > 1e-12 else 0.0
-        return Breath(
-            self._pattern.copy(),
-            (waves @ wave).astype(np.float64),
-            found,
-            unit,
-            self._slow_breath(y),
-            self._glanced(measure),
-        )
+        return _Found(pattern, region, measure, steps, wave, explained if strength > 1e-12 else 0.0)
 
     def amplitude(self, age: int) -> float:
         """The breath ``age`` ticks before the newest pair's end, from the last `estimate`.
@@ -215,10 +254,12 @@ class BreathWindow:
         whole = np.concatenate([np.array(self._past), steps.astype(np.float64)])
         return np.asarray(_toeplitz(SLOW_BAND, SLOW_WINDOW, len(whole)) @ whole)
 
-    def _looks(self, reference: NDArray[np.float32], power: float, first: int, sensitivity: Floats) -> Floats:
-        """Where the network looks, (GRID, GRID) in [0, 1]: what moves its output as a breath."""
-        attention = (reference @ self._attention[first:]).reshape(GRID, GRID) / np.float32(power + 1e-12)
-        attention = np.maximum(_blur(attention), 0.0)
+    def _looks(self, attention: Floats, power: float, sensitivity: Floats) -> Floats:
+        """Where the network looks, (GRID, GRID) in [0, 1]: what moves its output as a breath.
+
+        attention: (GRID GRID,) summed up with what the network saw, whose sum of squares is the power.
+        """
+        attention = np.maximum(_blur(attention.reshape(GRID, GRID) / np.float32(power + 1e-12)), 0.0)
         level = EVEN**2 * float(np.mean(attention**2)) + 1e-20
         looks = np.clip(attention**2 / np.float32(level), 0.0, 1.0)
         squared = _blur(sensitivity**2)
@@ -233,6 +274,19 @@ class BreathWindow:
 def _filled(looks: Floats) -> Floats:
     """Where the network looks, without holes: a chest moves as a whole, also where a plain shirt hides it."""
     return np.asarray(np.maximum(looks, cv2.morphologyEx(looks, cv2.MORPH_CLOSE, _HOLE)), np.float32)
+
+
+def _usual_attention(attention: Floats) -> Floats:
+    """Where the network looks whatever moves, (GRID, GRID). attention: (n, GRID GRID), whose rows count alike."""
+    size = np.abs(attention)
+    size /= size.mean(1, keepdims=True) + np.float32(1e-12)
+    looks = _blur(size.mean(0).reshape(GRID, GRID))
+    return np.asarray(np.clip(looks**2 / (np.mean(looks**2) + np.float32(1e-12)), 0.0, 1.0), np.float32)
+
+
+def _moved_by(pattern: Floats, region: Floats) -> float:
+    """RMS of a pattern in a region, cells."""
+    return float(np.sqrt((region * (pattern**2).sum(0)).sum() / max(float(region.sum()), 1e-9)))
 
 
 def _energy(moved: Floats) -> Floats:

@@ -115,7 +115,7 @@ class BreathTicks:
             return None
         amplitude = self._window.amplitude(age)
         return Moved(
-            self._pairs.time - age * TICK, self._breath.pattern * amplitude, amplitude * self._breath.unit
+            self._pairs.time - age * TICK, self._breath.pattern * amplitude, amplitude * self._window.unit
         )
 
     def reading(self, pts: float) -> Reading:

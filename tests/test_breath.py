@@ -27,6 +27,10 @@ def spot(row: float, column: float):
 CHEST, HEAD = spot(44, 31), spot(14, 31)
 DEPTH = 0.05  # cells, amplitude of the chest's motion: 0.2 px of a picture of 492
 UP = (-1.0, 0.0)
+BODY = np.exp(-0.5 * ((ROWS - 38) ** 2 + (COLUMNS - 31) ** 2) / 14**2).astype(np.float32)
+TURN = np.array(
+    [0.15, 0.4], np.float32
+)  # cells: who turns over goes so far down and right in a fifth of a second
 
 
 def times(count: int):
@@ -41,7 +45,8 @@ class Take:
     """Pairs of a grid whose chest moves with a breath and whose head moves as it likes, pushed one by one.
 
     breath: (T + 1,) positions in units of DEPTH. sway: how far the chest follows the head, sideways. sensitivity: the
-    network's. After each pair there was an estimate, and an amplitude for each age.
+    network's. turns: ticks in which somebody turns over, by TURN in each. After each pair there was an estimate, and an
+    amplitude for each age.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class Take:
         ages=(0, 5, 9),
         window: BreathWindow | None = None,
         seed: int = 0,
+        turns: range = range(0),
     ) -> None:
         rng = np.random.default_rng(seed)
         self.breath, self.ages = breath, ages
@@ -65,13 +71,16 @@ class Take:
         self.window = window or BreathWindow()
         self.estimates: list[Breath | None] = []
         self.amplitudes = []  # of the chest's middle down, cells
-        for breathed, turned in zip(np.diff(breath), np.diff(head), strict=True):
+        for tick, (breathed, turned) in enumerate(zip(np.diff(breath), np.diff(head), strict=True)):
             grain = rng.standard_normal((GRID, GRID, 2)).astype(np.float32)
             motion = noise * 5 * cv2.GaussianBlur(grain, None, 1.5).transpose(2, 0, 1)
             for axis in (0, 1):
                 motion[axis] += UP[axis] * DEPTH * breathed * moves
             motion[1] += DEPTH * turned * (HEAD + sway * CHEST)
             y = DEPTH * (breathed + 0.1 * rng.standard_normal())
+            if tick in turns:
+                motion += TURN[:, None, None] * BODY
+                y -= TURN[0]
             attention = looks * y + 0.01 * DEPTH * rng.standard_normal((GRID, GRID)).astype(np.float32)
             self.window.push(LocalMotion(STIFFNESS, motion), attention.astype(np.float32), y)
             self.estimates.append(self.window.estimate(sensitivity))
@@ -290,6 +299,35 @@ def test_a_head_that_turns_at_the_breaths_own_pace_is_left_out_from_the_start(se
     assert size(EVENLY, head) > size(EVENLY, chest)  # nothing else tells them apart
     assert size(CHEST + 0.15 * HEAD, head) < 0.02 * size(CHEST + 0.15 * HEAD, chest)
     assert size(CHEST + 0.15 * HEAD, chest) == pytest.approx(size(EVENLY, chest), rel=0.05)
+
+
+def test_who_turns_over_is_not_magnified_and_the_breath_goes_on_as_it_was() -> None:
+    turned = Take(sine(15.0, 240), head=np.zeros(241), turns=range(110, 118))
+    said, truth = turned.path(9, 26.0)  # cells, from the turn on
+    assert np.abs(said).max() < 1.6 * np.abs(truth).max()
+    after = slice(25, None)
+    assert np.corrcoef(said[after], truth[after])[0, 1] > 0.95
+    assert (said[after] @ truth[after]) / (truth[after] @ truth[after]) > 0.7
+    for found in turned.estimates[110:]:
+        assert found is not None
+        down, right = found.pattern
+        assert np.abs(right).max() < 0.3 * np.abs(down).max()
+        size = np.hypot(*found.pattern)
+        assert size[(CHEST < 0.1) & (BODY > 0.5)].max() < 0.3 * size.max()
+
+
+@pytest.mark.parametrize("depth", [1.0, 2.0])
+def test_a_breath_after_a_long_rest_is_not_taken_for_somebody_who_turns(depth: float) -> None:
+    waking = np.concatenate([np.zeros(110), depth * sine(15.0, 50)])
+    taken = Take(waking, head=np.zeros(161), ages=(9,))
+    said, truth = taken.path(9, 8.0)
+    assert np.corrcoef(said, truth)[0, 1] > 0.95
+    assert (said @ truth) / (truth @ truth) > 0.8
+
+
+def test_that_somebody_turned_over_is_an_objection_to_a_rate_all_the_same() -> None:
+    turned = Take(sine(15.0, 160), head=np.zeros(161), turns=range(110, 118)).last
+    assert turned.size > 5 * take().last.size
 
 
 @pytest.mark.parametrize("pace", [9.0, 21.0])
