@@ -35,6 +35,11 @@ LEARNING = 10.0  # s over which the network's gradient is averaged
 # GLANCE_EVERY ticks there is one more, of the first frame that is so much later.
 GLANCE_EVERY = 3
 GLANCE_AFTER = 0.03  # s
+# Correlation of what is magnified with the camera's own motion, where that is the larger one: from the first on it
+# fades, at the second nothing is left. 0.85 to 0.97 where the camera is all that moves, up to 0.8 of somebody who
+# breathes and holds the camera in their hand; the rate is refused before that.
+THE_CAMERA = (0.8, 0.9)
+FADE = 1.0  # s
 MOST = 12.0  # cells: a larger displacement is no breath but a mistake
 
 
@@ -59,6 +64,7 @@ class BreathTicks:
         self._gradient = np.zeros((ORIENTATIONS, SIDE, SIDE), np.float32)
         self._gradient_age = 0
         self._unglanced = 0  # ticks since the last glance
+        self._trust = 1.0  # share of the breath that is magnified
 
     @property
     def breath(self) -> Breath | None:
@@ -74,6 +80,7 @@ class BreathTicks:
         self._gradient[:] = 0.0
         self._gradient_age = 0
         self._unglanced = 0
+        self._trust = 1.0
 
     def due(self, pts: float, period: float) -> bool:
         """Whether a frame at pts, s, ends a tick. period: s between frames."""
@@ -107,6 +114,7 @@ class BreathTicks:
             self._unglanced += pair.ticks
             self._learn(pair.difference, pair.ticks)
             self._rate.update(pts, self._breath, pair.motion, pair.ticks, light=pair.light)
+            self._fade(pair.ticks)
         return True
 
     def moved(self, age: int) -> Moved | None:
@@ -115,12 +123,21 @@ class BreathTicks:
             return None
         amplitude = self._window.amplitude(age)
         return Moved(
-            self._pairs.time - age * TICK, self._breath.pattern * amplitude, amplitude * self._window.unit
+            self._pairs.time - age * TICK,
+            self._breath.pattern * np.float32(self._trust * amplitude),
+            amplitude * self._window.unit,
         )
 
     def reading(self, pts: float) -> Reading:
         """Tell the rate as of pts, s."""
         return self._rate.reading(pts)
+
+    def _fade(self, ticks: int) -> None:
+        """Magnify what goes with the camera's motion less and less: what is left of that is no breath."""
+        first, last = THE_CAMERA
+        wanted = float(np.clip((last - self._rate.evidence.camera) / (last - first), 0.0, 1.0))
+        step = ticks * TICK / FADE
+        self._trust += min(max(wanted - self._trust, -step), step)
 
     def _learn(self, difference: PhaseDifference, ticks: int) -> None:
         x = np.clip(difference.x, -REACH, REACH)[None]

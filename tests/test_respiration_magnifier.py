@@ -8,10 +8,12 @@ import cv2
 import numpy as np
 import pytest
 from live_run import Remembering, as_frames
+from waves import wavy
 
 from deepmag.export.respiration import open_respiration_ascender
 from deepmag.models.metrics.motion import added_displacement, displacement, motion_scores
 from deepmag.models.metrics.picture import luma
+from deepmag.models.phase import REDUCED
 from deepmag.models.synthetic.clip import SyntheticClip, make_clip
 from deepmag.models.weights import RESPIRATION
 from deepmag.stream import breath_ticks
@@ -218,6 +220,33 @@ def test_a_cameras_noise_is_not_magnified_and_has_no_rate(scene):
     done = run(timed(images, rate=5.0), settings(gain=15.0))
     assert set(rates_of(done)) == {None}
     assert change_of(done).mean() < 0.5
+
+
+def test_what_only_goes_with_a_camera_in_a_hand_is_not_magnified():
+    """Who sits nearer than the wall moves further by it: what is left without the camera goes as the camera does."""
+    rows, columns = np.mgrid[:REDUCED, :REDUCED].astype(np.float32)
+    person = luma(cv2.resize(clip().video[0], (REDUCED, REDUCED)))
+    seen = (0.5 * person + 0.5 * wavy((REDUCED, REDUCED))).astype(np.float32)
+    nearer = 1.0 + 0.8 * np.exp(-0.5 * (((rows - 185) / 40) ** 2 + ((columns - 123) / 55) ** 2))
+    rng = np.random.default_rng(0)
+    hand = cv2.GaussianBlur(rng.standard_normal((2, 55)), None, 3)
+    hand *= np.array([[1.5], [0.5]]) / hand.std()
+    ticks, moved = breath_ticks.BreathTicks(network()), []
+    for i, (down, right) in enumerate(hand.T.astype(np.float32)):
+        picture = cv2.remap(
+            seen,
+            columns - nearer * right,
+            rows - nearer * down,
+            cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        assert ticks.take(i / 5, picture + rng.normal(0, 0.4, seen.shape).astype(np.float32))
+        known = ticks.moved(min(i, 9))
+        moved.append(0.0 if known is None else np.abs(known.motion).max())
+    assert ticks.reading(i / 5).reason == "the camera moves"
+    assert max(moved[10:35]) > 0.2  # cells: nothing is known of it before the first look, after 7 s
+    assert max(moved[43:]) == 0.0
+    assert max(-np.diff(moved[35:43])) < 0.5 * max(moved)  # it fades
 
 
 # --- bookkeeping ---
