@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepmag.export.runtime import open_ascender
-from deepmag.models.magnify import log_factors, magnify_steps
+from deepmag.models.magnify import BANDS, log_factors, magnify_steps
 from deepmag.models.reconstruction import magnify_frame
 from deepmag.models.representation import reduce_frame
 from deepmag.models.steady import REFERENCE_GAIN
@@ -63,7 +63,7 @@ def offline(ascender: Ascender, pictures: Pictures, region: tuple[int, int, int,
     """What the paper's algorithm gives, with the same ascent."""
     x, y, w, h = region
     small = np.stack([reduce_frame(picture[y : y + h, x : x + w]) for picture in pictures])
-    factors = log_factors(magnify_steps(ascender, small, RATE, mode), RATE)  # type: ignore[arg-type]
+    factors = log_factors(magnify_steps(ascender, small, RATE, mode), RATE, band=BANDS[mode])  # type: ignore[arg-type, index]
     return [magnify_frame(p, s, f, region) for p, s, f in zip(pictures, small, factors, strict=True)]
 
 

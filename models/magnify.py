@@ -27,6 +27,8 @@ from deepmag.models.temporal import COLUMN_BYTES, PULSE_BAND, Band, band_at, log
 from deepmag.models.ticks import MAX_GAP, RateEstimator, TickClock
 
 Mode = Literal["paper", "steady"]
+# Hz. `steady` goes to 186 beats a minute, since rates up to 180 are shown: in the paper's band 175 grow a third as far.
+BANDS: dict[Mode, Band] = {"paper": PULSE_BAND, "steady": (PULSE_BAND[0], 3.1)}
 Floats = NDArray[np.float32]
 
 BLOCK = 256  # pairs worked on at once: 4 MB for each array of them

@@ -13,7 +13,7 @@ from scipy.signal import butter, sosfiltfilt
 Band = tuple[float, float]
 """Lower and upper corner, Hz."""
 
-PULSE_BAND: Band = (0.7, 2.5)  # Hz, 42 to 150 beats per minute
+PULSE_BAND: Band = (0.7, 2.5)  # Hz, 42 to 150 beats per minute (section 3.3)
 RESPIRATION_BAND: Band = (0.16, 0.5)  # Hz, 10 to 30 breaths a minute (section 3.3)
 ORDER = 3  # per corner: SciPy's band-pass then has six poles, the paper's "sixth order"
 RATE_MARGIN = 2.1  # lowest usable rate, in upper corners: at 2.0 the corner sits on Nyquist

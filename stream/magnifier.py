@@ -16,12 +16,13 @@ from deepmag.models.amplitude import MEMORY as AMPLITUDE_MEMORY
 from deepmag.models.amplitude import RunningAmplitudes
 from deepmag.models.direction import MEMORY as DIRECTION_MEMORY
 from deepmag.models.direction import SmoothedDirection
+from deepmag.models.magnify import BANDS
 from deepmag.models.representation import INPUT_SCALE, L, normalized_difference
 from deepmag.models.running_difference import RunningDifference, delay
 from deepmag.models.running_limit import RunningLimit
 from deepmag.models.steady import REFERENCE_GAIN, ascend_symmetric
 from deepmag.models.step_size import gamma_for_rate
-from deepmag.models.temporal import PULSE_BAND, band_at
+from deepmag.models.temporal import band_at
 from deepmag.models.ticks import MAX_GAP
 from deepmag.models.window import SlidingWindow, window_kernel
 from deepmag.stream.delayed import ASSUMED_RATE, DelayedMagnifier, clock_rate
@@ -112,7 +113,7 @@ class PulseMagnifier(DelayedMagnifier):
 
     def _design(self, rate: float, seconds: float, lag: float) -> NDArray[np.float64]:
         """The window's kernel: it makes up for what the running difference is late by."""
-        return window_kernel(band_at(PULSE_BAND, rate), rate, seconds, lag, self._late_ticks(rate))
+        return window_kernel(band_at(BANDS[self._mode], rate), rate, seconds, lag, self._late_ticks(rate))
 
     def _late_ticks(self, rate: float) -> float:
         return delay(rate) if self._mode == "steady" else 0.0

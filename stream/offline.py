@@ -22,7 +22,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepmag.models.baselines.methods import METHODS
-from deepmag.models.magnify import Mode, Stretch, clip_rate, iter_steps, log_factors, merge_repeats, stretches
+from deepmag.models.magnify import (
+    BANDS,
+    Mode,
+    Stretch,
+    clip_rate,
+    iter_steps,
+    log_factors,
+    merge_repeats,
+    stretches,
+)
 from deepmag.models.reconstruction import magnify_frame
 from deepmag.models.representation import L, reduce_frame
 from deepmag.stream.clip_file import Timeline, read_frames, stated_length
@@ -302,7 +311,7 @@ def _stretch(
         progress("magnifying", (stretch.start + block.stop) / total)
         if stop():
             raise StoppedError
-    log_factors(steps, rate, ticks, out=factors[stretch.start : stretch.stop])
+    log_factors(steps, rate, ticks, BANDS[mode], out=factors[stretch.start : stretch.stop])
 
 
 def _draw(

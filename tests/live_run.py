@@ -10,7 +10,7 @@ import numpy as np
 from scipy.signal import butter, sosfiltfilt
 
 from deepmag.export.runtime import open_ascender
-from deepmag.models.magnify import log_factors, magnify_steps, merge_repeats
+from deepmag.models.magnify import BANDS, log_factors, magnify_steps, merge_repeats
 from deepmag.models.reconstruction import magnify_frame
 from deepmag.models.representation import reduce_frame
 from deepmag.models.synthetic.layers import LayeredPerson
@@ -129,7 +129,8 @@ def offline(ascender, images, region, rate: float, *, mode="steady", gain=10.0) 
     x, y, w, h = region
     small = np.stack([reduce_frame(image[y : y + h, x : x + w]) for image in images])
     ticks = merge_repeats(small, np.ones(len(small) - 1, np.int64), rate)
-    factors = log_factors(magnify_steps(ascender, small, rate, mode, gain, ticks), rate, ticks)
+    steps = magnify_steps(ascender, small, rate, mode, gain, ticks)
+    factors = log_factors(steps, rate, ticks, BANDS[mode])
     return [magnify_frame(image, s, f, region) for image, s, f in zip(images, small, factors, strict=True)]
 
 

@@ -65,6 +65,16 @@ def test_more_blood_is_darker_and_in_phase_with_the_true_pulse(take):
     assert r > 0.9
 
 
+def test_a_fast_pulse_grows_as_far_as_one_at_rest():
+    def grown(bpm):
+        green = skin_added(pictures(bpm=bpm), shown_by(frames_of(bpm=bpm)))[SETTLED, 1]
+        blood = LayeredPerson.blood(np.arange(SETTLED.start, SETTLED.start + len(green)) / RATE, rhythm(bpm))
+        blood = blood - blood.mean()
+        return -(green @ blood) / (blood @ blood)
+
+    assert grown(170) > 0.7 * grown(72)
+
+
 def test_what_is_added_grows_with_the_gain(take):
     images, shown = take
     usual = settings().gain

@@ -12,7 +12,7 @@ import numpy as np
 
 from deepmag.models.baselines.linear import magnify_linear
 from deepmag.models.baselines.methods import METHODS as BASELINES
-from deepmag.models.magnify import log_factors, magnify_steps
+from deepmag.models.magnify import BANDS, log_factors, magnify_steps
 from deepmag.models.reconstruction import magnify_frame
 from deepmag.stream.evaluation.measurement import reduce_clip
 from deepmag.stream.frames import Frame
@@ -152,7 +152,8 @@ def _offline(
 ) -> NDArray[np.uint8]:
     small = reduce_clip(video, box)
     # `paper` scales the step itself here, as the paper does; the live path scales what the filter makes of it.
-    factors = log_factors(magnify_steps(ascender, small, rate, settings.mode, settings.gain), rate)
+    steps = magnify_steps(ascender, small, rate, settings.mode, settings.gain)
+    factors = log_factors(steps, rate, band=BANDS[settings.mode])
     progress(0.5)
     shown = np.empty_like(video)
     for i, image in enumerate(video):
