@@ -55,6 +55,26 @@ class Take:
     key: float = 4.0
 
 
+# One thing worse than in a plain take, each; for rates and for pictures alike.
+WORSE = {
+    "talking": Take(disturbance="talk"),
+    "head as recorded": Take(disturbance="track"),
+    "light drifts by 5 %": Take(disturbance="drift"),
+    "the same, exposure follows": Take(disturbance="exposure"),
+    "white balance hunts": Take(disturbance="white balance"),
+    "head of a quarter's height": Take(half=0.12),
+    "dim, noise 3": Take(exposure=0.25, noise=3.0),
+    "pulse of 0.3 %": Take(pulse=0.003),
+    "melanin 0.6, pulse of 0.8 %": Take(melanin=0.6, pulse=0.008),
+    "melanin 0.9, pulse of 0.6 %": Take(melanin=0.9, pulse=0.006),
+    "JPEG of quality 95": Take(coded=95),
+    "JPEG of quality 80": Take(coded=80),
+    "H.264 of 4 Mb/s": Take(coded=4e6),
+    "H.264 of 2 Mb/s": Take(coded=2e6),
+    "H.264 of 1 Mb/s": Take(coded=1e6),
+}
+
+
 def beating(beats: Wave, rate: float = 100.0) -> Wave:
     """Blood volume at ``rate`` Hz of beats at those times, s."""
     age = np.arange(0, beats[-1], 1 / rate)[:, np.newaxis] - beats

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from negatives import Image
 from numpy.typing import NDArray
-from people import FPS, Take, beating, coded, drawn, frames, rhythm, scene_of
+from people import FPS, WORSE, Take, beating, coded, drawn, frames, rhythm, scene_of
 
 from deepmag.models.metrics.traces import BLOCK
 from deepmag.models.synthetic.recorded import RecordedRhythm
@@ -77,27 +77,13 @@ def conditions() -> dict[str, Condition]:
     still = Take(pulse=0.0)
     takes = {
         "plain": Take(),
+        **WORSE,
         "rhythm of ECG": Take("ECG"),
-        "dim, noise 3": Take(exposure=0.25, noise=3.0),
         "noise 5": Take(noise=5.0),
-        "pulse of 0.3 %": Take(pulse=0.003),
-        "melanin 0.6, pulse of 0.8 %": Take(melanin=0.6, pulse=0.008),
-        "melanin 0.9, pulse of 0.6 %": Take(melanin=0.9, pulse=0.006),
-        "JPEG of quality 95": Take(coded=95),
-        "JPEG of quality 80": Take(coded=80),
-        "H.264 of 4 Mb/s": Take(coded=4e6),
-        "H.264 of 2 Mb/s": Take(coded=2e6),
-        "H.264 of 1 Mb/s": Take(coded=1e6),
         "H.264 of 1 Mb/s, key frames each s": Take(coded=1e6, key=1.0),
         "320x240": Take(size=(320, 240)),
         "320x240, H.264 of 0.5 Mb/s": Take(size=(320, 240), coded=5e5),
-        "head of a quarter's height": Take(half=0.12),
-        "white balance hunts": Take(disturbance="white balance"),
-        "light drifts by 5 %": Take(disturbance="drift"),
-        "the same, exposure follows": Take(disturbance="exposure"),
-        "talking": Take(disturbance="talk"),
         "nodding": Take(disturbance="nod"),
-        "head as recorded": Take(disturbance="track"),
         "hand-held": Take(disturbance="hand-held"),
         "dark, dim, head as recorded": Take(
             melanin=0.9, pulse=0.006, exposure=0.4, noise=2.0, disturbance="track"

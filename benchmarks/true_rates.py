@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from negatives import DATA, outputs, pairs
-from people import FPS, PERSON, Take, Wave, coded, drawn, frames, rhythm, scene_of
+from people import FPS, PERSON, WORSE, Take, Wave, coded, drawn, frames, rhythm, scene_of
 from scipy.signal import find_peaks
 
 from deepmag.export.runtime import open_ascender
@@ -42,23 +42,9 @@ Look = tuple[float, float | None, float, float]  # s, what is shown, what was fo
 
 PULSES = {f"rhythm of {name}": Take(name) for name in ("ECG", "wave 1", "wave 2", "wave 3", "wave 4")} | {
     "PPG, nothing else": Take(),
-    "talking": Take(disturbance="talk"),
-    "head as recorded": Take(disturbance="track"),
-    "light drifts by 5 %": Take(disturbance="drift"),
-    "the same, exposure follows": Take(disturbance="exposure"),
-    "white balance hunts": Take(disturbance="white balance"),
+    **WORSE,
     "glasses": Take(person=105),
-    "head of a quarter's height": Take(half=0.12),
-    "dim, noise 3": Take(exposure=0.25, noise=3.0),
     "pulse of 0.5 %": Take(pulse=0.005),
-    "pulse of 0.3 %": Take(pulse=0.003),
-    "melanin 0.6, pulse of 0.8 %": Take(melanin=0.6, pulse=0.008),
-    "melanin 0.9, pulse of 0.6 %": Take(melanin=0.9, pulse=0.006),
-    "JPEG of quality 95": Take(coded=95),
-    "JPEG of quality 80": Take(coded=80),
-    "H.264 of 4 Mb/s": Take(coded=4e6),
-    "H.264 of 2 Mb/s": Take(coded=2e6),
-    "H.264 of 1 Mb/s": Take(coded=1e6),
     "1920x1080, H.264 of 4 Mb/s": Take(size=(1920, 1080), coded=4e6),
     "1920x1080, H.264 of 2 Mb/s": Take(size=(1920, 1080), coded=2e6),
     "no pulse, talking": Take(pulse=0.0, disturbance="talk"),
