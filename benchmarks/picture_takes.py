@@ -27,6 +27,8 @@ LEAP = (65.0, 100.0)  # beats a minute
 RATES = (42, 50, 70, 120, 150, 175)  # beats a minute
 WIDE = (0.5, 4.5)  # Hz: holds each of them with what makes its wave
 STEADY = {"": (6.0, 20.0)}
+# H.264: its rate comes late, and what is added is larger from there on
+LONGER, LATER = 41.0, {"": (6.0, 20.0), "from 26 s": (26.0, 40.0)}
 EVENT = {"before": (6.0, 9.5), "first 3 s": (10.5, 13.5), "later": (14.0, 20.0)}
 FAR = 9.0  # picture widths
 OTHER = 40  # added to a person's number: the one beside them
@@ -123,12 +125,19 @@ def conditions() -> dict[str, Condition]:
         "nobody, H.264 of 1 Mb/s": Condition(replace(still, coded=1e6), "nobody"),
     }
     return (
-        {name: Condition(take) for name, take in takes.items()}
+        {name: _condition(take) for name, take in takes.items()}
         | rates
         | pairs
         | events
         | {name: Condition(take) for name, take in none.items()}
     )
+
+
+def _condition(take: Take) -> Condition:
+    """Of a bit rate for longer; a JPEG has a quality, up to 100."""
+    if take.coded is not None and take.coded > 100:
+        return Condition(take, windows=LATER, seconds=LONGER)
+    return Condition(take)
 
 
 def heart(name: str, data: Path, seed: int) -> AnyRhythm:

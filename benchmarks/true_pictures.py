@@ -60,7 +60,7 @@ COLUMNS = {
     "pulse": 2, "left": 2, "gain": 1, "coherence": 2, "blocks": 2, "late": 0, "made": 2, "leak": 2, "off": 2, "most": 1,
     "residual": 2, "ssim": 3,
 }  # fmt: skip
-TITLE, CELL = 44, 12
+TITLE, CELL = 48, 12
 LIKE_EVERY = 15  # frames
 REACH, FINE = 0.4, 0.002  # s: how late is looked for, and how finely
 

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from deepmag.models.amplitude import MEMORY as AMPLITUDE_MEMORY
-from deepmag.models.amplitude import RunningAmplitudes
+from deepmag.models.amplitude import RunningAmplitudes, independent
+from deepmag.models.blood import BLOOD
+from deepmag.models.confirmed_scale import ConfirmedScale
 from deepmag.models.direction import MEMORY as DIRECTION_MEMORY
 from deepmag.models.direction import SmoothedDirection
 from deepmag.models.magnify import BANDS
@@ -106,6 +108,7 @@ class PulseMagnifier(DelayedMagnifier):
         self._direction_face = FollowedFace(DIRECTION_MEMORY)
         self._amplitudes = RunningAmplitudes()
         self._amplitudes_face = FollowedFace(AMPLITUDE_MEMORY)
+        self._scale = ConfirmedScale()
         self._limit = RunningLimit(LEAST_OUTPUT)
         self._repeated = 0  # ticks for which the picture has been the same
         self._unit = INPUT_SCALE
@@ -142,11 +145,18 @@ class PulseMagnifier(DelayedMagnifier):
             self._running.reset()  # X of another square lies elsewhere on the face
             self._direction.move(self._direction_face.moved(self._roi.box), pair.roi.box)
             self._amplitudes.move(self._amplitudes_face.moved(self._roi.box), pair.roi.box)
-        step, y = self._ascend(pair.before, pair.after, pair.ticks, settings)
+        sure = self._meter.reading(pair.frame.pts).rate is not None
+        step, y = self._ascend(pair.before, pair.after, pair.ticks, settings, sure=sure)
         return step, y, y
 
     def _ascend(
-        self, before: NDArray[np.float32], after: NDArray[np.float32], ticks: int, settings: Settings
+        self,
+        before: NDArray[np.float32],
+        after: NDArray[np.float32],
+        ticks: int,
+        settings: Settings,
+        *,
+        sure: bool,
     ) -> tuple[NDArray[np.float32], float]:
         """The ascent's change of X over one pair (3, L, L), and the network's output; both summed over its ticks."""
         if np.array_equal(before, after):
@@ -172,16 +182,21 @@ class PulseMagnifier(DelayedMagnifier):
         step, value, gradient = ascend_symmetric(self._ascender, x, direction[None])
         seconds = ticks / self.rate
         self._direction.update(gradient[0], seconds)
-        green = np.abs(direction[1])
-        if green.any():
-            # what one unit of y is in the skin's green, so that the waveform has a physical scale
-            self._unit = float((green**2).sum() / green.sum())
         y = float(value[0])
         held = float(np.copysign(self._limit.hold(abs(y), seconds), y))
-        self._amplitudes.update(x[0], held, ticks, self.rate)
-        if y != held:
-            step = step * np.float32(held / y)
-        return step[0] * np.float32(ticks), held * ticks
+        taken = self._amplitudes.update(x[0], held, ticks, self.rate)
+        green = np.abs(direction[1])
+        if green.any():
+            # what one unit of y is in the skin's green
+            unit = float((green**2).sum() / green.sum())
+            if taken is not None:
+                own, output = taken
+                moved = float(BLOOD[1] * (own * green).sum() / green.sum())
+                self._scale.update(moved, output * unit, seconds, independent(self.rate), sure=sure)
+            # so that the waveform has a physical scale
+            self._unit = unit * self._scale.value
+        follows = held / y if y else 1.0
+        return step[0] * np.float32(ticks * follows * self._scale.value), held * ticks
 
     def _forget(self) -> None:
         super()._forget()
@@ -192,7 +207,13 @@ class PulseMagnifier(DelayedMagnifier):
     def _forget_face(self) -> None:
         """Where it pulses, and how far."""
         self._running.reset()
-        for known in (self._direction, self._direction_face, self._amplitudes, self._amplitudes_face):
+        for known in (
+            self._direction,
+            self._direction_face,
+            self._amplitudes,
+            self._amplitudes_face,
+            self._scale,
+        ):
             known.reset()
 
     def _magnify(self, waiting: Waiting) -> NDArray[np.uint8]:
