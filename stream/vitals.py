@@ -16,7 +16,7 @@ from deepmag.stream.vitals_regions import Regions
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from deepmag.stream.roi import IntBox, Roi
+    from deepmag.stream.roi import FloatBox, IntBox, Roi
 
 WINDOW = 10.0  # s that are looked at
 LONG = 20.0  # the same for a pulse that is too faint for so few
@@ -35,8 +35,9 @@ STALE = 1.0  # s without a frame after which no rate is shown
 MAX_FRAMES = int(LONG * HIGHEST_RATE * 1.05)  # bounded also for a source that gives too many
 MIN_FPS = 10.0  # frames a second below which the band of comparison is not covered
 SMOOTHING = 0.5  # share of a new look in the rate shown
-# Mean difference between the highest and the lowest of R, G, B, as a share of their mean, below which a picture is
-# grey, as of a camera's night vision: what tells blood from light is not in it. Real clips in colour have 0.16 or more.
+# Mean difference between the highest and the lowest of R, G, B of a face, as a share of their mean, below which it is
+# grey, as of a camera's night vision: what tells blood from light is not in it. Faces in real clips in colour have
+# 0.14 or more.
 COLOUR = 0.02
 
 
@@ -85,7 +86,7 @@ class PulseRate:
         if face is None:
             self._cut("no face")
             return
-        if _is_grey(after):
+        if _is_grey(after, face):
             self._cut("no colour")
             return
         if gap > GAP or self._reason in ("no face", "no colour") or roi.person != self._person:
@@ -173,9 +174,12 @@ class PulseRate:
         self._reason = reason
 
 
-def _is_grey(picture: NDArray[np.float32]) -> bool:
-    """picture: (3, L, L)."""
-    return bool(np.ptp(picture, axis=0).mean() < COLOUR * picture.mean())
+def _is_grey(picture: NDArray[np.float32], face: FloatBox) -> bool:
+    """Whether a face has no colour. picture: (3, L, L). face: (x, y, w, h), cells."""
+    # not all of the picture: a white wall has no colour, and a clock in a grey picture may have some
+    x, y, w, h = face
+    seen = picture[:, max(round(y), 0) : max(round(y + h), 0), max(round(x), 0) : max(round(x + w), 0)]
+    return bool(seen.size and np.ptp(seen, axis=0).mean() < COLOUR * seen.mean())
 
 
 def _traces(times: NDArray[np.float64], rows: NDArray[np.float64]) -> Traces:
