@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from deepmag.export.ascent_loop import AscentLoop
 from deepmag.export.pulse_nodes import PulseNodes
+from deepmag.models.magnify import BANDS
 from deepmag.models.representation import INPUT_SCALE, L
 from deepmag.models.step_size import GAMMA, PAPER_ITERATIONS, STEADY_ITERATIONS
-from deepmag.models.temporal import PULSE_BAND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,9 +49,13 @@ def pulse_model(
     y = nodes.value(tape)
     rise = nodes.node("Reshape", y, nodes.constant("per_pair", [-1, 1, 1, 1]))
     loop.advance(y, nodes.backward(tape), nodes.node("Mul", rise, "steady_step"))
-    low, high = PULSE_BAND
     return loop.model(
         "pulse",
         weights,
-        {"gamma": f"{GAMMA:g}", "input_scale": f"{INPUT_SCALE:g}", "band_hz": f"{low:g}-{high:g}"},
+        {
+            "gamma": f"{GAMMA:g}",
+            "input_scale": f"{INPUT_SCALE:g}",
+            "band_hz": "{:g}-{:g}".format(*BANDS["paper"]),
+            "steady_band_hz": "{:g}-{:g}".format(*BANDS["steady"]),
+        },
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from deepmag.export.ascent_loop import AscentLoop
 from deepmag.export.respiration_nodes import RespirationNodes
+from deepmag.models.breath import BREATH_BAND
 from deepmag.models.phase import SIDE
 from deepmag.models.pyramid_filters import ORIENTATIONS
 from deepmag.models.respiration import INPUT_SCALE
@@ -47,13 +48,13 @@ def respiration_model(
     tape = nodes.forward(nodes.node("Mul", nodes.node("Add", "x", "dx_n"), "share"))
     grad = nodes.node("Mul", nodes.backward(tape), "share")
     loop.advance(nodes.value(tape), grad, nodes.constant("still", 0.0, wide=True))
-    low, high = RESPIRATION_BAND
     return loop.model(
         "respiration",
         weights,
         {
             "gamma": f"{RESPIRATION_GAMMA:g}",
             "input_scale": f"{INPUT_SCALE:g}",
-            "band_hz": f"{low:g}-{high:g}",
+            "band_hz": "{:g}-{:g}".format(*RESPIRATION_BAND),
+            "steady_band_hz": "{:g}-{:g}".format(*BREATH_BAND),
         },
     )

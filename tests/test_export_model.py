@@ -227,11 +227,13 @@ def test_a_model_is_standard_and_holds_each_weight_once_under_its_name(signal: s
         assert given.type.tensor_type.elem_type == kind
 
 
-@pytest.mark.parametrize(("signal", "size", "band", "gamma"), [
-    ("pulse", "3x36x36", "0.7-2.5", "6e-05"),
-    ("respiration", "4x123x123", "0.16-0.5", "0.0036"),
+@pytest.mark.parametrize(("signal", "size", "bands", "gamma"), [
+    ("pulse", "3x36x36", ("0.7-2.5", "0.7-3.1"), "6e-05"),
+    ("respiration", "4x123x123", ("0.16-0.5", "0.1-0.8"), "0.0036"),
 ])  # fmt: skip
-def test_a_model_says_what_it_was_made_from(signal: str, size: str, band: str, gamma: str) -> None:
+def test_a_model_says_what_it_was_made_from(
+    signal: str, size: str, bands: tuple[str, str], gamma: str
+) -> None:
     model = build(signal, "fp16", "dynamic", 20)
     found = {entry.key: entry.value for entry in model.metadata_props}
     assert found.pop("input_scale") == {"pulse": "0.004", "respiration": "0.1"}[signal]
@@ -247,7 +249,8 @@ def test_a_model_says_what_it_was_made_from(signal: str, size: str, band: str, g
         "precision": "fp16",
         "reference_rate_hz": "30",
         "gamma": gamma,
-        "band_hz": band,
+        "band_hz": bands[0],
+        "steady_band_hz": bands[1],
     }
 
 
