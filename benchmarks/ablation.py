@@ -1,9 +1,9 @@
 """What each part of the `steady` ascent is worth, on synthetic people whose pulse is known.
 
 Every variant magnifies the same clips (a face as the live view crops it, 144x144 px through a sensor of 8 bits, reduced
-to 36x36) through the offline filter; one thing is changed at a time. Per task A to D, the median over people of:
-coherence (the face's added green against the true blood volume), blocks (the same for each reduced pixel of skin), leak
-(what is added outside the skin / inside) and gain (of the true pulse, at gain 10).
+to 36x36) through the offline filter, in the paper's band; one thing is changed at a time. Per task A to D, the median
+over people of: coherence (the face's added green against the true blood volume), blocks (the same for each reduced
+pixel of skin), leak (what is added outside the skin / inside) and gain (of the true pulse, at gain 10).
 The people are drawn with seeds of their own, so no network has seen them.
 """
 
