@@ -58,7 +58,7 @@ _HOLE = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (HOLE, HOLE))
 class Glances:
     """How the breath moved on right after some ticks. ages: (k,) ticks before the newest, in whole numbers.
 
-    steps: (k,) units of the pattern, as the wave; of gaps: (k,) s after the tick.
+    steps: (k,) units of the wave; of gaps: (k,) s after the tick.
     """
 
     ages: NDArray[np.int64]

@@ -316,7 +316,7 @@ def test_who_turns_over_is_not_magnified_and_the_breath_goes_on_as_it_was() -> N
         assert size[(CHEST < 0.1) & (BODY > 0.5)].max() < 0.3 * size.max()
 
 
-@pytest.mark.parametrize("depth", [1.0, 2.0])
+@pytest.mark.parametrize("depth", [1.0, 8.0])
 def test_a_breath_after_a_long_rest_is_not_taken_for_somebody_who_turns(depth: float) -> None:
     waking = np.concatenate([np.zeros(110), depth * sine(15.0, 50)])
     taken = Take(waking, head=np.zeros(161), ages=(9,))
@@ -326,8 +326,18 @@ def test_a_breath_after_a_long_rest_is_not_taken_for_somebody_who_turns(depth: f
 
 
 def test_that_somebody_turned_over_is_an_objection_to_a_rate_all_the_same() -> None:
-    turned = Take(sine(15.0, 160), head=np.zeros(161), turns=range(110, 118)).last
-    assert turned.size > 5 * take().last.size
+    calm, turned = (
+        Take(sine(15.0, 240), head=np.zeros(241), turns=turns) for turns in (range(0), range(110, 118))
+    )
+    assert turned.estimates[160].size > 5 * calm.estimates[160].size
+    for tick in (160, 239):  # after the second the shorter window knows no more of it
+        assert turned.estimates[tick].slow.std() > 3 * calm.estimates[tick].slow.std()
+
+
+def test_who_turned_over_breathes_as_far_as_before_in_the_waveform() -> None:
+    turned = Take(sine(15.0, 160), head=np.zeros(161), turns=range(110, 118))
+    calm = Take(sine(15.0, 160), head=np.zeros(161))
+    assert turned.window.unit == pytest.approx(calm.window.unit, rel=0.1)
 
 
 @pytest.mark.parametrize("pace", [9.0, 21.0])
