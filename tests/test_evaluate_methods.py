@@ -56,6 +56,18 @@ def test_what_a_method_adds_to_a_still_face_is_in_step_with_the_true_pulse(
     assert method.startswith(("evm", "vam")) or scores["residual"] < 1
 
 
+def test_a_fast_pulse_grows_offline_as_far_as_live(ascender: Ascender) -> None:
+    quick = make_clip(
+        "A", seed=5, seconds=4.0, size=(128, 96), melanin=0.1, bpm=170.0, factor=FACTOR, noise=0.2
+    )
+
+    def grown(method: str) -> float:
+        shown = magnify_clip(method, quick.video, quick.rate, quick.region, 15.0, ascender=ascender)
+        return score_pulse(quick, truth_of(quick), shown, FACTOR)["gain"]
+
+    assert grown("steady-offline") == pytest.approx(grown("steady"), rel=0.2)
+
+
 @pytest.mark.parametrize("method", ["evm", "vam"])
 def test_a_linear_method_without_delay_magnifies_as_the_live_one(clip: SyntheticClip, method: str) -> None:
     truth = truth_of(clip)

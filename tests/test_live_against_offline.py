@@ -50,6 +50,16 @@ def test_the_paper_mode_is_the_same_offline_and_live():
     assert np.corrcoef(a, b)[0, 1] >= 0.995
 
 
+def test_what_is_beyond_the_papers_band_is_left_out_live_as_offline():
+    images = pictures(bpm=170.0)[:240]
+    frames = as_frames(images, np.arange(len(images)) / RATE)
+    chosen = Settings(roi=person().region, mode="paper", gain=10.0, lag=1.0)
+    cut, mask = slice(120, -40), (person().skin > 0.9).astype(np.float32)
+    wanted = added(images, offline(shipped(), images, person().region, RATE, mode="paper"), mask)[cut, 1]
+    done = added(images, [one.image for one in live(shipped(), frames, chosen, lag=1.0)], mask)[cut, 1]
+    assert done.std() == pytest.approx(wanted.std(), rel=0.2)
+
+
 def write_lossless(path, images):
     recorder = Recorder(path, rate=RATE, lossless=True)
     recorder.open()
