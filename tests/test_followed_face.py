@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from live_run import magnifier, shipped
 
+from deepmag.models.amplitude import MEMORY as AMPLITUDE_MEMORY
 from deepmag.models.synthetic.person import Person
 from deepmag.models.synthetic.scene import Framing, random_scene, render
 from deepmag.models.synthetic.sensor import Sensor
@@ -103,7 +104,9 @@ class StepAside:
             self.faces.append([Face(box, 1.0, ())] if i % RATE == 0 else None)
 
 
-def test_the_wall_where_the_face_was_does_not_pulse():
+@pytest.fixture(scope="module")
+def aside():
+    """Of the second after the square moved: what is added to cells of green, and their cover by skin; (T, 60, 80)."""
     take = StepAside()
     machine = magnifier(shipped(), rate=RATE)
     done = []
@@ -111,11 +114,38 @@ def test_the_wall_where_the_face_was_does_not_pulse():
         done += machine.push(frame, Settings(), faces)
     done += machine.flush()
     moved = next(i for i, one in enumerate(done) if one.roi != done[0].roi)
-    on, off = [], []
-    for one, skin in list(zip(done, take.skin, strict=True))[moved : moved + round(RATE)]:
-        change = one.image[..., 1].astype(np.float32) - one.frame.image[..., 1]
-        cells, cover = (cv2.resize(of, (80, 60), interpolation=cv2.INTER_AREA) for of in (change, skin))
-        on.append(cells[cover > 0.5])
-        off.append(cells[cover < 0.02])
-    leak = np.sqrt(np.mean(np.concatenate(off) ** 2) / np.mean(np.concatenate(on) ** 2))
-    assert leak < 0.045
+    second = slice(moved, moved + round(RATE))
+    added = [one.image[..., 1].astype(np.float32) - one.frame.image[..., 1] for one in done[second]]
+    return tuple(
+        np.stack([cv2.resize(one, (80, 60), interpolation=cv2.INTER_AREA) for one in of])
+        for of in (added, take.skin[second])
+    )
+
+
+def test_the_wall_where_the_face_was_does_not_pulse(aside):
+    added, cover = aside
+    assert np.sqrt(np.mean(added[cover < 0.02] ** 2) / np.mean(added[cover > 0.5] ** 2)) < 0.035
+
+
+def test_the_face_pulses_as_evenly_as_before_it_moved(aside):
+    added, cover = aside
+    size = np.sqrt((added**2).mean(axis=0))[cover.min(axis=0) > 0.9]
+    assert size.std() < 0.25 * size.mean()
+
+
+def test_a_face_of_another_session_takes_nothing_along(monkeypatch):
+    machine, known = magnifier(shipped(), rate=RATE), []
+    monkeypatch.setattr(machine._amplitudes, "move", lambda before, _after: known.append(before))
+    rng = np.random.default_rng(0)
+    # from which frame on: session, x. The third is no reason for the square to move
+    places = {0: (0, 60.0), 15: (1, 340.0), 22: (1, 320.0), 30: (1, 240.0)}
+    for i in range(31):
+        if i in places:
+            session, x = places[i]
+        frame = Frame(session, i, i / RATE, 0.0, rng.integers(120, 130, (480, 640, 3), np.uint8))
+        machine.push(frame, Settings(), [Face(face(x), 1.0, ())] if i in places else None)
+        if i == 15:
+            known.clear()
+            square = machine._roi.box
+    mean = 320.0 + 20.0 * np.exp(-8 / RATE / AMPLITUDE_MEMORY)
+    assert known == [pytest.approx((square[0] + 240.0 - mean, *square[1:]))]
