@@ -188,6 +188,23 @@ def test_nor_where_half_of_what_is_around_does_not_show_it(level):
     assert feed(PulseRate(), half(person(72)))[-1][1].rate == pytest.approx(72, abs=1)
 
 
+@pytest.mark.parametrize("level", [0.0, 255.0])
+@pytest.mark.parametrize("strip", [slice(0, 3), slice(4, 9)], ids=["beside", "close"])
+def test_nor_where_only_a_strip_of_what_is_around_shows_it(strip, level):
+    rows, columns = np.mgrid[:L, :L]
+    shown = ((columns - 18) / 9) ** 2 + ((rows - 18) / 12) ** 2 < 1
+    shown[6:, strip] = True
+
+    def hidden(pairs):
+        for t, before, after in pairs:
+            for picture in (before, after):
+                picture[:, ~shown] = level
+            yield t, before, after
+
+    assert all(r.rate is None for _, r in feed(PulseRate(), hidden(person(72, everywhere=True))))
+    assert feed(PulseRate(), hidden(person(72)))[-1][1].rate == pytest.approx(72, abs=1)
+
+
 @pytest.mark.parametrize("colour", [(0.6, 1.0, 1.7), (1.0, 0.0, -1.0)])
 def test_light_on_the_face_alone_whose_colour_is_not_bloods_is_no_pulse(colour):
     """A bluish screen, and a white balance that hunts before a background that is black or white."""
