@@ -112,10 +112,10 @@ def test_that_of_a_feed_elsewhere_is_handed_through(control: FakeControl) -> Non
 def test_what_is_shown_is_remembered_and_what_is_withdrawn_is_not(
     control: FakeControl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The newest picture has a rate all the time, and is of long ago after ten seconds."""
+    """The newest picture has a rate all the time, and is of long ago after ten seconds; the machine sleeps by turns."""
     monkeypatch.setattr(stream_page, "STATE_PERIOD", 0.0)
     now = [0.0]
-    page = StreamPage(control, PageServer(port=0), clock=lambda: now[0], hours=lambda: now[0])
+    page = StreamPage(control, PageServer(port=0), clock=lambda: now[0], hours=lambda: 2 * now[0])
 
     async def watched() -> None:
         reports = asyncio.create_task(page.report())
@@ -129,7 +129,7 @@ def test_what_is_shown_is_remembered_and_what_is_withdrawn_is_not(
     asyncio.run(watched())
     now[0] = 20.0
     pulse = page.trend()["signals"]["pulse"]
-    assert pulse == {"rate": [GOOD.rate, None], "quality": [GOOD.quality, None]}
+    assert pulse == {"rate": 2 * [GOOD.rate] + 2 * [None], "quality": 2 * [GOOD.quality] + 2 * [None]}
 
 
 def test_the_hours_in_which_the_machine_slept_have_passed(control: FakeControl) -> None:
