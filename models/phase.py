@@ -23,6 +23,12 @@ LEVEL = 1  # of its pyramid
 SIDE = 123  # px, side of the bands there (section 5.2)
 # Grey levels: of this amplitude a coefficient's phase counts half. A camera's noise leaves 0.2 to 1 at this scale.
 FAINT = 2.0
+# Grey levels of a picture's brighter parts; where they have fewer it is dim, and all in it is as much fainter. Real
+# clips in a normal light have 93 or more.
+BRIGHT = 90.0
+NOISE = 6.0  # times the usual difference of two pictures' coefficients: less is not seen, however dim it is
+ROUNDED = 0.3  # grey levels: the least that is seen in whole ones
+SPARSE = 3  # cells
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of R, G, B (BT.601)
 
 
@@ -62,11 +68,25 @@ def reduce_luma(image: NDArray[np.uint8]) -> Floats:
     return np.ascontiguousarray(small @ LUMA if small.ndim == 3 else small)
 
 
-def phase_difference(before: Bands, after: Bands) -> PhaseDifference:
-    """Wrapped phase difference (Eq. 19) of two frames' bands (4, SIDE, SIDE), with its weight and slope."""
+def faintness(before: Bands, after: Bands, brightness: float) -> float:
+    """Amplitude of which a coefficient's phase counts half, grey levels: FAINT, and less in the dark, down to noise.
+
+    before, after: bands of two frames (4, SIDE, SIDE). brightness: of their brighter parts, grey levels.
+    A picture of half the light has half the amplitudes: held to the same FAINT, all of it would be taken for noise.
+    """
+    dim = FAINT * min(1.0, brightness / BRIGHT)
+    noise = float(np.median(np.abs(after[:, ::SPARSE, ::SPARSE] - before[:, ::SPARSE, ::SPARSE])))
+    return max(ROUNDED, dim, min(FAINT, NOISE * noise))
+
+
+def phase_difference(before: Bands, after: Bands, faint: float = FAINT) -> PhaseDifference:
+    """Wrapped phase difference (Eq. 19) of two frames' bands (4, SIDE, SIDE), with its weight and slope.
+
+    faint: see `faintness`.
+    """
     cross = after * before.conj()
     magnitude = np.abs(cross)
-    weight = magnitude / (magnitude + np.float32(FAINT**2))
+    weight = magnitude / (magnitude + np.float32(faint**2))
     mean = before + after
     slope = np.stack([_slope(mean, 1), _slope(mean, 2)])
     return PhaseDifference(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepmag.models.camera_motion import camera_motion, without_camera
-from deepmag.models.phase import PhaseRepresentation, phase_difference
+from deepmag.models.phase import FAINT, PhaseRepresentation, faintness, phase_difference
 from deepmag.models.respiration import ASCENT_RATE
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ BLOCKS = BANDS[0] * BANDS[1]
 # away: pixel by pixel it is 0.12 in the dark, at a mean of 3 grey levels.
 SCENE_CUT = 0.12
 COARSE = (41, 41)
+BRIGHTEST = 0.9  # quantile of its blocks that tells how bright a picture is: of who sits before black, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,14 @@ class TickPairs:
         self._needs_scene = needs_scene
         self._representation = PhaseRepresentation()
         self._look: _Look | None = None
+        self._faint = FAINT
         self.time = 0.0  # s, when the last tick ended by a clock that does not drift: 24 fps have no fifth of a second
         self.pair: TickPair | None = None  # the latest; None for the first frame
 
     def reset(self) -> None:
         """The next frame has nothing to do with what came before."""
         self._look = self.pair = None
+        self._faint = FAINT
 
     def due(self, pts: float, period: float) -> bool:
         """Whether a frame at pts, s, ends a tick. period: s between frames."""
@@ -89,7 +92,8 @@ class TickPairs:
             return True
         ticks = max(1, round((pts - self.time) * ASCENT_RATE))
         self.time += ticks * TICK
-        difference = phase_difference(before.bands, look.bands)
+        self._faint = faintness(before.bands, look.bands, float(np.quantile(scene, BRIGHTEST)))
+        difference = phase_difference(before.bands, look.bands, self._faint)
         motion = camera_motion(before.luma, luma, difference, needs_scene=self._needs_scene)
         light = np.log((look.brightness + DARK) / (before.brightness + DARK))
         self.pair = TickPair(without_camera(difference, motion), motion, light, ticks)
@@ -107,7 +111,7 @@ class TickPairs:
         before = self._look
         if before is None or _relative_change(before.scene, _blocks(luma, COARSE)) > SCENE_CUT:
             return None
-        difference = phase_difference(before.bands, self._representation.bands_of(luma))
+        difference = phase_difference(before.bands, self._representation.bands_of(luma), self._faint)
         motion = camera_motion(before.luma, luma, difference, needs_scene=self._needs_scene)
         return without_camera(difference, motion)
 

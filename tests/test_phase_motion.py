@@ -13,10 +13,15 @@ from deepmag.models.camera_motion import camera_motion, without_camera, wrapped
 from deepmag.models.displacement import VISIBLE, displace_frame
 from deepmag.models.local_motion import GRID, local_motion, on_grid, solve_motion
 from deepmag.models.phase import (
+    BRIGHT,
+    FAINT,
+    NOISE,
     REDUCED,
+    ROUNDED,
     SIDE,
     PhaseDifference,
     PhaseRepresentation,
+    faintness,
     phase_difference,
     reduce_luma,
 )
@@ -47,6 +52,28 @@ def similarity(shift=(0.0, 0.0), turn=0.0, zoom=0.0):
 
 
 # --- phase differences ---
+
+
+def test_what_is_faint_goes_with_the_light_of_a_dim_picture_down_to_its_noise() -> None:
+    bands = REPRESENTATION.bands_of(natural(REDUCED))
+    assert faintness(bands, bands, 150.0) == faintness(bands, bands, BRIGHT) == FAINT
+    assert faintness(bands, bands, 0.25 * BRIGHT) == pytest.approx(0.25 * FAINT)
+    noise = np.random.default_rng(0).normal(0, 1, (2, REDUCED, REDUCED)).astype(np.float32)
+    noisy = [REPRESENTATION.bands_of(natural(REDUCED) + np.float32(0.9) * one) for one in noise]
+    floor = NOISE * float(np.median(np.abs(noisy[1] - noisy[0])))
+    assert ROUNDED < floor < FAINT
+    assert faintness(*noisy, 0.05 * BRIGHT) == pytest.approx(floor, rel=0.05)
+    assert faintness(bands, 3.0 * bands, 0.05 * BRIGHT) == FAINT
+    assert faintness(bands, bands, 0.0) == ROUNDED
+
+
+def test_a_motion_counts_alike_in_a_tenth_of_the_light() -> None:
+    before, after = natural(REDUCED), natural(REDUCED, (0.1, 0.0))
+    bright = between(before, after)
+    bands = [REPRESENTATION.bands_of(np.float32(0.1) * one) for one in (before, after)]
+    dim = phase_difference(*bands, 0.1 * FAINT)
+    assert np.abs(dim.weight - bright.weight).max() < 1e-3
+    assert phase_difference(*bands).weight.mean() < 0.2 * bright.weight.mean()
 
 
 @pytest.mark.parametrize("moved", [(0.1, 0.0), (0.0, 0.3), (0.4, -0.3), (-0.02, 0.01)])

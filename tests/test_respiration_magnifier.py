@@ -196,6 +196,17 @@ def test_without_a_lag_each_picture_comes_out_at_once_and_its_chest_moves_more(p
     assert scores.coherence > 0.85
 
 
+def test_in_a_dim_room_the_chest_moves_nearly_as_far(magnified):
+    rng = np.random.default_rng(0)
+    dim = [
+        np.clip(0.15 * image + rng.normal(0.5, 0.5, image.shape), 0, 255).astype(np.uint8)
+        for image in clip().video
+    ]
+    scores, bright = scores_of(run(timed(dim))), scores_of(magnified)
+    assert scores.gain > 0.85 * bright.gain
+    assert scores.coherence > 0.95
+
+
 # --- nothing to magnify ---
 
 
@@ -209,10 +220,11 @@ def test_a_picture_in_which_nothing_happens_is_shown_itself(picture):
     assert all(one.respiration.wave == 0 for one in done)
 
 
+@pytest.mark.parametrize("light", [1.0, 0.1])
 @pytest.mark.parametrize("scene", ["a flat wall", "a person in a photograph"])
-def test_a_cameras_noise_is_not_magnified_and_has_no_rate(scene):
+def test_a_cameras_noise_is_not_magnified_and_has_no_rate(scene, light):
     rng = np.random.default_rng(0)
-    still = clip().video[0].astype(np.float32) if "photograph" in scene else np.float32(120)
+    still = light * (clip().video[0].astype(np.float32) if "photograph" in scene else np.float32(120))
     images = [
         np.clip(still + rng.normal(0, 2, (*SIZE[::-1], 3)), 0, 255).round().astype(np.uint8)
         for _ in range(50)
