@@ -1,12 +1,14 @@
 """Breathing of synthetic people, magnified live: how far the chest moves, what moves besides, and which rate is shown.
 
     python benchmarks/breathing.py [--tasks ABCD] [--people 2] [--gain 5] [--seconds 25] [--lag 2] [--breaths 5]
+        [--light 0.1]
 
 The paper's tasks: A still, B and C the head turns by 10 and 30 degrees a second, D it turns somewhere else each second.
 gain, coherence and rough are of the chest's motion in 0.16 to 0.5 Hz, leak what is added to the head's motion over what
 is added to the chest's (deepmag.models.metrics.motion). PSNR against the original and against the true video, in which
 the breath is as many times larger. rate: what was shown, and for how much of the time. Of slow
-breaths, which take longer to be counted: --breaths 5 --seconds 60.
+breaths, which take longer to be counted: --breaths 5 --seconds 60. --light: of a dim room, with a camera's noise of 1
+grey level.
 """
 
 from __future__ import annotations
@@ -36,6 +38,15 @@ def box(part):
     return tuple(round(share * side) for share, side in zip(part, (*SIZE, *SIZE), strict=True))
 
 
+def dimmed(video, light):
+    """The same in less light. video: (T, H, W, 3)."""
+    rng = np.random.default_rng(0)
+    noise = (rng.normal(0.5, 1.0, image.shape) for image in video)
+    return [
+        np.clip(light * image + one, 0, 255).astype(np.uint8) for image, one in zip(video, noise, strict=True)
+    ]
+
+
 def magnified(video, gain, lag):
     """Run a video through the live magnifier."""
     magnifier = RespirationMagnifier(
@@ -61,6 +72,7 @@ def main():
     parser.add_argument(
         "--breaths", type=float, help="per minute, of everybody; else each has a rate of their own"
     )
+    parser.add_argument("--light", type=float, default=1.0, help="share of it that there is")
     args = parser.parse_args()
     print(
         f"{'task':4} {'who':>3} {'px':>5} {'gain':>5} {'coherence':>9} {'leak':>5} {'rough':>5} "
@@ -77,8 +89,11 @@ def main():
                 breath_factor=args.gain,
                 breaths=args.breaths,
             )
-            done = magnified(clip.video, args.gain, args.lag)
-            before, after = [luma(image) for image in clip.video], [luma(one.image) for one in done]
+            video, larger = clip.video, clip.ideal
+            if args.light < 1:
+                video, larger = dimmed(video, args.light), dimmed(larger, args.light)
+            done = magnified(video, args.gain, args.lag)
+            before, after = [luma(image) for image in video], [luma(one.image) for one in done]
             scores = motion_scores(
                 displacement(before, box(CHEST)),
                 displacement(after, box(CHEST)),
@@ -86,7 +101,7 @@ def main():
                 BAND,
                 RATE,
             )
-            pictures = list(zip(clip.video, done, clip.ideal, strict=True))[::5]
+            pictures = list(zip(video, done, larger, strict=True))[::5]
             likeness = np.mean([psnr(a, b.image) for a, b, _ in pictures])
             alike = np.mean([ssim(luma(a), luma(b.image)) for a, b, _ in pictures])
             true = np.mean([psnr(c, b.image) for _, b, c in pictures])
