@@ -104,9 +104,11 @@ def as_frames(
     ]
 
 
-def magnifier(ascender, *, rate: float | None = 30.0, lag: float = 0.25) -> PulseMagnifier:
+def magnifier(
+    ascender, *, rate: float | None = 30.0, lag: float = 0.25, meter: NoMeter | None = None
+) -> PulseMagnifier:
     return PulseMagnifier(
-        ascender, RoiTracker(), NoMeter(), clock=lambda: 0.0, nominal_rate=lambda: rate, lag=lag
+        ascender, RoiTracker(), meter or NoMeter(), clock=lambda: 0.0, nominal_rate=lambda: rate, lag=lag
     )
 
 
@@ -117,8 +119,9 @@ def live(
     *,
     rate: float | None = 30.0,
     lag: float = 0.25,
+    meter: NoMeter | None = None,
 ) -> list[MagnifiedFrame]:
-    machine = magnifier(ascender, rate=rate, lag=lag)
+    machine = magnifier(ascender, rate=rate, lag=lag, meter=meter)
     done = []
     for frame in frames:
         done += machine.push(frame, settings(frame) if callable(settings) else settings)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from live_run import added, as_frames, in_band, person, pictures, rhythm, shipped
+from live_run import NoMeter, added, as_frames, in_band, live, person, pictures, rhythm, shipped
 
 from deepmag.models.confirmed_scale import MOST, ConfirmedScale
 from deepmag.models.synthetic.codec import h264
 from deepmag.models.synthetic.layers import LayeredPerson
 from deepmag.stream.frames import Reading
-from deepmag.stream.magnifier import PulseMagnifier
-from deepmag.stream.roi import RoiTracker
 from deepmag.stream.settings import Settings
 
 RATE = 30.0
@@ -78,31 +76,20 @@ def test_it_forgets():
     assert fed(scale, beats(), beats()) == pytest.approx(1.0)
 
 
-class Meter:
-    """Knows the rate from some time on, or never."""
+class SureFrom(NoMeter):
+    """Knows the rate from some time on, s."""
 
-    def __init__(self, sure_from: float) -> None:
-        self._from = sure_from
-
-    def update(self, *_arguments: object) -> None:
-        pass
+    def __init__(self, begin: float) -> None:
+        self._begin = begin
 
     def reading(self, t: float) -> Reading:
-        return Reading(72.0, 0.8, "") if t >= self._from else Reading(None, 0.0, "measuring")
-
-    def reset(self) -> None:
-        pass
+        return Reading(72.0, 0.8, "") if t >= self._begin else super().reading(t)
 
 
 def grown(images, sure_from: float) -> float:
     """How many times the true pulse of the skin's green is added, from 9 to 14 s."""
-    machine = PulseMagnifier(
-        shipped(), RoiTracker(), Meter(sure_from), clock=lambda: 0.0, nominal_rate=lambda: RATE, lag=0.25
-    )
-    done = []
-    for frame in as_frames(images, np.arange(len(images)) / RATE):
-        done += machine.push(frame, Settings(roi=person().region))
-    done += machine.flush()
+    frames = as_frames(images, np.arange(len(images)) / RATE)
+    done = live(shipped(), frames, Settings(roi=person().region), meter=SureFrom(sure_from))
     skin = (person().skin > 0.9).astype(np.float32)
     green = in_band(added(images, [one.image for one in done], skin)[:, 1], RATE)
     truth = in_band(true_green(len(images)), RATE)
