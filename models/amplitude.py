@@ -83,7 +83,7 @@ class RunningAmplitudes:
         Raises ValueError for a rate too low.
         """
         if rate != self._rate:
-            self._rate, self._sections, self._filtered = rate, _band_pass(rate), None
+            self._rate, self._sections, self._filtered = rate, band_pass(rate), None
         own = along_blood(x)
         size = rms(own)
         held = self._limit.hold(size, ticks / rate)
@@ -135,7 +135,7 @@ def centred_amplitudes(
         nothing = np.zeros(own.shape[1:], np.float32)
         return [Amplitudes(nothing, nothing, 0.0, 0.0)] * (pairs.stop - pairs.start)
     values = np.column_stack([own.reshape(len(own), -1), y])
-    passed = sosfilt(_band_pass(rate), np.repeat(values, spans, axis=0), axis=0).astype(np.float32)
+    passed = sosfilt(band_pass(rate), np.repeat(values, spans, axis=0), axis=0).astype(np.float32)
     difference, output = passed[:, :-1], passed[:, -1:]
     reach = 2 * round(MEMORY * rate) + 1
 
@@ -175,7 +175,10 @@ def independent(rate: float) -> float:
     return 2.0 * (high - low)
 
 
-def _band_pass(rate: float) -> NDArray[np.float64]:
-    """Of first order: what it does to time is the same for d and for y, and so of no matter."""
+def band_pass(rate: float) -> NDArray[np.float64]:
+    """Sections of the pulse's band, of first order: what it does to time is the same for all that is compared.
+
+    rate: ticks per second. Raises ValueError for one too low.
+    """
     sections: NDArray[np.float64] = butter(1, band_at(PULSE_BAND, rate), "bandpass", fs=rate, output="sos")
     return sections

@@ -18,6 +18,7 @@ from scipy.ndimage import uniform_filter1d
 from deepmag.models.amplitude import MEMORY as AMPLITUDE_REACH
 from deepmag.models.amplitude import Amplitudes, along_blood, centred_amplitudes, rms
 from deepmag.models.direction import pulse_direction
+from deepmag.models.pulse_estimate import BESIDE, centred_estimate, colour_change, seen_beside
 from deepmag.models.representation import L, normalized_difference
 from deepmag.models.running_difference import SPAN, centred_difference
 from deepmag.models.running_limit import OUTLIER
@@ -224,32 +225,57 @@ def _running_differences(
 
 @dataclass(frozen=True, slots=True)
 class _Course:
-    """What the network says of the pairs of a stretch, (T-1,).
+    """What is known of the pairs of a stretch, (T-1,).
 
-    y: per tick, held within ``limit``, which a sudden motion exceeds. told: which pairs tell anything. spans: their
-    ticks, 0 of the others. share: of the difference to be counted, where one exceeds its own limit.
+    y: the network's output, per tick, held to what no sudden motion exceeds. pulse: the same with what the skin's
+    colour says. spans: ticks of the pairs that tell anything, 0 of the others. share: of the difference to be counted,
+    where one exceeds its own limit.
     """
 
     y: Floats
-    limit: Floats
-    told: NDArray[np.bool_]
+    pulse: Floats
     spans: NDArray[np.int64]
     share: Floats
 
 
 def _pulse_course(ascent: Ascent, small: Floats, ticks: NDArray[np.int64], rate: float) -> _Course:
-    """Look at all pairs of a stretch, along no direction yet."""
-    y, size = np.zeros((2, len(ticks)), np.float32)
+    """Look at all pairs of a stretch, before any is ascended."""
+    y, size, unit = (np.zeros(len(ticks), np.float32) for _ in range(3))
+    seen = np.zeros((len(ticks), BESIDE))
     told = np.zeros(len(ticks), np.bool_)
     for a in range(0, len(ticks), BLOCK):
         block = slice(a, min(a + BLOCK, len(ticks)))
-        x, told[block] = _running_differences(small, ticks, block, rate)
-        y[block] = ascend_symmetric(ascent, x, np.zeros_like(x))[1]
+        x, y[block], gradient, told[block] = _look(ascent, small, ticks, rate, block)
         size[block] = [rms(along_blood(one)) for one in x]
+        for i, picture in enumerate(np.asarray(small[block.start + 1 : block.stop + 1])):
+            found = seen_beside(x[i], picture, pulse_direction(gradient[i], picture, None))
+            if found is not None:
+                seen[a + i], unit[a + i] = found
     limit, most = _limit(np.abs(y), told, rate), _limit(size, told, rate)
     share = np.minimum(1.0, most / np.maximum(size, np.float32(1e-20)))
     spans = np.where(told, np.maximum(ticks, 1), 0)
-    return _Course(np.clip(y, -limit, limit), limit, told, spans, share)
+    held = np.clip(y, -limit, limit)
+    change = colour_change(seen).astype(np.float32)
+    seen *= np.minimum(1.0, _limit(change, told, rate) / np.maximum(change, np.float32(1e-20)))[:, None]
+    pulse = centred_estimate(held, seen, unit, spans, rate).astype(np.float32)
+    return _Course(held, pulse, spans, share)
+
+
+def _look(
+    ascent: Ascent, small: Floats, ticks: NDArray[np.int64], rate: float, pairs: slice
+) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
+    """Of some pairs: X, the network's output, its gradient averaged to both sides, and which tell anything.
+
+    Offline, the future is known.
+    """
+    reach = round(DIRECTION_REACH * rate)
+    around = slice(max(0, pairs.start - reach), min(len(ticks), pairs.stop + reach))
+    x, told = _running_differences(small, ticks, around, rate)
+    _, y, gradient = ascend_symmetric(ascent, x, np.zeros_like(x))
+    # where a picture repeats, the gradient is of nothing, and no part of a direction
+    gradient = _centred_mean(gradient, DIRECTION_REACH, rate, told=told)
+    inner = slice(pairs.start - around.start, pairs.stop - around.start)
+    return np.ascontiguousarray(x[inner]), y[inner], gradient[inner], told[inner]
 
 
 def _limit(size: Floats, told: NDArray[np.bool_], rate: float) -> Floats:
@@ -262,24 +288,14 @@ def _limit(size: Floats, told: NDArray[np.bool_], rate: float) -> Floats:
 def _steady_block(
     ascent: Ascent, small: Floats, ticks: NDArray[np.int64], rate: float, block: slice, course: _Course
 ) -> Floats:
-    """Ascend one block along the gradient averaged to both sides: offline, the future is known."""
-    reach = round(DIRECTION_REACH * rate)
-    around = slice(max(0, block.start - reach), min(len(ticks), block.stop + reach))
-    x, told = _running_differences(small, ticks, around, rate)
-    gradient = ascend_symmetric(ascent, x, np.zeros_like(x))[2]
-    # where a picture repeats, the gradient is of nothing, and no part of a direction
-    gradient = _centred_mean(gradient, DIRECTION_REACH, rate, told=told)
-    inner = slice(block.start - around.start, block.stop - around.start)
-    x = np.ascontiguousarray(x[inner])
+    """Ascend one block."""
+    x, _, gradient, _ = _look(ascent, small, ticks, rate, block)
     pictures = np.asarray(small[block.start + 1 : block.stop + 1])
     amplitudes = _amplitudes(small, ticks, rate, block, course)
-    direction = np.stack(
-        [pulse_direction(*of) for of in zip(gradient[inner], pictures, amplitudes, strict=True)]
-    )
+    direction = np.stack([pulse_direction(*of) for of in zip(gradient, pictures, amplitudes, strict=True)])
     step, y, _ = ascend_symmetric(ascent, x, direction)
-    limit = course.limit[block]
-    held = np.clip(y, -limit, limit) / np.where(y == 0.0, 1.0, y)
-    return step * held[:, None, None, None].astype(np.float32)
+    follows = course.pulse[block] / np.where(y == 0.0, np.float32(1.0), y)
+    return np.asarray(step * follows[:, None, None, None], np.float32)
 
 
 def _amplitudes(

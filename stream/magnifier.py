@@ -19,6 +19,7 @@ from deepmag.models.confirmed_scale import ConfirmedScale
 from deepmag.models.direction import MEMORY as DIRECTION_MEMORY
 from deepmag.models.direction import SmoothedDirection
 from deepmag.models.magnify import BANDS
+from deepmag.models.pulse_estimate import RunningEstimate, seen_beside
 from deepmag.models.representation import INPUT_SCALE, L, normalized_difference
 from deepmag.models.running_difference import RunningDifference, delay
 from deepmag.models.running_limit import RunningLimit
@@ -109,6 +110,7 @@ class PulseMagnifier(DelayedMagnifier):
         self._amplitudes = RunningAmplitudes()
         self._amplitudes_face = FollowedFace(AMPLITUDE_MEMORY)
         self._scale = ConfirmedScale()
+        self._estimate = RunningEstimate()
         self._limit = RunningLimit(LEAST_OUTPUT)
         self._repeated = 0  # ticks for which the picture has been the same
         self._unit = INPUT_SCALE
@@ -146,8 +148,7 @@ class PulseMagnifier(DelayedMagnifier):
             self._direction.move(self._direction_face.moved(self._roi.box), pair.roi.box)
             self._amplitudes.move(self._amplitudes_face.moved(self._roi.box), pair.roi.box)
         sure = self._meter.reading(pair.frame.pts).rate is not None
-        step, y = self._ascend(pair.before, pair.after, pair.ticks, settings, sure=sure)
-        return step, y, y
+        return self._ascend(pair.before, pair.after, pair.ticks, settings, sure=sure)
 
     def _ascend(
         self,
@@ -157,13 +158,13 @@ class PulseMagnifier(DelayedMagnifier):
         settings: Settings,
         *,
         sure: bool,
-    ) -> tuple[NDArray[np.float32], float]:
-        """The ascent's change of X over one pair (3, L, L), and the network's output; both summed over its ticks."""
+    ) -> tuple[NDArray[np.float32], float, float]:
+        """What the ascent adds to X of a pair (3, L, L), the pulse, and the network's output, summed over its ticks."""
         if np.array_equal(before, after):
             # The same picture again, as from a camera that is slower than it says. It has no direction, and what the
             # gradient is where nothing changes is no part of one: its time goes to the next that is another.
             self._repeated += ticks
-            return np.zeros_like(after), 0.0
+            return np.zeros_like(after), 0.0, 0.0
         if self._repeated <= MAX_GAP * self.rate:
             ticks += self._repeated
         else:  # it stood still, and did not come late
@@ -174,7 +175,8 @@ class PulseMagnifier(DelayedMagnifier):
         x = normalized_difference(before, after)
         if settings.mode == "paper":
             dx, value = self._ascender.paper((x / np.float32(ticks))[None], gamma_for_rate(self.rate))
-            return dx[0] * np.float32(ticks), float(value[0]) * ticks
+            y = float(value[0]) * ticks
+            return dx[0] * np.float32(ticks), y, y
         x = self._running.update(x, ticks, self.rate)[None]
         direction = np.zeros_like(x[0])
         if self._direction.ready:
@@ -185,18 +187,20 @@ class PulseMagnifier(DelayedMagnifier):
         y = float(value[0])
         held = float(np.copysign(self._limit.hold(abs(y), seconds), y))
         taken = self._amplitudes.update(x[0], held, ticks, self.rate)
-        green = np.abs(direction[1])
-        if green.any():
-            # what one unit of y is in the skin's green
-            unit = float((green**2).sum() / green.sum())
+        pulse = held
+        found = seen_beside(x[0], after, direction)
+        if found is not None:
+            seen, unit = found
             if taken is not None:
                 own, output = taken
-                moved = float(BLOOD[1] * (own * green).sum() / green.sum())
+                green = np.abs(direction[1])
+                moved = float((own * green).sum() / green.sum())
                 self._scale.update(moved, output * unit, seconds, independent(self.rate), sure=sure)
+            pulse = self._estimate.update(held, seen, unit, ticks, self.rate, self._scale.value)
             # so that the waveform has a physical scale
-            self._unit = unit * self._scale.value
-        follows = held / y if y else 1.0
-        return step[0] * np.float32(ticks * follows * self._scale.value), held * ticks
+            self._unit = unit * float(BLOOD[1])
+        follows = pulse / y if y else 1.0
+        return step[0] * np.float32(ticks * follows), pulse * ticks, held * ticks
 
     def _forget(self) -> None:
         super()._forget()
@@ -213,6 +217,7 @@ class PulseMagnifier(DelayedMagnifier):
             self._amplitudes,
             self._amplitudes_face,
             self._scale,
+            self._estimate,
         ):
             known.reset()
 

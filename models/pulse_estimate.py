@@ -1,0 +1,172 @@
+"""How far the pulse went in one frame pair: what the network says of it, and the skin's own colour, made one.
+
+Both see the same pulse, and each has errors of its own: the network is disturbed by noise and by heads that jerk, the
+skin's mean colour by each change of light and pose. Much of either is told by what no pulse makes: how the skin's
+other two colours change, and how the picture shifts. A regression on these over some seconds takes it out of both
+(adaptive noise cancelling, Widrow et al. 1975). Of what is left, the mean that varies least is the pulse: without one
+the skin's colour varies more than the network, which knows a pulse from a change of light, and the network is followed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
+from scipy.signal import sosfilt
+
+from deepmag.models.amplitude import band_pass
+from deepmag.models.blood import BLOOD
+from deepmag.models.representation import DARK
+from deepmag.models.running_limit import RunningLimit
+
+MEMORY = 10.0  # s, time constant of the live regressions; to either side, of the offline ones
+# How large a disturbance must be, in units of the pulse, to be taken out by half. Less would take the pulse with it,
+# whose colour is not quite that of `BLOOD`, and which has a little of a shift.
+ACROSS = 0.8  # of the skin's other colours
+SHIFT = 40.0  # reduced pixels for each unit of X
+KNOWN = 0.03  # of either, where a regression has the network's output beside it, and takes nothing of it
+MOST = 0.5  # share of the skin's colour in the mean
+START = 3.0  # s of nothing but a pulse that count as seen before the first pair
+LEAST = 1e-4  # of the skin's difference, for its limit; the still person of the demo has ten times that
+
+Floats = NDArray[np.float32]
+Values = NDArray[np.float64]
+
+BESIDE = 5
+COUNT = 1 + BESIDE
+NETWORK, SKIN, DISTURBANCES = 0, 1, slice(2, COUNT)
+OTHERS = np.linalg.svd(BLOOD[None].astype(np.float64))[2][1:]  # the colours that blood does not change
+
+
+def seen_beside(x: Floats, picture: Floats, direction: Floats) -> tuple[Values, float] | None:
+    """What a pair shows beside the network's output, (5,), and what one unit of that is in the first of it.
+
+    x: (3, L, L), the difference. picture: (3, L, L), grey levels. direction: (3, L, L), that of the ascent, which is
+    where the skin is. The five: change of the skin's blood, in units of `BLOOD`; of its other two colours, in units of
+    X; and the picture's shift to the right and downwards, in reduced pixels. None where there is no skin.
+    """
+    weight = np.abs(direction[1])
+    total = float(weight.sum())
+    if total == 0.0:
+        return None
+    skin = np.tensordot(x, weight, 2).astype(np.float64) / total
+    light, change = picture.mean(0) + np.float32(DARK), x.mean(0)
+    shift = [_shift(np.gradient(light, axis=axis) / light, change) for axis in (1, 0)]
+    seen = np.concatenate([[-skin @ BLOOD / (BLOOD @ BLOOD)], OTHERS @ skin, shift])
+    return seen, float((weight**2).sum()) / total / float(BLOOD[1])
+
+
+def _shift(slope: Floats, change: Floats) -> float:
+    """By how far a picture moved along its relative slope, px, by least squares; X is half the relative change."""
+    return -2.0 * float((slope * change).sum()) / max(float((slope**2).sum()), 1e-9)
+
+
+class RunningEstimate:
+    """Causal: what is longer ago than `MEMORY` seconds counts less and less."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._limit = RunningLimit(LEAST)
+        self._rate = self._seconds = 0.0
+        self._filtered: Values | None = None
+        self._products = np.zeros((COUNT, COUNT))
+
+    def update(
+        self, y: float, seen: Values, unit: float, ticks: int, rate: float, scale: float = 1.0
+    ) -> float:
+        """The pulse of a pair, in units of y.
+
+        y: the network's output, per tick. seen, unit: of `seen_beside`. ticks: that the pair spans. rate: ticks per
+        second. scale: by what y is known to be too small. Raises ValueError for a rate too low.
+        """
+        if rate != self._rate:
+            self._rate, self._sections, self._filtered = rate, band_pass(rate), None
+        seconds = ticks / rate
+        size = float(colour_change(seen))
+        values = in_pulses(y * unit, seen * (self._limit.hold(size, seconds) / size if size else 1.0))
+        if self._filtered is None:
+            self._filtered = np.zeros((len(self._sections), 2, COUNT))
+        passed, self._filtered = sosfilt(
+            self._sections, np.broadcast_to(values, (ticks, COUNT)), axis=0, zi=self._filtered
+        )
+        if not self._limit.settled:
+            return y * scale
+        self._seconds += seconds
+        share = max(seconds / self._seconds, 1.0 - float(np.exp(-seconds / MEMORY)))
+        self._products += share * (np.outer(passed[-1], passed[-1]) - self._products)
+        # an exponential average holds as much as a plain one over twice its time constant
+        seen_for = min(self._seconds, 2.0 * MEMORY)
+        return float(estimator(self._products, np.asarray(seen_for), scale) @ values / unit)
+
+
+def centred_estimate(y: Floats, seen: Values, unit: Floats, spans: NDArray[np.int64], rate: float) -> Values:
+    """Offline: the pulse of each pair, (P,), in units of y, by regressions over `MEMORY` seconds to either side.
+
+    y: (P,), per tick. seen: (P, 5), with what is sudden held. unit: (P,), 0 where there is no skin: y is followed
+    there. spans: (P,) ticks of each; one of 0 does not count. rate: ticks per second. Raises ValueError for one too
+    low.
+    """
+    values = in_pulses(y * unit, seen)
+    ends = np.cumsum(spans)
+    if not ends.any():
+        return np.asarray(y, np.float64)
+    passed = sosfilt(band_pass(rate), np.repeat(values, spans, axis=0), axis=0)
+    reach = 2 * round(MEMORY * rate) + 1
+
+    def mean(of: Values) -> Values:
+        # what lies before the first pair and after the last is nothing, and `share` says how much of it there is
+        total: Values = uniform_filter1d(of, reach, axis=0, mode="constant")[np.maximum(ends - 1, 0)]
+        return total
+
+    share = mean(np.ones(len(passed)))
+    products = np.empty((len(y), COUNT, COUNT))
+    for row in range(COUNT):
+        for column in range(row + 1):
+            products[:, row, column] = products[:, column, row] = (
+                mean(passed[:, row] * passed[:, column]) / share
+            )
+    found = (estimator(products, share * reach / rate) * values).sum(1)
+    return np.where(unit > 0.0, found / np.where(unit > 0.0, unit, 1.0), y)
+
+
+def in_pulses(y: Values | float, seen: Values) -> Values:
+    """The network's output and what is seen beside it, (..., 6), the disturbances in units of what a pulse may hide."""
+    values = np.concatenate([np.asarray(y, np.float64)[..., None], seen], axis=-1)
+    values[..., 2:4] /= ACROSS
+    values[..., 4:] /= SHIFT
+    return values
+
+
+def colour_change(seen: Values) -> Values:
+    """Of the skin, (...), whatever it comes from. seen: (..., 5), of `seen_beside`."""
+    change: Values = np.sqrt((seen[..., :3] ** 2).sum(-1))
+    return change
+
+
+def estimator(products: Values, seconds: NDArray[np.float64], scale: float = 1.0) -> Values:
+    """What to multiply the six of `in_pulses` by, whose sum is then the pulse, (..., 6).
+
+    products: (..., 6, 6), means of the products of any two of them, in band. seconds: (...) of these means. scale: by
+    what the network's output is known to be too small.
+    """
+    power = np.maximum(products[..., NETWORK, NETWORK], 1e-30)[..., None, None]
+    little = 1.0 + START / np.maximum(seconds, 1e-9)[..., None, None]
+    clean = np.zeros((*products.shape[:-2], 2, COUNT))
+    clean[..., NETWORK, NETWORK] = scale
+    clean[..., SKIN, SKIN] = 1.0
+    disturbed = products[..., DISTURBANCES, DISTURBANCES] + little * power * np.eye(COUNT - 2)
+    of_network = np.linalg.solve(disturbed, products[..., DISTURBANCES, NETWORK, None])[..., 0]
+    clean[..., NETWORK, DISTURBANCES] = -scale * of_network
+    # with the network's output beside them, so that they take nothing of a pulse that goes with them by chance
+    beside = [NETWORK, *range(COUNT)[DISTURBANCES]]
+    known = products[..., beside, :][..., beside] + KNOWN**2 * power * np.eye(COUNT - 1)
+    clean[..., SKIN, DISTURBANCES] = -np.linalg.solve(known, products[..., beside, SKIN, None])[..., 1:, 0]
+    left = clean @ products @ np.swapaxes(clean, -1, -2)
+    network, both = left[..., 0, 0], np.maximum(left[..., 0, 1], 0.0)
+    apart = network + left[..., 1, 1] - 2.0 * both
+    share = np.clip((network - both) / np.where(apart > 0.0, apart, 1.0), 0.0, MOST) / little[..., 0, 0]
+    weights: Values = clean[..., 0, :] + share[..., None] * (clean[..., 1, :] - clean[..., 0, :])
+    return weights
