@@ -23,6 +23,7 @@ from deepmag.export.runtime import Ascender, open_ascender
 from deepmag.models.amplitude import Amplitudes, RunningAmplitudes
 from deepmag.models.direction import pulse_direction
 from deepmag.models.magnify import log_factors
+from deepmag.models.pulse_estimate import RunningEstimate, seen_beside
 from deepmag.models.representation import L, normalized_difference, reduce_frame
 from deepmag.models.running_difference import SPAN, centred_difference
 from deepmag.models.steady import REFERENCE_GAIN, ascend_symmetric
@@ -53,8 +54,8 @@ class Variant:
 
     memory: s over which the gradient is averaged, 0 is none. blur: reduced pixels, of it. project: on the colour of
     blood; without it the skin's colour and the pixels' amplitudes are not looked at either. span: s over
-    which X is averaged, 0 is none. rate: Hz. noise: times an ordinary webcam's. bits: of H.264 per pixel, 0 is no
-    compression.
+    which X is averaged, 0 is none. skin: whether the skin's own change is followed beside the network. rate: Hz.
+    noise: times an ordinary webcam's. bits: of H.264 per pixel, 0 is no compression.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Variant:
     project: bool = True
     colour: bool = True
     amplitudes: bool = True
+    skin: bool = True
     symmetry: Literal["both", "odd", "none"] = "both"
     iterations: int = STEADY_ITERATIONS
     rate: float = 30.0
@@ -82,6 +84,7 @@ VARIANTS = (
     replace(BASE, name="the skin's colour not looked at", colour=False),
     replace(BASE, name="pixels' amplitudes not looked at", amplitudes=False),
     replace(BASE, name="neither of both", colour=False, amplitudes=False),
+    replace(BASE, name="the network alone followed", skin=False),
     replace(BASE, name="no blur of the direction", blur=0.01),
     replace(BASE, name="blur of 1.5 reduced pixels", blur=1.5),
     replace(BASE, name="the network's odd part, without its mirror image", symmetry="odd"),
@@ -174,9 +177,20 @@ def steps_of(ascent: Ascender, clip: Clip, variant: Variant) -> Floats:
     y, gradient = _ascend(ascent, x, nothing, 0.0, variant)[1:]
     along = directions(clip.small[1:], x, y, gradient, variant)
     growth = REFERENCE_GAIN ** (1 / (variant.iterations - 1)) - 1
+    pulse = followed(clip.small[1:], x, y, along, variant.rate) if variant.skin else y
     if variant.iterations == STEADY_ITERATIONS:
-        return np.float32(growth) * y[:, None, None, None] * along
-    return _ascend(ascent, x, along, growth, variant)[0]
+        return np.float32(growth) * pulse[:, None, None, None] * along
+    follows = pulse / np.where(y == 0.0, np.float32(1.0), y)
+    return follows[:, None, None, None] * _ascend(ascent, x, along, growth, variant)[0]
+
+
+def followed(small: Floats, x: Floats, y: Floats, along: Floats, rate: float) -> Floats:
+    """The pulse of each pair as it is followed live, (P,). Arguments as in `directions`; along: (P, 3, L, L) of it."""
+    estimate, found = RunningEstimate(), y.copy()
+    for i, seen in enumerate(map(seen_beside, x, small, along)):
+        if seen is not None:
+            found[i] = estimate.update(float(y[i]), *seen, 1, rate)
+    return found
 
 
 def _ascend(

@@ -109,7 +109,7 @@ def centred_estimate(y: Floats, seen: Values, unit: Floats, spans: NDArray[np.in
     there. spans: (P,) ticks of each; one of 0 does not count. rate: ticks per second. Raises ValueError for one too
     low.
     """
-    values = in_pulses(y * unit, seen)
+    values = in_pulses((y * unit).astype(np.float64), seen)
     ends = np.cumsum(spans)
     if not ends.any():
         return np.asarray(y, np.float64)
