@@ -75,12 +75,10 @@ class RunningAmplitudes:
         self._means: NDArray[np.float32] | None = None
         self._power = self._weight = 0.0
 
-    def update(self, x: Floats, y: float, ticks: int, rate: float) -> tuple[Floats, float] | None:
+    def update(self, x: Floats, y: float, ticks: int, rate: float) -> None:
         """Take X (3, L, L) and the network's output of a pair, both per tick, and the ticks that it spans.
 
-        rate: ticks per second; when it is another, the band-pass begins anew. Returns what the regression takes of
-        them: the differences along the colour of blood, (L, L), and the output, both in band; None where it takes none.
-        Raises ValueError for a rate too low.
+        rate: ticks per second; when it is another, the band-pass begins anew. Raises ValueError for a rate too low.
         """
         if rate != self._rate:
             self._rate, self._sections, self._filtered = rate, band_pass(rate), None
@@ -88,7 +86,7 @@ class RunningAmplitudes:
         size = rms(own)
         held = self._limit.hold(size, ticks / rate)
         if not self._limit.settled:
-            return None
+            return
         # both by the same factor: one change of light is larger than all pulses that are remembered
         values = np.append(own, np.float32(y)) * np.float32(held / size if size else 1.0)
         if self._filtered is None:
@@ -103,7 +101,6 @@ class RunningAmplitudes:
         self._means += share * (np.stack([difference * output, difference**2]) - self._means)
         self._power += share * (output**2 - self._power)
         self._weight += share * (1.0 - self._weight)
-        return difference, output
 
     def current(self) -> Amplitudes | None:
         """The regression as of now; None where nothing has been seen."""

@@ -40,7 +40,7 @@ class ConfirmedScale:
         self._both = self._square = self._power = self._seconds = 0.0
 
     def update(self, moved: float, said: float, seconds: float, independent: float, *, sure: bool) -> None:
-        """Take the skin's difference and what the network says of it, both in the pulse's band, of ``seconds`` s.
+        """Take the skin's difference and what the network says of it, of ``seconds`` s; see `RunningEstimate.in_band`.
 
         independent: values a second. sure: whether there is a pulse.
         """

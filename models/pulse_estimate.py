@@ -62,7 +62,11 @@ def _shift(slope: Floats, change: Floats) -> float:
 
 
 class RunningEstimate:
-    """Causal: what is longer ago than `MEMORY` seconds counts less and less."""
+    """Causal: what is longer ago than `MEMORY` seconds counts less and less.
+
+    in_band: of the last pair, what the network says and the skin shows without the disturbances, both in band and in
+    the skin's blood; None before any.
+    """
 
     def __init__(self) -> None:
         self.reset()
@@ -72,6 +76,7 @@ class RunningEstimate:
         self._limit = RunningLimit(LEAST)
         self._rate = self._seconds = 0.0
         self._filtered: Values | None = None
+        self.in_band: tuple[float, float] | None = None
         self._products = np.zeros((COUNT, COUNT))
 
     def update(
@@ -98,8 +103,11 @@ class RunningEstimate:
         share = max(seconds / self._seconds, 1.0 - float(np.exp(-seconds / MEMORY)))
         self._products += share * (np.outer(passed[-1], passed[-1]) - self._products)
         # an exponential average holds as much as a plain one over twice its time constant
-        seen_for = min(self._seconds, 2.0 * MEMORY)
-        return float(estimator(self._products, np.asarray(seen_for), scale) @ values / unit)
+        seen_for = np.asarray(min(self._seconds, 2.0 * MEMORY))
+        clean = cleaned(self._products, seen_for)
+        network, skin = clean @ passed[-1]
+        self.in_band = float(network), float(skin)
+        return float(estimator(self._products, clean, seen_for, scale) @ values / unit)
 
 
 def centred_estimate(y: Floats, seen: Values, unit: Floats, spans: NDArray[np.int64], rate: float) -> Values:
@@ -128,7 +136,8 @@ def centred_estimate(y: Floats, seen: Values, unit: Floats, spans: NDArray[np.in
             products[:, row, column] = products[:, column, row] = (
                 mean(passed[:, row] * passed[:, column]) / share
             )
-    found = (estimator(products, share * reach / rate) * values).sum(1)
+    seconds = share * reach / rate
+    found = (estimator(products, cleaned(products, seconds), seconds) * values).sum(1)
     return np.where(unit > 0.0, found / np.where(unit > 0.0, unit, 1.0), y)
 
 
@@ -146,27 +155,40 @@ def colour_change(seen: Values) -> Values:
     return change
 
 
-def estimator(products: Values, seconds: NDArray[np.float64], scale: float = 1.0) -> Values:
-    """What to multiply the six of `in_pulses` by, whose sum is then the pulse, (..., 6).
+def cleaned(products: Values, seconds: NDArray[np.float64]) -> Values:
+    """What to multiply the six of `in_pulses` by, to have network and skin without the disturbances, (..., 2, 6).
 
-    products: (..., 6, 6), means of the products of any two of them, in band. seconds: (...) of these means. scale: by
-    what the network's output is known to be too small.
+    products: (..., 6, 6), means of the products of any two of them, in band. seconds: (...) of these means.
     """
     power = np.maximum(products[..., NETWORK, NETWORK], 1e-30)[..., None, None]
-    little = 1.0 + START / np.maximum(seconds, 1e-9)[..., None, None]
     clean = np.zeros((*products.shape[:-2], 2, COUNT))
-    clean[..., NETWORK, NETWORK] = scale
-    clean[..., SKIN, SKIN] = 1.0
+    clean[..., NETWORK, NETWORK] = clean[..., SKIN, SKIN] = 1.0
+    little = _little(seconds)[..., None, None]
     disturbed = products[..., DISTURBANCES, DISTURBANCES] + little * power * np.eye(COUNT - 2)
-    of_network = np.linalg.solve(disturbed, products[..., DISTURBANCES, NETWORK, None])[..., 0]
-    clean[..., NETWORK, DISTURBANCES] = -scale * of_network
+    of_network = np.linalg.solve(disturbed, products[..., DISTURBANCES, NETWORK, None])
+    clean[..., NETWORK, DISTURBANCES] = -of_network[..., 0]
     # with the network's output beside them, so that they take nothing of a pulse that goes with them by chance
     beside = [NETWORK, *range(COUNT)[DISTURBANCES]]
     known = products[..., beside, :][..., beside] + KNOWN**2 * power * np.eye(COUNT - 1)
     clean[..., SKIN, DISTURBANCES] = -np.linalg.solve(known, products[..., beside, SKIN, None])[..., 1:, 0]
+    return clean
+
+
+def estimator(products: Values, clean: Values, seconds: NDArray[np.float64], scale: float = 1.0) -> Values:
+    """What to multiply the six of `in_pulses` by, whose sum is then the pulse, (..., 6).
+
+    products, seconds: as in `cleaned`. clean: of that. scale: by what the network's output is known to be too small.
+    """
+    clean = clean * np.array([[scale], [1.0]])
     left = clean @ products @ np.swapaxes(clean, -1, -2)
     network, both = left[..., 0, 0], np.maximum(left[..., 0, 1], 0.0)
+    # unbiased, and of the least variance, where both are of the pulse's size
     apart = network + left[..., 1, 1] - 2.0 * both
-    share = np.clip((network - both) / np.where(apart > 0.0, apart, 1.0), 0.0, MOST) / little[..., 0, 0]
+    share = np.clip((network - both) / np.where(apart > 0.0, apart, 1.0), 0.0, MOST) / _little(seconds)
     weights: Values = clean[..., 0, :] + share[..., None] * (clean[..., 1, :] - clean[..., 0, :])
     return weights
+
+
+def _little(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From infinity to 1 as more is seen."""
+    return 1.0 + START / np.maximum(seconds, 1e-9)

@@ -186,17 +186,15 @@ class PulseMagnifier(DelayedMagnifier):
         self._direction.update(gradient[0], seconds)
         y = float(value[0])
         held = float(np.copysign(self._limit.hold(abs(y), seconds), y))
-        taken = self._amplitudes.update(x[0], held, ticks, self.rate)
+        self._amplitudes.update(x[0], held, ticks, self.rate)
         pulse = held
         found = seen_beside(x[0], after, direction)
         if found is not None:
             seen, unit = found
-            if taken is not None:
-                own, output = taken
-                green = np.abs(direction[1])
-                moved = float((own * green).sum() / green.sum())
-                self._scale.update(moved, output * unit, seconds, independent(self.rate), sure=sure)
             pulse = self._estimate.update(held, seen, unit, ticks, self.rate, self._scale.value)
+            if self._estimate.in_band is not None:
+                output, moved = self._estimate.in_band
+                self._scale.update(moved, output, seconds, independent(self.rate), sure=sure)
             # so that the waveform has a physical scale
             self._unit = unit * float(BLOOD[1])
         follows = pulse / y if y else 1.0

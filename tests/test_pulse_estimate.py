@@ -77,6 +77,20 @@ def test_a_nod_goes_that_is_in_the_networks_output_and_in_the_skin(how):
     assert gain(UNIT * found, true) == pytest.approx(1.0, abs=0.1)
 
 
+def test_what_both_see_is_told_without_a_nod_that_both_see():
+    """Else a regression of one on the other finds the nod, and a scale that no pulse has."""
+    true, nod = PULSE * beats(), wave(1)
+    y, beside = (true + 1.5 * PULSE * nod) / UNIT, seen(true + 8 * PULSE * nod, (4 * PULSE * nod, 0.0))
+    estimate, told = RunningEstimate(), []
+    for one, other in zip(y, beside, strict=True):
+        estimate.update(one, other, UNIT, 1, RATE)
+        told.append(estimate.in_band or (0.0, 0.0))
+    network, skin = np.array(told)[LATER].T
+    assert network @ skin / (network @ network) == pytest.approx(1.0, abs=0.15)
+    estimate.reset()
+    assert estimate.in_band is None
+
+
 @BOTH
 def test_noise_of_the_network_alone_is_less_with_the_skins_colour(how):
     true = PULSE * beats()
