@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from live_run import NoMeter, added, as_frames, in_band, live, person, pictures, rhythm, shipped
+from live_run import NoMeter, added, as_frames, in_band, live, magnifier, person, pictures, rhythm, shipped
 
 from deepmag.models.confirmed_scale import MOST, ConfirmedScale
 from deepmag.models.synthetic.codec import h264
@@ -56,6 +56,25 @@ def test_what_is_drowned_in_other_changes_hardly_counts():
     assert fed(ConfirmedScale(), 3.0 * beats() + noise, beats()) < 1.3
 
 
+@pytest.mark.parametrize(("seconds", "certain"), [(3.0, 0.08), (15.0, 0.41), (200.0, 0.5)])
+def test_it_counts_as_far_as_it_is_certain(seconds, certain):
+    t = np.arange(round(seconds * RATE)) / RATE
+    other = np.sqrt(18.0) * np.sin(2 * np.pi * 2.2 * t)  # 18 times the pulse's power
+    found = fed(ConfirmedScale(), 3.0 * beats(seconds) + other, beats(seconds))
+    assert found == pytest.approx(1 + 2 * certain, abs=0.1)
+
+
+def test_of_half_a_second_nothing_is_believed():
+    assert fed(ConfirmedScale(), 2.5 * beats(0.5), beats(0.5)) == 1.0
+
+
+def test_what_is_ten_seconds_ago_counts_less():
+    scale = ConfirmedScale()
+    fed(scale, 3.0 * beats(60.0), beats(60.0))
+    # the time constant of what is known, less the 2 s that it takes to be taken on
+    assert fed(scale, 1.5 * beats(10.0), beats(10.0)) == pytest.approx(1.5 + 1.5 * np.exp(-0.8), abs=0.1)
+
+
 def test_it_goes_when_the_pulse_is_no_longer_sure():
     scale = ConfirmedScale()
     fed(scale, 2.5 * beats(), beats())
@@ -84,6 +103,21 @@ class SureFrom(NoMeter):
 
     def reading(self, t: float) -> Reading:
         return Reading(72.0, 0.8, "") if t >= self._begin else super().reading(t)
+
+
+@pytest.mark.parametrize(
+    ("session", "change"), [(1, {}), (0, {"mode": "paper"}), (0, {"roi": (40, 40, 140, 140)})]
+)
+def test_of_another_session_mode_or_region_nothing_is_sure_any_more(session, change):
+    images = pictures()[:6]
+    machine = magnifier(shipped(), meter=SureFrom(0.0))
+    for frame in as_frames(images[:5], np.arange(5) / RATE):
+        machine.push(frame, Settings(roi=person().region))
+    fed(machine._scale, 2.5 * beats(), beats())
+    assert machine._scale.value > 2
+    frame = as_frames(images[5:], [5 / RATE], session=session)[0]
+    machine.push(frame, Settings(**{"roi": person().region, **change}))
+    assert machine._scale.value == 1.0
 
 
 def grown(images, sure_from: float) -> float:

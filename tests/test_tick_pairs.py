@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from deepmag.models.phase import REDUCED, reduce_luma
+from deepmag.models.phase import REDUCED, PhaseRepresentation, phase_difference, reduce_luma
 from deepmag.stream.tick_pairs import BANDS, TICK, TickPairs
 
 FLAT = np.full((REDUCED, REDUCED), 100, np.float32)
@@ -39,6 +39,33 @@ def test_a_change_of_light_of_a_fifth_is_no_other_scene_and_one_of_three_tenths_
     pairs = TickPairs()
     pairs.take(0.0, FLAT)
     assert pairs.take(0.2, np.float32(brighter) * FLAT) == same
+
+
+def pattern(brightness: float) -> np.ndarray:
+    """A reduced picture that is full of edges, grey levels."""
+    return np.float32(brightness) * np.random.default_rng(0).uniform(0, 200, FLAT.shape).astype(np.float32)
+
+
+@pytest.mark.parametrize(("wide", "bright"), [(60, False), (100, True)])
+def test_who_fills_a_seventh_of_the_picture_before_black_is_not_in_the_dark(wide, bright):
+    pairs, person = TickPairs(), np.zeros_like(FLAT)
+    person[:wide, :wide] = pattern(1.0)[:wide, :wide]
+    for tick in range(2):
+        pairs.take(tick / 5, person)
+    bands = PhaseRepresentation().bands_of(person)
+    trusted = phase_difference(bands, bands).weight.sum()
+    assert pairs.pair is not None
+    assert (pairs.pair.difference.weight.sum() == trusted) == bright
+
+
+def test_a_glance_trusts_a_dim_picture_as_the_tick_before_it_does():
+    pairs = TickPairs()
+    for tick in range(2):
+        pairs.take(tick / 5, pattern(0.05))
+    glance = pairs.glance(pattern(0.05))
+    assert pairs.pair is not None
+    assert glance is not None
+    np.testing.assert_array_equal(glance.weight, pairs.pair.difference.weight)
 
 
 @pytest.mark.parametrize("rate", [12.0, 24.0, 30.0])
