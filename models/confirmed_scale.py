@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 MEMORY = 10.0  # s, time constant of the regression
 EXPECTED = 0.5  # standard deviation that the scale is expected to have around 1
 MOST = 4.0  # of 320x240 in H.264 of 0.5 Mb/s it is 3 to 5, and nothing else needs as much
-COMES, GOES = (
-    2.0,
-    20.0,
-)  # s, time constants with which it is taken on, and forgotten once no pulse is sure any more
+# s, time constants with which it is taken on, and forgotten once no pulse is sure any more
+COMES, GOES = 2.0, 20.0
 
 Floats = NDArray[np.float32]
 
