@@ -29,6 +29,9 @@ BRIGHT = 90.0
 NOISE = 6.0  # times the usual difference of two pictures' coefficients: less is not seen, however dim it is
 ROUNDED = 0.3  # grey levels: the least that is seen in whole ones
 SPARSE = 3  # cells
+# Grey levels of two pictures' coefficients together: less is black or burnt out, without any noise. Where so much of a
+# dim picture is, the rest would seem to have none either: of somebody before black the chest moved a fifth less far.
+EMPTY = 0.1
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of R, G, B (BT.601)
 
 
@@ -75,7 +78,9 @@ def faintness(before: Bands, after: Bands, brightness: float) -> float:
     A picture of half the light has half the amplitudes: held to the same FAINT, all of it would be taken for noise.
     """
     dim = FAINT * min(1.0, brightness / BRIGHT)
-    noise = float(np.median(np.abs(after[:, ::SPARSE, ::SPARSE] - before[:, ::SPARSE, ::SPARSE])))
+    first, then = (bands[:, ::SPARSE, ::SPARSE] for bands in (before, after))
+    seen = np.abs(first) + np.abs(then) > EMPTY
+    noise = float(np.median(np.abs(then - first)[seen])) if seen.any() else 0.0
     return max(ROUNDED, dim, min(FAINT, NOISE * noise))
 
 

@@ -67,6 +67,18 @@ def test_what_is_faint_goes_with_the_light_of_a_dim_picture_down_to_its_noise() 
     assert faintness(bands, bands, 0.0) == ROUNDED
 
 
+def test_the_noise_of_a_dim_picture_is_that_of_what_is_not_black() -> None:
+    rng = np.random.default_rng(0)
+    noisy = [np.float32(0.1) * natural(REDUCED) + rng.normal(0, 0.9, (REDUCED, REDUCED)) for _ in range(2)]
+    lit = np.arange(REDUCED) < 0.3 * REDUCED
+    whole, beside_black = (
+        faintness(*(REPRESENTATION.bands_of((one * part).astype(np.float32)) for one in noisy), 0.05 * BRIGHT)
+        for part in (1.0, lit)
+    )
+    assert whole > 2.5 * ROUNDED
+    assert 0.6 * whole < beside_black < 1.1 * whole  # less: an edge reaches into the black
+
+
 def test_a_motion_counts_alike_in_a_tenth_of_the_light() -> None:
     before, after = natural(REDUCED), natural(REDUCED, (0.1, 0.0))
     bright = between(before, after)
