@@ -120,6 +120,21 @@ def test_of_another_session_mode_or_region_nothing_is_sure_any_more(session, cha
     assert machine._scale.value == 1.0
 
 
+def test_the_waveform_is_as_much_larger_as_the_picture_shows_it():
+    frames = as_frames(pictures()[:60], np.arange(60) / RATE)
+
+    def waves(scaled):
+        machine = magnifier(shipped(), meter=SureFrom(0.0))
+        for frame in frames[:50]:
+            machine.push(frame, Settings(roi=person().region))
+        if scaled:
+            fed(machine._scale, 2.5 * beats(), beats())
+        done = [one for frame in frames[50:] for one in machine.push(frame, Settings(roi=person().region))]
+        return np.array([one.pulse.wave for one in done])
+
+    assert waves(scaled=True) == pytest.approx(2.5 * waves(scaled=False), rel=0.05)
+
+
 def grown(images, sure_from: float) -> float:
     """How many times the true pulse of the skin's green is added, from 9 to 14 s."""
     frames = as_frames(images, np.arange(len(images)) / RATE)
