@@ -208,6 +208,7 @@ class PulseMagnifier(DelayedMagnifier):
 
     def _forget_face(self) -> None:
         """Where it pulses, and how far."""
+        self._unit = INPUT_SCALE
         self._running.reset()
         for known in (
             self._direction,

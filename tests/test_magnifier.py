@@ -259,6 +259,16 @@ def test_after_paper_steady_follows_no_direction_of_before():
     assert followed == [False, True, True, False, True, True]
 
 
+def test_the_waveform_of_paper_is_the_same_whatever_came_before():
+    def swing(first):
+        done = live(
+            shipped(), frames_of()[:240], lambda frame: settings(mode="paper" if frame.seq >= 30 else first)
+        )
+        return np.std([one.pulse.wave for one in done[220:]])
+
+    assert swing("steady") == pytest.approx(swing("paper"), rel=0.05)
+
+
 def test_a_change_of_gain_acts_on_the_next_picture_out():
     frames = frames_of()[:240]
     changed = live(shipped(), frames, lambda frame: settings(gain=10.0 if frame.seq < 200 else 1.0))
