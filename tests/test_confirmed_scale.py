@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from live_run import NoMeter, added, as_frames, in_band, live, magnifier, person, pictures, rhythm, shipped
 
-from deepmag.models import pulse_estimate
 from deepmag.models.confirmed_scale import MOST, ConfirmedScale
 from deepmag.models.synthetic.codec import h264
 from deepmag.models.synthetic.layers import LayeredPerson
@@ -121,21 +120,26 @@ def test_of_another_session_mode_or_region_nothing_is_sure_any_more(session, cha
     assert machine._scale.value == 1.0
 
 
-def test_the_waveform_is_as_much_larger_as_the_picture_shows_it(monkeypatch):
-    # the skin's own colour, beside the network, would know better than a scale that is made up
-    monkeypatch.setattr(pulse_estimate, "MOST", 0.0)
-    frames = as_frames(pictures()[:60], np.arange(60) / RATE)
+def test_the_waveform_is_as_much_larger_as_the_picture_shows_it():
+    images = pictures()[:90]
+    frames = as_frames(images, np.arange(90) / RATE)
+    skin = (person().skin > 0.9).astype(np.float32)
 
-    def waves(scaled):
+    def seen(scaled):
         machine = magnifier(shipped(), meter=SureFrom(0.0))
-        for frame in frames[:50]:
-            machine.push(frame, Settings(roi=person().region))
-        if scaled:
-            fed(machine._scale, 2.5 * beats(), beats())
-        done = [one for frame in frames[50:] for one in machine.push(frame, Settings(roi=person().region))]
-        return np.array([one.pulse.wave for one in done])
+        done = []
+        for frame in frames:
+            if scaled and frame.seq == 50:
+                fed(machine._scale, 2.5 * beats(), beats())
+            done += machine.push(frame, Settings(roi=person().region))
+        done = done[50:]
+        green = added(images[50 : 50 + len(done)], [one.image for one in done], skin)[:, 1]
+        return np.array([one.pulse.wave for one in done]), green
 
-    assert waves(scaled=True) == pytest.approx(2.5 * waves(scaled=False), rel=0.05)
+    (wave, green), (plain_wave, plain_green) = seen(scaled=True), seen(scaled=False)
+    shown = float(green @ plain_green / (plain_green @ plain_green))
+    assert shown > 1.2
+    assert float(wave @ plain_wave / (plain_wave @ plain_wave)) == pytest.approx(shown, rel=0.05)
 
 
 def grown(images, sure_from: float) -> float:
