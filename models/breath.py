@@ -48,6 +48,9 @@ HOLE = 13  # grid cells: how wide a place may be that the network does not look 
 # Share of what other motions leave of a part's motion in the band that the breath explains, from which it is magnified
 # a little, and in full.
 EXPLAINED = (0.3, 0.6)
+# Times as far, in squares, as noise alone would have a part move with the breath: from where it is magnified a little,
+# and in full. 9 still pictures in a twentieth to a quarter of the light move by 2 px at most at gain 16, were 43.
+CLEAR = (3.0, 6.0)
 FAINTEST = 0.01  # of the best wave's share: waves that the band-pass leaves less of are left out
 ROUNDS = 2  # of measuring the breath in a region, and finding the region by that breath
 
@@ -117,6 +120,7 @@ class BreathWindow:
         self._attention = np.zeros((self._length, GRID * GRID), np.float32)
         self._y = np.zeros(self._length, np.float32)
         self._stiffness = np.zeros((3, GRID, GRID), np.float32)
+        self._stray = 0.0
         self._pattern = np.zeros((2, GRID, GRID), np.float32)
         self._of_all = np.zeros((2, GRID, GRID), np.float32)
         self.reset()
@@ -129,7 +133,7 @@ class BreathWindow:
         self._past: deque[float] = deque(maxlen=round((SLOW_WINDOW - WINDOW) * ASCENT_RATE))
         self._pattern[:] = self._of_all[:] = self._stiffness[:] = 0.0
         self._source = self._steps = np.zeros(0, np.float32)
-        self._unit = 0.0
+        self._unit = self._stray = 0.0
 
     @property
     def seconds(self) -> float:
@@ -160,6 +164,7 @@ class BreathWindow:
                 kept[-1] = new / np.float32(ticks)
             self._count = min(self._count + 1, self._length)
             self._stiffness += (motion.stiffness - self._stiffness) / np.float32(self._count)
+            self._stray += (motion.stray / ticks - self._stray) / self._count
 
     def glance(self, motion: LocalMotion, gap: float) -> None:
         """Take a pair that began where the newest one ended, and lasted for a gap, s, that is shorter than a tick."""
@@ -216,14 +221,20 @@ class BreathWindow:
             own = wave - others @ (others.T @ wave)
             power = float(own @ own) + 1e-12
             pulled = np.asarray((own @ moved).reshape(2, GRID, GRID) / power, np.float32)
-            share = _blur((pulled**2).sum(0)) * np.float32(power) / (_blur(energy) + 1e-9)
+            with_it = _blur((pulled**2).sum(0)) * np.float32(power)
+            share = with_it / (_blur(energy) + 1e-9)
             share = share - np.float32(chance) * (1.0 - share)
-            region = whole * np.clip((share - EXPLAINED[0]) / (EXPLAINED[1] - EXPLAINED[0]), 0.0, 1.0)
+            region = whole * _ramp(share, EXPLAINED)
             pattern = np.asarray(solve_motion(self._stiffness, pulled) * region, np.float32)
             strength = float((pattern * pulled).sum())
             if strength <= 1e-12:
                 break
         weight = region * energy
+        # of the pattern alone: what noise is left out of would look cleaner to the rate, as where a codec jumps
+        shake, undone = _shake(pull, moved, into)
+        straying, shaking = float(((own @ into) ** 2).sum()), float(((own @ undone) ** 2).sum())
+        noise = np.float32(self._stray * straying / power) + shake * np.float32(shaking / power)
+        pattern *= _ramp(with_it / (noise + 1e-9), CLEAR)
         explained = float((weight * share).sum() / max(float(weight.sum()), 1e-12))
         return _Found(pattern, region, measure, steps, wave, explained if strength > 1e-12 else 0.0)
 
@@ -287,6 +298,28 @@ def _usual_attention(attention: Floats) -> Floats:
 def _moved_by(pattern: Floats, region: Floats) -> float:
     """RMS of a pattern in a region, cells."""
     return float(np.sqrt((region * (pattern**2).sum(0)).sum() / max(float(region.sum()), 1e-9)))
+
+
+def _shake(pull: Floats, moved: Floats, into: Floats) -> tuple[Floats, Floats]:
+    """How far each part shakes: mean square of its positions outside of the band, (GRID, GRID), both directions.
+
+    pull: (n, 2 GRID GRID). moved: (M, 2 GRID GRID), what of it is in the band. into: (M, n), see `_band_pass`. Returns
+    it, and the matrix (M, n + 1) from positions to the band: noise is of each picture, and what it adds to one step it
+    takes from the next. But where there is no pattern phases turn any way, and nothing is taken back: such steps stray
+    (`LocalMotion.stray`) as far in a breath's time as breaths go.
+    """
+    undone = np.diff(into, axis=1, prepend=0.0, append=0.0)
+    squares = (into**2).sum(1)
+    outside = (pull**2).sum(0) - (moved**2 / squares[:, None]).sum(0)
+    positions = 2 * len(pull) - float(((undone**2).sum(1) / squares).sum())
+    # rounding may leave less than nothing
+    shake = np.maximum(outside, 0.0).reshape(2, GRID, GRID).sum(0) / np.float32(positions)
+    return _blur(shake), undone
+
+
+def _ramp(value: Floats, limits: tuple[float, float]) -> Floats:
+    first, full = limits
+    return np.asarray(np.clip((value - first) / (full - first), 0.0, 1.0), np.float32)
 
 
 def _energy(moved: Floats) -> Floats:

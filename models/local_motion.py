@@ -17,6 +17,9 @@ from deepmag.models.respiration import REACH
 
 GRID = 62  # px, side on which motion is kept: half of the bands'
 NEIGHBOURHOOD = 2.5  # cells of the bands, standard deviation
+# Mean square of what noise alone, without any pattern, pulls over a pair: so many times the fourth power of
+# `PhaseDifference.noise`, from 1/6 to 1/3, down and right together.
+STRAY = 0.8
 RIDGE = 0.02  # added to the stiffness: where there is no pattern there is no motion to be seen
 
 
@@ -26,11 +29,13 @@ class LocalMotion:
 
     stiffness: (3, GRID, GRID), sums of weight times slope times slope: rows with rows, rows with columns, columns with
     columns. pull: (2, GRID, GRID), sums of weight times slope times phase difference, turned so that
-    stiffness . motion = pull, the motion in cells of the bands, down and right.
+    stiffness . motion = pull, the motion in cells of the bands, down and right. stray: mean square of the pull, both
+    directions together, where there is no pattern.
     """
 
     stiffness: Floats
     pull: Floats
+    stray: float = 0.0
 
 
 def local_motion(difference: PhaseDifference) -> LocalMotion:
@@ -41,6 +46,7 @@ def local_motion(difference: PhaseDifference) -> LocalMotion:
     return LocalMotion(
         np.stack([on_grid((trust * a * b).sum(0)) for a, b in ((down, down), (down, right), (right, right))]),
         np.stack([on_grid(-(slope * held).sum(0)) for slope in (down, right)]),
+        STRAY * difference.noise**4,
     )
 
 

@@ -26,7 +26,7 @@ FAINT = 2.0
 # Grey levels of a picture's brighter parts; where they have fewer it is dim, and all in it is as much fainter. Real
 # clips in a normal light have 93 or more.
 BRIGHT = 90.0
-NOISE = 6.0  # times the usual difference of two pictures' coefficients: less is not seen, however dim it is
+NOISE = 3.0  # times the usual difference of two pictures' coefficients: less is not seen, however dim it is
 ROUNDED = 0.3  # grey levels: the least that is seen in whole ones
 SPARSE = 3  # cells
 # Grey levels of two pictures' coefficients together: less is black or burnt out, without any noise. Where so much of a
@@ -41,12 +41,13 @@ class PhaseDifference:
 
     x: (4, SIDE, SIDE) wrapped phase differences, rad. weight: the same shape, in [0, 1), trust in them.
     slope: (2, 4, SIDE, SIDE) of the phase along rows and columns, rad per cell: a motion of (dy, dx) cells is a
-    difference of -slope . (dy, dx).
+    difference of -slope . (dy, dx). noise: how far coefficients usually differ, over the amplitude that counts half.
     """
 
     x: Floats
     weight: Floats
     slope: Floats
+    noise: float = 0.0
 
 
 class PhaseRepresentation:
@@ -78,10 +79,17 @@ def faintness(before: Bands, after: Bands, brightness: float) -> float:
     A picture of half the light has half the amplitudes: held to the same FAINT, all of it would be taken for noise.
     """
     dim = FAINT * min(1.0, brightness / BRIGHT)
+    return max(ROUNDED, dim, min(FAINT, NOISE * usual_change(before, after)))
+
+
+def usual_change(before: Bands, after: Bands) -> float:
+    """How far coefficients that are not empty usually differ from one picture to the next, grey levels.
+
+    In a still one, by its noise.
+    """
     first, then = (bands[:, ::SPARSE, ::SPARSE] for bands in (before, after))
     seen = np.abs(first) + np.abs(then) > EMPTY
-    noise = float(np.median(np.abs(then - first)[seen])) if seen.any() else 0.0
-    return max(ROUNDED, dim, min(FAINT, NOISE * noise))
+    return float(np.median(np.abs(then - first)[seen])) if seen.any() else 0.0
 
 
 def phase_difference(before: Bands, after: Bands, faint: float = FAINT) -> PhaseDifference:
@@ -94,8 +102,13 @@ def phase_difference(before: Bands, after: Bands, faint: float = FAINT) -> Phase
     weight = magnitude / (magnitude + np.float32(faint**2))
     mean = before + after
     slope = np.stack([_slope(mean, 1), _slope(mean, 2)])
+    # what changes further than noise can is motion
+    noise = min(usual_change(before, after) / faint, 1.0 / NOISE)
     return PhaseDifference(
-        np.angle(cross).astype(np.float32), weight.astype(np.float32), slope.astype(np.float32)
+        np.angle(cross).astype(np.float32),
+        weight.astype(np.float32),
+        slope.astype(np.float32),
+        noise,
     )
 
 

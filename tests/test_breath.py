@@ -223,6 +223,36 @@ def test_noise_is_not_a_breath() -> None:
     assert motion < 0.1 * breathing
 
 
+def wandered(seed: int, *, taken_back: bool) -> float:
+    """How far noise moves any part of a still picture within its first four seconds, cells.
+
+    taken_back: what it adds to one step it takes from the next, as where there is a pattern.
+    """
+    rng = np.random.default_rng(seed)
+
+    def grain():
+        blurred = cv2.GaussianBlur(rng.standard_normal((GRID, GRID, 2)).astype(np.float32), None, 1.5)
+        return 0.25 * blurred.transpose(2, 0, 1)
+
+    window, far, position = BreathWindow(), 0.0, grain()
+    for _ in range(round(4 * ASCENT_RATE)):
+        before, position = position, grain()
+        step = position - before if taken_back else position
+        stray = 0.0 if taken_back else float((step**2).sum(0).mean())
+        y = 0.02 * rng.standard_normal()
+        attention = CHEST * y + 0.01 * DEPTH * rng.standard_normal((GRID, GRID))
+        window.push(LocalMotion(STIFFNESS, step, stray), attention.astype(np.float32), y)
+        found = window.estimate(EVENLY)
+        if found is not None:
+            far = max(far, float(np.hypot(*found.pattern).max()) * abs(window.amplitude(9)))
+    return far
+
+
+@pytest.mark.parametrize("taken_back", [False, True])
+def test_noise_does_not_move_a_picture_before_much_is_known(taken_back: bool) -> None:
+    assert np.mean([wandered(seed, taken_back=taken_back) for seed in range(6)]) < 0.02
+
+
 def test_there_is_no_estimate_before_two_seconds() -> None:
     found = take().estimates
     assert all(one is None for one in found[:9])

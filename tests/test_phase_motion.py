@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ from waves import natural, wavy
 
 from deepmag.models.camera_motion import camera_motion, without_camera, wrapped
 from deepmag.models.displacement import VISIBLE, displace_frame
-from deepmag.models.local_motion import GRID, local_motion, on_grid, solve_motion
+from deepmag.models.local_motion import GRID, STRAY, local_motion, on_grid, solve_motion
 from deepmag.models.phase import (
     BRIGHT,
     FAINT,
@@ -24,6 +25,7 @@ from deepmag.models.phase import (
     faintness,
     phase_difference,
     reduce_luma,
+    usual_change,
 )
 from deepmag.models.remap import shift_pixels
 
@@ -108,6 +110,22 @@ def test_a_flat_picture_has_no_weight_and_its_noise_hardly_any() -> None:
     noisy = between(*(flat + 0.3 * rng.standard_normal(flat.shape, np.float32) for _ in range(2)))
     assert noisy.weight.mean() < 0.002
     assert between(wavy(flat.shape), wavy(flat.shape)).weight.mean() > 0.5
+
+
+@pytest.mark.parametrize("times", [3.0, 6.0])
+def test_what_noise_alone_pulls_is_known(times: float) -> None:
+    noise = np.random.default_rng(0).standard_normal((8, REDUCED, REDUCED)).astype(np.float32)
+    bands = [REPRESENTATION.bands_of(100 + one) for one in noise]
+    pairs = list(pairwise(bands))
+    faint = times * float(np.mean([usual_change(*pair) for pair in pairs]))
+    told = [phase_difference(*pair, faint) for pair in pairs]
+    assert np.mean([one.noise for one in told]) == pytest.approx(min(1 / times, 1 / NOISE), rel=0.02)
+    pulls = np.mean([(local_motion(one).pull ** 2).sum(0).mean() for one in told])
+    assert pulls == pytest.approx(STRAY / times**4, rel=0.2)
+
+
+def test_what_moves_is_not_taken_for_more_noise_than_there_can_be() -> None:
+    assert between(natural(REDUCED), natural(REDUCED, (3.0, 2.0))).noise == pytest.approx(1 / NOISE)
 
 
 def test_phase_differences_stay_within_half_a_turn() -> None:

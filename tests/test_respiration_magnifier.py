@@ -234,6 +234,30 @@ def test_a_cameras_noise_is_not_magnified_and_has_no_rate(scene, light):
     assert change_of(done).mean() < 0.5
 
 
+class Moves(HostPictures):
+    """Notes how far any part was moved, cells."""
+
+    most = 0.0
+
+    def change(self, frame, *, move=None, colouring=None):
+        self.most = max(self.most, float(np.hypot(*breath_ticks.magnified(move.motion, move.gain)).max()))
+        return super().change(frame, move=move, colouring=colouring)
+
+
+@pytest.mark.parametrize(("light", "noise"), [(0.25, 3.0), (0.1, 2.0)])
+def test_in_the_dark_noise_moves_no_spot_of_a_still_picture_not_even_at_first(light, noise):
+    rng, moves = np.random.default_rng(0), Moves()
+    machine = RespirationMagnifier(network(), clock=lambda: 0.0, lag=LAG, pictures=moves)
+    still = light * clip().video[0].astype(np.float32)
+    images = [
+        np.clip(still + rng.normal(0.5, noise, still.shape), 0, 255).astype(np.uint8) for _ in range(30)
+    ]
+    for frame in timed(images, rate=5.0):
+        machine.push(frame, settings(gain=16.0))
+    machine.flush()
+    assert moves.most < 0.2
+
+
 def test_what_only_goes_with_a_camera_in_a_hand_is_not_magnified():
     """Who sits nearer than the wall moves further by it: what is left without the camera goes as the camera does."""
     rows, columns = np.mgrid[:REDUCED, :REDUCED].astype(np.float32)
