@@ -16,6 +16,7 @@ from deepmag.models.local_motion import GRID, STRAY, local_motion, on_grid, solv
 from deepmag.models.phase import (
     BRIGHT,
     FAINT,
+    FALL,
     NOISE,
     REDUCED,
     ROUNDED,
@@ -59,7 +60,7 @@ def similarity(shift=(0.0, 0.0), turn=0.0, zoom=0.0):
 def test_what_is_faint_goes_with_the_light_of_a_dim_picture_down_to_its_noise() -> None:
     bands = REPRESENTATION.bands_of(natural(REDUCED))
     assert faintness(bands, bands, 150.0) == faintness(bands, bands, BRIGHT) == FAINT
-    assert faintness(bands, bands, 0.25 * BRIGHT) == pytest.approx(0.25 * FAINT)
+    assert faintness(bands, bands, 0.5 * BRIGHT) == pytest.approx(0.5**FALL * FAINT)
     noise = np.random.default_rng(0).normal(0, 1, (2, REDUCED, REDUCED)).astype(np.float32)
     noisy = [REPRESENTATION.bands_of(natural(REDUCED) + np.float32(0.9) * one) for one in noise]
     floor = NOISE * float(np.median(np.abs(noisy[1] - noisy[0])))
@@ -88,6 +89,16 @@ def test_a_motion_counts_alike_in_a_tenth_of_the_light() -> None:
     dim = phase_difference(*bands, 0.1 * FAINT)
     assert np.abs(dim.weight - bright.weight).max() < 1e-3
     assert phase_difference(*bands).weight.mean() < 0.2 * bright.weight.mean()
+
+
+def test_who_is_well_lit_is_seen_alike_in_a_quarter_of_the_light() -> None:
+    before, after = (REPRESENTATION.bands_of(natural(REDUCED, moved)) for moved in ((0.0, 0.0), (0.1, 0.0)))
+    light = 150.0  # grey levels of the brighter parts
+    full, quarter = (
+        phase_difference(share * before, share * after, faintness(before, before, share * light))
+        for share in (np.float32(1.0), np.float32(0.25))
+    )
+    assert np.abs(quarter.weight - full.weight).max() < 0.05
 
 
 @pytest.mark.parametrize("moved", [(0.1, 0.0), (0.0, 0.3), (0.4, -0.3), (-0.02, 0.01)])
