@@ -72,7 +72,7 @@ def test_what_is_faint_goes_with_the_light_of_a_dim_picture_down_to_its_noise() 
 
 def test_the_noise_of_a_dim_picture_is_that_of_what_is_not_black() -> None:
     rng = np.random.default_rng(0)
-    noisy = [np.float32(0.1) * natural(REDUCED) + rng.normal(0, 0.9, (REDUCED, REDUCED)) for _ in range(2)]
+    noisy = [np.float32(0.1) * natural(REDUCED) + rng.normal(0, 1.8, (REDUCED, REDUCED)) for _ in range(2)]
     lit = np.arange(REDUCED) < 0.3 * REDUCED
     whole, beside_black = (
         faintness(*(REPRESENTATION.bands_of((one * part).astype(np.float32)) for one in noisy), 0.05 * BRIGHT)
@@ -125,7 +125,8 @@ def test_a_flat_picture_has_no_weight_and_its_noise_hardly_any() -> None:
 
 @pytest.mark.parametrize("times", [3.0, 6.0])
 def test_what_noise_alone_pulls_is_known(times: float) -> None:
-    noise = np.random.default_rng(0).standard_normal((8, REDUCED, REDUCED)).astype(np.float32)
+    # so much that hardly any of it is as little as where a picture is black
+    noise = 10 * np.random.default_rng(0).standard_normal((8, REDUCED, REDUCED)).astype(np.float32)
     bands = [REPRESENTATION.bands_of(100 + one) for one in noise]
     pairs = list(pairwise(bands))
     faint = times * float(np.mean([usual_change(*pair) for pair in pairs]))
