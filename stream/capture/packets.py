@@ -12,6 +12,7 @@ import av.error
 
 from deepmag.stream.capture.failures import read_failure
 from deepmag.stream.capture.read_ahead import ReadAhead
+from deepmag.stream.capture.slices import WholePictures, may_be_in_parts
 from deepmag.stream.capture.source import SourceError
 from deepmag.stream.exhausted import what_ran_out
 
@@ -48,7 +49,20 @@ class Packets:
     skip: Callable[[str], None]
 
     def read(self, stop: threading.Event) -> Iterator[Packet[VideoStream]]:
-        """Yield packets until the end or ``stop``; SourceError when a live source stalls or breaks."""
+        """Yield packets until the end or ``stop``; SourceError when a live source stalls or breaks.
+
+        Of a live source each holds a whole picture.
+        """
+        codec = self.stream.codec_context
+        if not (self.live and may_be_in_parts(codec.name, codec.extradata)):
+            yield from self._read(stop)
+            return
+        whole = WholePictures(codec.name, self.name)
+        for packet in self._read(stop):
+            yield from whole.add(packet)
+        yield from whole.rest()
+
+    def _read(self, stop: threading.Event) -> Iterator[Packet[VideoStream]]:
         heard, before, timed_out = self.clock(), None, False
         while not stop.is_set():
             try:
