@@ -32,6 +32,7 @@ LEAST = 1e-4  # of the skin's difference, for its limit; the still person of the
 Floats = NDArray[np.float32]
 Values = NDArray[np.float64]
 
+BLOCK = 4096  # pairs worked on at once: 1 MB for their products
 BESIDE = 5
 COUNT = 1 + BESIDE
 NETWORK, SKIN, DISTURBANCES = 0, 1, slice(2, COUNT)
@@ -122,23 +123,35 @@ def centred_estimate(y: Floats, seen: Values, unit: Floats, spans: NDArray[np.in
     if not ends.any():
         return np.asarray(y, np.float64)
     passed = sosfilt(band_pass(rate), np.repeat(values, spans, axis=0), axis=0)
-    reach = 2 * round(MEMORY * rate) + 1
+    reach = round(MEMORY * rate)
+    found = np.empty(len(y))
+    for first in range(0, len(y), BLOCK):
+        pairs = slice(first, first + BLOCK)
+        last = np.maximum(ends[pairs] - 1, 0)  # tick of each
+        begin = max(0, int(last[0]) - reach)
+        products, share = _centred_products(passed[begin : int(last[-1]) + reach + 1], reach, last - begin)
+        seconds = share * (2 * reach + 1) / rate
+        weights = estimator(products, cleaned(products, seconds), seconds)
+        found[pairs] = (weights * values[pairs]).sum(1)
+    return np.where(unit > 0.0, found / np.where(unit > 0.0, unit, 1.0), y)
+
+
+def _centred_products(passed: Values, reach: int, places: NDArray[np.int64]) -> tuple[Values, Values]:
+    """Mean products over ``reach`` ticks to either side of some, (P, 6, 6), and what share of these there is, (P,)."""
 
     def mean(of: Values) -> Values:
-        # what lies before the first pair and after the last is nothing, and `share` says how much of it there is
-        total: Values = uniform_filter1d(of, reach, axis=0, mode="constant")[np.maximum(ends - 1, 0)]
+        # what lies before the first tick and after the last is nothing
+        total: Values = uniform_filter1d(of, 2 * reach + 1, axis=0, mode="constant")[places]
         return total
 
     share = mean(np.ones(len(passed)))
-    products = np.empty((len(y), COUNT, COUNT))
+    products = np.empty((len(places), COUNT, COUNT))
     for row in range(COUNT):
         for column in range(row + 1):
             products[:, row, column] = products[:, column, row] = (
                 mean(passed[:, row] * passed[:, column]) / share
             )
-    seconds = share * reach / rate
-    found = (estimator(products, cleaned(products, seconds), seconds) * values).sum(1)
-    return np.where(unit > 0.0, found / np.where(unit > 0.0, unit, 1.0), y)
+    return products, share
 
 
 def in_pulses(y: Values | float, seen: Values) -> Values:

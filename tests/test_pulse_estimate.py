@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from live_run import added, as_frames, in_band, live, offline, person, pictures, rhythm, shipped
 
-from deepmag.models import magnify
+from deepmag.models import magnify, pulse_estimate
 from deepmag.models.blood import BLOOD
 from deepmag.models.pulse_estimate import (
     BESIDE,
@@ -163,6 +163,14 @@ def test_both_ways_agree_once_the_past_is_long_enough():
     y, beside = (true + PULSE * nod) / UNIT, seen(true + 5 * PULSE * nod, (3 * PULSE * nod, 0.0))
     later = slice(round(20 * RATE), round(25 * RATE))
     assert np.corrcoef(causal(y, beside)[later], centred(y, beside)[later])[0, 1] > 0.98
+
+
+def test_a_long_clip_is_worked_through_in_blocks_without_seams(monkeypatch):
+    true, nod = PULSE * beats(), wave(1)
+    y, beside = (true + PULSE * nod) / UNIT, seen(true + 5 * PULSE * nod, (3 * PULSE * nod, 0.0))
+    whole = centred(y, beside)
+    monkeypatch.setattr(pulse_estimate, "BLOCK", 100)
+    assert centred(y, beside) == pytest.approx(whole, rel=1e-6, abs=1e-9)
 
 
 def test_pairs_that_span_more_ticks_count_for_as_many():
