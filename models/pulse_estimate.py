@@ -16,6 +16,7 @@ from scipy.signal import sosfilt
 
 from deepmag.models.amplitude import band_pass
 from deepmag.models.blood import BLOOD
+from deepmag.models.pulse_signature import NETWORK, SKIN, PulseSignature
 from deepmag.models.representation import DARK
 from deepmag.models.running_limit import RunningLimit
 
@@ -35,7 +36,7 @@ Values = NDArray[np.float64]
 BLOCK = 4096  # pairs worked on at once: 1 MB for their products
 BESIDE = 5
 COUNT = 1 + BESIDE
-NETWORK, SKIN, DISTURBANCES = 0, 1, slice(2, COUNT)
+DISTURBANCES = slice(2, COUNT)
 OTHERS = np.linalg.svd(BLOOD[None].astype(np.float64))[2][1:]  # the colours that blood does not change
 
 
@@ -63,30 +64,32 @@ def _shift(slope: Floats, change: Floats) -> float:
 
 
 class RunningEstimate:
-    """Causal: what is longer ago than `MEMORY` seconds counts less and less.
-
-    in_band: of the last pair, what the network says and the skin shows without the disturbances, both in band and in
-    the skin's blood; None before any.
-    """
+    """Causal: what is longer ago than `MEMORY` seconds counts less and less."""
 
     def __init__(self) -> None:
+        self._signature = PulseSignature()
         self.reset()
+
+    @property
+    def sure(self) -> float:
+        """0 to 1, how far the signature of a sure pulse counts; see `PulseSignature`."""
+        return self._signature.sure
 
     def reset(self) -> None:
         """Forget everything."""
         self._limit = RunningLimit(LEAST)
         self._rate = self._seconds = 0.0
         self._filtered: Values | None = None
-        self.in_band: tuple[float, float] | None = None
         self._products = np.zeros((COUNT, COUNT))
+        self._signature.reset()
 
     def update(
-        self, y: float, seen: Values, unit: float, ticks: int, rate: float, scale: float = 1.0
+        self, y: float, seen: Values, unit: float, ticks: int, rate: float, pulse_rate: float | None = None
     ) -> float:
         """The pulse of a pair, in units of y.
 
         y: the network's output, per tick. seen, unit: of `seen_beside`. ticks: that the pair spans. rate: ticks per
-        second. scale: by what y is known to be too small. Raises ValueError for a rate too low.
+        second. pulse_rate: beats a minute where a pulse is sure. Raises ValueError for a rate too low.
         """
         if rate != self._rate:
             self._rate, self._sections, self._filtered = rate, band_pass(rate), None
@@ -99,16 +102,18 @@ class RunningEstimate:
             self._sections, np.broadcast_to(values, (ticks, COUNT)), axis=0, zi=self._filtered
         )
         if not self._limit.settled:
-            return y * scale
+            return y
         self._seconds += seconds
         share = max(seconds / self._seconds, 1.0 - float(np.exp(-seconds / MEMORY)))
         self._products += share * (np.outer(passed[-1], passed[-1]) - self._products)
         # an exponential average holds as much as a plain one over twice its time constant
-        seen_for = np.asarray(min(self._seconds, 2.0 * MEMORY))
-        clean = cleaned(self._products, seen_for)
-        network, skin = clean @ passed[-1]
-        self.in_band = float(network), float(skin)
-        return float(estimator(self._products, clean, seen_for, scale) @ values / unit)
+        seen_for = min(self._seconds, 2.0 * MEMORY)
+        weights = estimator(self._products, np.asarray(seen_for))
+        self._signature.update(passed, rate, pulse_rate)
+        known = self._signature.weights(self._products, seen_for)
+        if known is not None:
+            weights += self.sure * (known - weights)
+        return float(weights @ values / unit)
 
 
 def centred_estimate(y: Floats, seen: Values, unit: Floats, spans: NDArray[np.int64], rate: float) -> Values:
@@ -131,7 +136,7 @@ def centred_estimate(y: Floats, seen: Values, unit: Floats, spans: NDArray[np.in
         begin = max(0, int(last[0]) - reach)
         products, share = _centred_products(passed[begin : int(last[-1]) + reach + 1], reach, last - begin)
         seconds = share * (2 * reach + 1) / rate
-        weights = estimator(products, cleaned(products, seconds), seconds)
+        weights = estimator(products, seconds)
         found[pairs] = (weights * values[pairs]).sum(1)
     return np.where(unit > 0.0, found / np.where(unit > 0.0, unit, 1.0), y)
 
@@ -187,12 +192,12 @@ def cleaned(products: Values, seconds: NDArray[np.float64]) -> Values:
     return clean
 
 
-def estimator(products: Values, clean: Values, seconds: NDArray[np.float64], scale: float = 1.0) -> Values:
+def estimator(products: Values, seconds: NDArray[np.float64]) -> Values:
     """What to multiply the six of `in_pulses` by, whose sum is then the pulse, (..., 6).
 
-    products, seconds: as in `cleaned`. clean: of that. scale: by what the network's output is known to be too small.
+    products, seconds: as in `cleaned`.
     """
-    clean = clean * np.array([[scale], [1.0]])
+    clean = cleaned(products, seconds)
     left = clean @ products @ np.swapaxes(clean, -1, -2)
     network, both = left[..., 0, 0], np.maximum(left[..., 0, 1], 0.0)
     # unbiased, and of the least variance, where both are of the pulse's size

@@ -27,6 +27,12 @@ def delay(rate: float) -> float:
     return (span_ticks(rate) - 1) / 2
 
 
+def mean_response(rate: float, frequency: float) -> float:
+    """How much the mean keeps of what changes at ``frequency`` Hz, not a multiple of the rate, in ticks per second."""
+    ticks, turn = span_ticks(rate), np.pi * frequency / rate
+    return float(np.sin(ticks * turn) / (ticks * np.sin(turn)))
+
+
 class RunningDifference:
     """Causal: X per tick, a pair's being even over its ticks, as a mean over the last `span_ticks` at each tick.
 

@@ -83,6 +83,16 @@ def window_kernel(
     return causal_kernel(zero_phase_kernel(band, rate, 2.0 * seconds), band, rate, seconds, lag, late)
 
 
+def step_response(kernel: NDArray[np.floating], rate: float, frequency: float) -> float:
+    """How much a window keeps of a log factor that changes at ``frequency`` Hz: 1 is all of it.
+
+    kernel: as `window_kernel` returns it; its steps are half of the log factor's (Eq. 14). rate: ticks per second.
+    """
+    turn = 2.0 * np.pi * frequency / rate
+    kept = kernel @ np.exp(1j * turn * np.arange(len(kernel)))
+    return float(abs(kept) * np.sin(turn / 2.0))
+
+
 def causal_kernel(
     ideal: NDArray[np.float64], band: Band, rate: float, seconds: float, lag: float, late: float = 0.0
 ) -> NDArray[np.float64]:

@@ -13,21 +13,20 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from deepmag.models.amplitude import MEMORY as AMPLITUDE_MEMORY
-from deepmag.models.amplitude import RunningAmplitudes, independent
+from deepmag.models.amplitude import RunningAmplitudes
 from deepmag.models.blood import BLOOD
-from deepmag.models.confirmed_scale import ConfirmedScale
 from deepmag.models.direction import MEMORY as DIRECTION_MEMORY
 from deepmag.models.direction import SmoothedDirection
 from deepmag.models.magnify import BANDS
 from deepmag.models.pulse_estimate import RunningEstimate, seen_beside
 from deepmag.models.representation import INPUT_SCALE, L, normalized_difference
-from deepmag.models.running_difference import RunningDifference, delay
+from deepmag.models.running_difference import RunningDifference, delay, mean_response
 from deepmag.models.running_limit import RunningLimit
 from deepmag.models.steady import REFERENCE_GAIN, ascend_symmetric
 from deepmag.models.step_size import gamma_for_rate
 from deepmag.models.temporal import band_at
 from deepmag.models.ticks import MAX_GAP
-from deepmag.models.window import SlidingWindow, window_kernel
+from deepmag.models.window import SlidingWindow, step_response, window_kernel
 from deepmag.stream.delayed import ASSUMED_RATE, DelayedMagnifier, clock_rate
 from deepmag.stream.followed_face import FollowedFace
 from deepmag.stream.pictures import Colouring
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from deepmag.stream.settings import Mode, Settings
 
 MAX_LOG_FACTOR = 0.4  # S beyond this is no pulse but a blow-up: 1.5-fold brightness
+LEAST_KEPT = 0.5  # by the filter; 42 beats a minute are 0.53
 LEAST_OUTPUT = 0.0002  # of |y|, for its limit: walls have 0.0005
 
 
@@ -109,8 +109,8 @@ class PulseMagnifier(DelayedMagnifier):
         self._direction_face = FollowedFace(DIRECTION_MEMORY)
         self._amplitudes = RunningAmplitudes()
         self._amplitudes_face = FollowedFace(AMPLITUDE_MEMORY)
-        self._scale = ConfirmedScale()
         self._estimate = RunningEstimate()
+        self._pulse_rate: float | None = None  # beats a minute, the last that was sure
         self._limit = RunningLimit(LEAST_OUTPUT)
         self._repeated = 0  # ticks for which the picture has been the same
         self._unit = INPUT_SCALE
@@ -147,8 +147,8 @@ class PulseMagnifier(DelayedMagnifier):
             self._running.reset()  # X of another square lies elsewhere on the face
             self._direction.move(self._direction_face.moved(self._roi.box), pair.roi.box)
             self._amplitudes.move(self._amplitudes_face.moved(self._roi.box), pair.roi.box)
-        sure = self._meter.reading(pair.frame.pts).rate is not None
-        return self._ascend(pair.before, pair.after, pair.ticks, settings, sure=sure)
+        pulse_rate = self._meter.reading(pair.frame.pts).rate
+        return self._ascend(pair.before, pair.after, pair.ticks, settings, pulse_rate)
 
     def _ascend(
         self,
@@ -156,10 +156,12 @@ class PulseMagnifier(DelayedMagnifier):
         after: NDArray[np.float32],
         ticks: int,
         settings: Settings,
-        *,
-        sure: bool,
+        pulse_rate: float | None,
     ) -> tuple[NDArray[np.float32], float, float]:
-        """What the ascent adds to X of a pair (3, L, L), the pulse, and the network's output, summed over its ticks."""
+        """What the ascent adds to X of a pair (3, L, L), the pulse, and the network's output, summed over its ticks.
+
+        pulse_rate: beats a minute where a pulse is sure.
+        """
         if np.array_equal(before, after):
             # The same picture again, as from a camera that is slower than it says. It has no direction, and what the
             # gradient is where nothing changes is no part of one: its time goes to the next that is another.
@@ -191,14 +193,21 @@ class PulseMagnifier(DelayedMagnifier):
         found = seen_beside(x[0], after, direction)
         if found is not None:
             seen, unit = found
-            pulse = self._estimate.update(held, seen, unit, ticks, self.rate, self._scale.value)
-            if self._estimate.in_band is not None:
-                output, moved = self._estimate.in_band
-                self._scale.update(moved, output, seconds, independent(self.rate), sure=sure)
+            pulse = self._estimate.update(held, seen, unit, ticks, self.rate, pulse_rate)
+            pulse *= self._kept(pulse_rate)
             # so that the waveform has a physical scale
             self._unit = unit * float(BLOOD[1])
         follows = pulse / y if y else 1.0
         return step[0] * np.float32(ticks * follows), pulse * ticks, held * ticks
+
+    def _kept(self, pulse_rate: float | None) -> float:
+        """By what to multiply a sure pulse, so that the filter, which keeps less of a slow or a quick one, keeps it."""
+        self._pulse_rate = pulse_rate or self._pulse_rate
+        if self._pulse_rate is None:
+            return 1.0
+        frequency = self._pulse_rate / 60.0
+        kept = step_response(self._window.kernel, self.rate, frequency) * mean_response(self.rate, frequency)
+        return 1.0 + self._estimate.sure * (1.0 / max(kept, LEAST_KEPT) - 1.0)
 
     def _forget(self) -> None:
         super()._forget()
@@ -209,13 +218,13 @@ class PulseMagnifier(DelayedMagnifier):
     def _forget_face(self) -> None:
         """Where it pulses, and how far."""
         self._unit = INPUT_SCALE
+        self._pulse_rate = None
         self._running.reset()
         for known in (
             self._direction,
             self._direction_face,
             self._amplitudes,
             self._amplitudes_face,
-            self._scale,
             self._estimate,
         ):
             known.reset()

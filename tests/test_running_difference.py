@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from deepmag.models.representation import L, normalized_difference
-from deepmag.models.running_difference import RunningDifference, centred_difference, delay, span_ticks
+from deepmag.models.running_difference import (
+    RunningDifference,
+    centred_difference,
+    delay,
+    mean_response,
+    span_ticks,
+)
 
 RANDOM = np.random.default_rng(0)
 
@@ -49,6 +55,14 @@ def test_it_is_late_by_what_is_made_up_for(rate):
     running = RunningDifference()
     found = [float(running.update(one, 1, rate)[0, 0, 0]) for one in ramp(np.arange(20))]
     assert found[-1] == pytest.approx(19 - delay(rate))
+
+
+@pytest.mark.parametrize("rate", [15.0, 30.0, 60.0, 120.0])
+def test_how_much_it_keeps_is_known(rate):
+    t = np.arange(round(4 * rate)) / rate
+    running, full = RunningDifference(), np.ones((3, L, L), np.float32)
+    found = [running.update(np.float32(one) * full, 1, rate)[0, 0, 0] for one in np.sin(2 * np.pi * 2.3 * t)]
+    assert max(found[round(rate) :]) == pytest.approx(mean_response(rate, 2.3), abs=0.02)
 
 
 def test_a_long_pair_lies_on_its_ticks_evenly():

@@ -10,6 +10,7 @@ from deepmag.models.temporal import PULSE_BAND, log_factor, zero_phase
 from deepmag.models.window import (
     SlidingWindow,
     cut_kernel,
+    step_response,
     window_kernel,
 )
 
@@ -125,6 +126,16 @@ def test_steps_that_are_told_late_give_what_prompt_ones_do(bpm, rate, late):
     turn = 2 * np.pi * bpm / 60 * late / rate
     assert np.angle(shown(late, 0.0) / shown(0.0, 0.0)) == pytest.approx(-turn)
     assert abs(shown(late, late) / shown(0.0, 0.0) - 1) < 0.02 + 0.25 * turn
+
+
+@pytest.mark.parametrize("bpm", [42, 60, 90, 150])
+@pytest.mark.parametrize(("rate", "lag"), [(15.0, 0.25), (30.0, 0.25), (30.0, 1.0)])
+def test_how_much_of_a_pulse_it_keeps_is_known(bpm, rate, lag):
+    t = np.arange(round(40 * rate) + 1) / rate
+    log = 1e-3 * np.sin(2 * np.pi * bpm / 60 * t)
+    shown = live(np.diff(log)[:, None] / 2, lag, rate)[round(20 * rate) :]
+    kept = step_response(SlidingWindow((1,), rate, lag=lag).kernel, rate, bpm / 60)
+    assert np.abs(shown).max() / 1e-3 == pytest.approx(kept, rel=0.05)
 
 
 def test_nothing_drifts_in_an_hour():
