@@ -7,7 +7,7 @@ memory-mapped file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -18,19 +18,29 @@ from scipy.ndimage import uniform_filter1d
 from deepmag.models.amplitude import MEMORY as AMPLITUDE_REACH
 from deepmag.models.amplitude import Amplitudes, along_blood, centred_amplitudes, rms
 from deepmag.models.direction import pulse_direction
-from deepmag.models.pulse_estimate import BESIDE, centred_estimate, colour_change, seen_beside
+from deepmag.models.pulse_estimate import (
+    BESIDE,
+    centred_estimate,
+    centred_sure,
+    colour_change,
+    seen_beside,
+)
+from deepmag.models.pulse_signature import LEAST_KEPT
 from deepmag.models.representation import L, normalized_difference
-from deepmag.models.running_difference import SPAN, centred_difference
+from deepmag.models.running_difference import SPAN, centred_difference, mean_response
 from deepmag.models.running_limit import OUTLIER
 from deepmag.models.steady import REFERENCE_GAIN, SteadyAscent, ascend_symmetric
 from deepmag.models.step_size import gamma_for_rate
-from deepmag.models.temporal import COLUMN_BYTES, PULSE_BAND, Band, band_at, log_factor
+from deepmag.models.temporal import COLUMN_BYTES, PULSE_BAND, Band, band_at, log_factor, zero_phase_response
 from deepmag.models.ticks import MAX_GAP, RateEstimator, TickClock
 
 Mode = Literal["paper", "steady"]
 # Hz. `steady` goes to 186 beats a minute, since rates up to 180 are shown: in the paper's band 175 grow a third as far.
 BANDS: dict[Mode, Band] = {"paper": PULSE_BAND, "steady": (PULSE_BAND[0], 3.1)}
 Floats = NDArray[np.float32]
+PulseRates = Callable[[Floats], NDArray[np.float64]]
+"""Given the network's output of each pair of a stretch, summed over its ticks, (T-1,): beats a minute where a pulse is
+sure, else 0, (T-1,)."""
 
 BLOCK = 256  # pairs worked on at once: 4 MB for each array of them
 SETTLED = 2.0  # s after which its band-pass has forgotten where it began
@@ -120,15 +130,19 @@ def iter_steps(
     *,
     mode: Mode = "paper",
     gain: float = REFERENCE_GAIN,
+    pulse_rates: PulseRates | None = None,
+    looked: Callable[[float], None] = lambda _share: None,
 ) -> Iterator[tuple[slice, Floats]]:
     """The ascent over one stretch, block by block: (pairs, what it adds to their X, (pairs, 3, L, L)).
 
     small: (T, 3, L, L) reduced frames. ticks: (T-1,) as in `Stretch`. rate: ticks per second. gain: the added part
     is (gain - 1) / 9 of that at gain 10, so gain 1 adds nothing. A pair that spans k ticks is ascended as k pairs.
+    pulse_rates: asked once, in `steady`; without it no pulse is sure. looked: called with the share of the pairs that
+    `steady` has looked at, as it does with all of them before the first block.
     """
     share = (gain - 1.0) / (REFERENCE_GAIN - 1.0)
     pairs = len(ticks)
-    course = _pulse_course(ascent, small, ticks, rate) if mode == "steady" else None
+    course = _pulse_course(ascent, small, ticks, rate, pulse_rates, looked) if mode == "steady" else None
     for a in range(0, pairs, BLOCK):
         block = slice(a, min(a + BLOCK, pairs))
         span = np.maximum(ticks[block], 1).astype(np.float32)[:, None, None, None]
@@ -238,7 +252,14 @@ class _Course:
     share: Floats
 
 
-def _pulse_course(ascent: Ascent, small: Floats, ticks: NDArray[np.int64], rate: float) -> _Course:
+def _pulse_course(
+    ascent: Ascent,
+    small: Floats,
+    ticks: NDArray[np.int64],
+    rate: float,
+    pulse_rates: PulseRates | None,
+    looked: Callable[[float], None],
+) -> _Course:
     """Look at all pairs of a stretch, before any is ascended."""
     y, size, unit = (np.zeros(len(ticks), np.float32) for _ in range(3))
     seen = np.zeros((len(ticks), BESIDE))
@@ -251,14 +272,31 @@ def _pulse_course(ascent: Ascent, small: Floats, ticks: NDArray[np.int64], rate:
             found = seen_beside(x[i], picture, pulse_direction(gradient[i], picture, None))
             if found is not None:
                 seen[a + i], unit[a + i] = found
+        looked(block.stop / len(ticks))
     limit, most = _limit(np.abs(y), told, rate), _limit(size, told, rate)
     share = np.minimum(1.0, most / np.maximum(size, np.float32(1e-20)))
     spans = np.where(told, np.maximum(ticks, 1), 0)
     held = np.clip(y, -limit, limit)
     change = colour_change(seen).astype(np.float32)
     seen *= np.minimum(1.0, _limit(change, told, rate) / np.maximum(change, np.float32(1e-20)))[:, None]
-    pulse = centred_estimate(held, seen, unit, spans, rate).astype(np.float32)
-    return _Course(held, pulse, spans, share)
+    rates = np.zeros(len(ticks)) if pulse_rates is None else pulse_rates(held * spans.astype(np.float32))
+    pulse = centred_estimate(held, seen, unit, spans, rate, rates) * _kept(rates, spans, rate)
+    return _Course(held, pulse.astype(np.float32), spans, share)
+
+
+def _kept(pulse_rates: NDArray[np.float64], spans: NDArray[np.int64], rate: float) -> NDArray[np.float64]:
+    """By what to multiply a sure pulse at each pair, so that the filter, which keeps less of a slow one, keeps it."""
+    known = np.flatnonzero(pulse_rates)
+    ends = np.cumsum(spans)
+    if not len(known) or not ends.any():
+        return np.ones(len(pulse_rates))
+    frequency = np.interp(np.arange(len(pulse_rates)), known, pulse_rates[known]) / 60.0
+    kept = zero_phase_response(band_at(BANDS["steady"], rate), rate, frequency) * mean_response(
+        rate, frequency
+    )
+    sure = centred_sure(np.repeat(pulse_rates, spans), rate)[np.maximum(ends - 1, 0)]
+    made_up: NDArray[np.float64] = 1.0 + sure * (1.0 / np.maximum(kept, LEAST_KEPT) - 1.0)
+    return made_up
 
 
 def _look(

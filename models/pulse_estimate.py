@@ -14,9 +14,18 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 from scipy.signal import sosfilt
 
-from deepmag.models.amplitude import band_pass
+from deepmag.models.amplitude import band_pass, independent
 from deepmag.models.blood import BLOOD
-from deepmag.models.pulse_signature import NETWORK, SKIN, PulseSignature
+from deepmag.models.pulse_signature import (
+    COMES,
+    NETWORK,
+    PERIODS,
+    SKIN,
+    PulseSignature,
+    shifted_products,
+    signature,
+    weights_of,
+)
 from deepmag.models.representation import DARK
 from deepmag.models.running_limit import RunningLimit
 
@@ -109,19 +118,26 @@ class RunningEstimate:
         # an exponential average holds as much as a plain one over twice its time constant
         seen_for = min(self._seconds, 2.0 * MEMORY)
         weights = estimator(self._products, np.asarray(seen_for))
-        self._signature.update(passed, rate, pulse_rate)
+        self._signature.update(passed, self._products, seen_for, rate, pulse_rate)
         known = self._signature.weights(self._products, seen_for)
         if known is not None:
             weights += self.sure * (known - weights)
         return float(weights @ values / unit)
 
 
-def centred_estimate(y: Floats, seen: Values, unit: Floats, spans: NDArray[np.int64], rate: float) -> Values:
+def centred_estimate(
+    y: Floats,
+    seen: Values,
+    unit: Floats,
+    spans: NDArray[np.int64],
+    rate: float,
+    pulse_rates: Values | None = None,
+) -> Values:
     """Offline: the pulse of each pair, (P,), in units of y, by regressions over `MEMORY` seconds to either side.
 
     y: (P,), per tick. seen: (P, 5), with what is sudden held. unit: (P,), 0 where there is no skin: y is followed
-    there. spans: (P,) ticks of each; one of 0 does not count. rate: ticks per second. Raises ValueError for one too
-    low.
+    there. spans: (P,) ticks of each; one of 0 does not count. rate: ticks per second. pulse_rates: (P,), beats a minute
+    where a pulse is sure, else 0. Raises ValueError for a rate too low.
     """
     values = in_pulses((y * unit).astype(np.float64), seen)
     ends = np.cumsum(spans)
@@ -129,34 +145,53 @@ def centred_estimate(y: Floats, seen: Values, unit: Floats, spans: NDArray[np.in
         return np.asarray(y, np.float64)
     passed = sosfilt(band_pass(rate), np.repeat(values, spans, axis=0), axis=0)
     reach = round(MEMORY * rate)
+    known = np.zeros(0) if pulse_rates is None else np.repeat(pulse_rates, spans)
+    if known.any():
+        again, pairs_again = shifted_products(passed, 60.0 * rate / np.where(known > 0.0, known, np.inf))
+        sure = centred_sure(known, rate)
     found = np.empty(len(y))
     for first in range(0, len(y), BLOCK):
         pairs = slice(first, first + BLOCK)
         last = np.maximum(ends[pairs] - 1, 0)  # tick of each
         begin = max(0, int(last[0]) - reach)
-        products, share = _centred_products(passed[begin : int(last[-1]) + reach + 1], reach, last - begin)
+        around, places = slice(begin, int(last[-1]) + reach + 1), last - begin
+        products, share = _centred_products(passed[around], reach, places)
         seconds = share * (2 * reach + 1) / rate
         weights = estimator(products, seconds)
+        if known.any():
+            counted = _centred_mean(pairs_again[around], reach, places)
+            mean = _centred_mean(again[around], reach, places) / np.maximum(counted, 1e-9)[:, np.newaxis]
+            count = counted / len(PERIODS) * (2 * reach + 1) / rate * independent(rate)
+            of_pulse = weights_of(signature(mean, products, count), products, seconds)
+            weights += sure[last, np.newaxis] * (of_pulse - weights)
         found[pairs] = (weights * values[pairs]).sum(1)
     return np.where(unit > 0.0, found / np.where(unit > 0.0, unit, 1.0), y)
 
 
 def _centred_products(passed: Values, reach: int, places: NDArray[np.int64]) -> tuple[Values, Values]:
     """Mean products over ``reach`` ticks to either side of some, (P, 6, 6), and what share of these there is, (P,)."""
-
-    def mean(of: Values) -> Values:
-        # what lies before the first tick and after the last is nothing
-        total: Values = uniform_filter1d(of, 2 * reach + 1, axis=0, mode="constant")[places]
-        return total
-
-    share = mean(np.ones(len(passed)))
+    share = _centred_mean(np.ones(len(passed)), reach, places)
     products = np.empty((len(places), COUNT, COUNT))
     for row in range(COUNT):
         for column in range(row + 1):
             products[:, row, column] = products[:, column, row] = (
-                mean(passed[:, row] * passed[:, column]) / share
+                _centred_mean(passed[:, row] * passed[:, column], reach, places) / share
             )
     return products, share
+
+
+def _centred_mean(of: Values, reach: int, places: NDArray[np.int64]) -> Values:
+    """Over ``reach`` ticks to either side; what lies before the first and after the last is nothing."""
+    mean: Values = uniform_filter1d(of, 2 * reach + 1, axis=0, mode="constant")[places]
+    return mean
+
+
+def centred_sure(known: Values, rate: float) -> Values:
+    """How far a sure pulse counts at each tick, 0 to 1: it comes and goes in some seconds. known: (T,), 0 elsewhere."""
+    sure: Values = uniform_filter1d(
+        (known > 0.0).astype(np.float64), 2 * round(COMES * rate) + 1, mode="nearest"
+    )
+    return sure
 
 
 def in_pulses(y: Values | float, seen: Values) -> Values:

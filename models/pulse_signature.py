@@ -29,6 +29,7 @@ NETWORK, SKIN = 0, 1
 FAINTEST, STRONGEST = 0.25, 2.0
 LOADING = 0.03  # of the network's power, so that what was seen by chance is not taken for certain
 START = 3.0  # s by which what was seen seems shorter
+LEAST_KEPT = 0.5  # by the filter; of 42 beats a minute it keeps 0.53
 # s, time constants with which a signature is taken on, and left once no pulse is sure any more
 COMES, GOES = 2.0, 20.0
 
@@ -53,70 +54,93 @@ class PulseSignature:
         self._periods = np.zeros(0)  # ticks at each; 0 where none was known
         self._since = 0.0
 
-    def update(self, passed: Values, rate: float, pulse_rate: float | None) -> None:
+    def update(
+        self, passed: Values, products: Values, seconds: float, rate: float, pulse_rate: float | None
+    ) -> None:
         """Take what is seen at each of a pair's ticks, (n, 6), in band: `pulse_estimate.in_pulses`.
 
-        rate: ticks per second. pulse_rate: beats a minute where a pulse is sure.
+        products: (6, 6), means of the products of any two. seconds: of these means. rate: ticks per second. pulse_rate:
+        beats a minute where a pulse is sure.
         """
         if rate != self._rate:
             self._rate = rate
             self._forget_past()
-        seconds, kept = len(passed) / rate, round(REMEMBERED * MEMORY * rate)
+        span, kept = len(passed) / rate, round(REMEMBERED * MEMORY * rate)
         period = 60.0 / pulse_rate * rate if pulse_rate else 0.0
         self._past = np.concatenate([self._past, passed])[-kept:]
         self._periods = np.concatenate([self._periods, np.full(len(passed), period)])[-kept:]
-        self._since += seconds
+        self._since += span
         if pulse_rate and self._since >= EVERY and len(self._past) >= LEAST * rate:
             self._since = 0.0
-            self._signature = signature(self._past, self._periods, rate)
+            self._signature = self._look(products, seconds * independent(rate))
         counts = pulse_rate is not None and self._signature is not None
-        share = 1.0 - float(np.exp(-seconds / (COMES if counts else GOES)))
+        share = 1.0 - float(np.exp(-span / (COMES if counts else GOES)))
         self.sure += share * (float(counts) - self.sure)
+
+    def _look(self, products: Values, count: float) -> Values:
+        ticks = len(self._past)
+        # where no period was known that known next counts
+        known = np.where(self._periods > 0.0, np.arange(ticks), ticks - 1)
+        again, pairs = shifted_products(self._past, self._periods[np.minimum.accumulate(known[::-1])[::-1]])
+        weight = np.exp((np.arange(ticks) - ticks + 1) / (MEMORY * self._rate))
+        return signature(weight @ again / max(float(weight @ pairs), 1e-30), products, np.asarray(count))
 
     def weights(self, products: Values, seconds: float) -> Values | None:
         """What to multiply the six by, whose sum is then the skin's blood with the pulse, (6,); None if none is known.
 
-        products: (6, 6), means of the products of any two, in band. seconds: of these means.
+        products, seconds: as in `update`.
         """
         if self._signature is None:
             return None
-        little = LOADING * (1.0 + START / seconds) * products[NETWORK, NETWORK]
-        solved: Values = np.linalg.solve(products + little * np.eye(len(products)), self._signature)
-        return solved / (self._signature @ solved)
+        return weights_of(self._signature, products, np.asarray(seconds))
 
 
-def signature(past: Values, periods: Values, rate: float) -> Values:
-    """Of the pulse, (6,), in units of the skin's blood: drawn towards what is expected by as much as it is uncertain.
+def shifted_products(seen: Values, periods: Values) -> tuple[Values, Values]:
+    """What goes with the network's output of a few periods before, or after.
 
-    past: (T, 6), oldest first. periods: (T,), ticks, 0 where it was not known: that known next counts. The last must
-    be known. rate: ticks per second.
+    seen: (T, 6), in band. periods: (T,) ticks at each, infinite where it is not known. Returns at each tick the sum
+    over `PERIODS` of the products with the shifted output, (T, 6), and how many these are, (T,).
     """
-    count = len(past)
-    known = np.where(periods > 0.0, np.arange(count), count - 1)
-    periods = periods[np.minimum.accumulate(known[::-1])[::-1]]
-    weight = np.exp((np.arange(count) - count + 1) / (MEMORY * rate))
-    own = weight @ past**2 / weight.sum()
-    product = np.zeros((past.shape[1], past.shape[1]))
-    total = 0.0
+    ticks = len(seen)
+    total, pairs = np.zeros(seen.shape), np.zeros(ticks)
     for shift in PERIODS:
-        place = np.arange(count) - shift * periods
+        place = np.arange(ticks) - shift * periods
         here = place >= 0.0
         whole = place[here].astype(np.int64)
         part = (place[here] - whole)[:, np.newaxis]
-        before = past[whole] * (1.0 - part) + past[whole + 1] * part
-        product += (past[here] * weight[here, np.newaxis]).T @ before
-        total += float(weight[here].sum())
-    found = EXPECTED.copy()
-    # of the network shifted by as much to the past as to the future
-    again = (product[:, NETWORK] + product[NETWORK]) / (2.0 * max(total, 1e-30))
-    if again[SKIN] <= 0.0:
-        return found
-    ratio = again / again[SKIN]
-    skin = (weight @ (past * past[:, SKIN, np.newaxis])) / weight.sum()
-    left = np.maximum(own - 2.0 * ratio * skin + ratio**2 * own[SKIN], 0.0)
-    values = float(weight.sum() ** 2 / (weight**2).sum()) / rate * independent(rate)
-    variance = left * own[NETWORK] / (len(PERIODS) * max(values - 2.0, 0.5) * again[SKIN] ** 2)
-    certain = SPREAD**2 / np.maximum(SPREAD**2 + variance, 1e-30)
-    found += certain * (ratio - found)
-    found[NETWORK] = min(max(found[NETWORK], FAINTEST), STRONGEST)
+        now, before = seen[here], seen[whole] * (1.0 - part) + seen[np.minimum(whole + 1, ticks - 1)] * part
+        # one of the two has the output of before, the other that of after
+        total[here] += 0.5 * (now * before[:, NETWORK, np.newaxis] + before * now[:, NETWORK, np.newaxis])
+        pairs += here
+    return total, pairs
+
+
+def signature(again: Values, products: Values, count: Values) -> Values:
+    """Of the pulse, (..., 6), in units of the skin's blood: drawn towards what is expected where it is uncertain.
+
+    again: (..., 6), means of `shifted_products`. products: (..., 6, 6), means of the products of any two, unshifted.
+    count: (...), independent values in these means.
+    """
+    skin = again[..., SKIN, np.newaxis]
+    ratio = again / np.where(skin > 0.0, skin, 1.0)
+    own: Values = np.diagonal(products, axis1=-2, axis2=-1)
+    beside = products[..., SKIN]
+    left = np.maximum(own - 2.0 * ratio * beside + ratio**2 * own[..., SKIN, np.newaxis], 0.0)
+    power = own[..., NETWORK, np.newaxis] / (len(PERIODS) * np.maximum(count - 2.0, 0.5)[..., np.newaxis])
+    spread = SPREAD**2 * skin**2
+    certain = np.where(skin > 0.0, spread / np.maximum(spread + left * power, 1e-300), 0.0)
+    found: Values = EXPECTED + certain * (ratio - EXPECTED)
+    found[..., NETWORK] = np.clip(found[..., NETWORK], FAINTEST, STRONGEST)
     return found
+
+
+def weights_of(known: Values, products: Values, seconds: Values) -> Values:
+    """What passes a signature, (..., 6), as it is, and of all else as little as possible, (..., 6).
+
+    products: as in `signature`. seconds: (...), of these means.
+    """
+    little = LOADING * (1.0 + START / np.maximum(seconds, 1e-9)) * products[..., NETWORK, NETWORK]
+    loaded = products + np.maximum(little, 1e-30)[..., np.newaxis, np.newaxis] * np.eye(len(EXPECTED))
+    solved = np.linalg.solve(loaded, known[..., np.newaxis])[..., 0]
+    passing: Values = solved / (known * solved).sum(axis=-1, keepdims=True)
+    return passing

@@ -27,10 +27,11 @@ def delay(rate: float) -> float:
     return (span_ticks(rate) - 1) / 2
 
 
-def mean_response(rate: float, frequency: float) -> float:
-    """How much the mean keeps of what changes at ``frequency`` Hz, not a multiple of the rate, in ticks per second."""
+def mean_response(rate: float, frequency: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How much the mean keeps of what changes at some frequencies, Hz, above 0 and below ``rate``, ticks per second."""
     ticks, turn = span_ticks(rate), np.pi * frequency / rate
-    return float(np.sin(ticks * turn) / (ticks * np.sin(turn)))
+    kept: NDArray[np.float64] = np.sin(ticks * turn) / (ticks * np.sin(turn))
+    return kept
 
 
 class RunningDifference:

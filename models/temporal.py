@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import butter, sosfiltfilt
+from scipy.signal import butter, sosfiltfilt, sosfreqz
 
 Band = tuple[float, float]
 """Lower and upper corner, Hz."""
@@ -71,6 +71,13 @@ def zero_phase(x: NDArray[Any], band: Band, rate: float, axis: int = 0) -> NDArr
     padding = min(length - 1, round(2.0 * rate / band[0]))
     filtered: NDArray[np.float64] = sosfiltfilt(sos, x, axis=axis, padtype="even", padlen=padding)
     return filtered
+
+
+def zero_phase_response(band: Band, rate: float, frequency: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How much `zero_phase` keeps of what changes at some frequencies, Hz. Raises ValueError as `butterworth` does."""
+    _, response = sosfreqz(butterworth(band, rate), frequency, fs=rate)
+    kept: NDArray[np.float64] = np.abs(response) ** 2
+    return kept
 
 
 def log_factor(steps: NDArray[Any], band: Band, rate: float) -> NDArray[np.float64]:

@@ -19,6 +19,7 @@ from deepmag.models.direction import MEMORY as DIRECTION_MEMORY
 from deepmag.models.direction import SmoothedDirection
 from deepmag.models.magnify import BANDS
 from deepmag.models.pulse_estimate import RunningEstimate, seen_beside
+from deepmag.models.pulse_signature import LEAST_KEPT
 from deepmag.models.representation import INPUT_SCALE, L, normalized_difference
 from deepmag.models.running_difference import RunningDifference, delay, mean_response
 from deepmag.models.running_limit import RunningLimit
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from deepmag.stream.settings import Mode, Settings
 
 MAX_LOG_FACTOR = 0.4  # S beyond this is no pulse but a blow-up: 1.5-fold brightness
-LEAST_KEPT = 0.5  # by the filter; 42 beats a minute are 0.53
 LEAST_OUTPUT = 0.0002  # of |y|, for its limit: walls have 0.0005
 
 
@@ -206,7 +206,8 @@ class PulseMagnifier(DelayedMagnifier):
         if self._pulse_rate is None:
             return 1.0
         frequency = self._pulse_rate / 60.0
-        kept = step_response(self._window.kernel, self.rate, frequency) * mean_response(self.rate, frequency)
+        mean = float(mean_response(self.rate, np.asarray(frequency)))
+        kept = step_response(self._window.kernel, self.rate, frequency) * mean
         return 1.0 + self._estimate.sure * (1.0 / max(kept, LEAST_KEPT) - 1.0)
 
     def _forget(self) -> None:

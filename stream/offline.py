@@ -45,6 +45,7 @@ from deepmag.stream.render.renderer import RendererError
 from deepmag.stream.roi import RoiTracker
 from deepmag.stream.settings import Settings, offline_mode
 from deepmag.stream.stopped import StoppedError
+from deepmag.stream.sure_rates import sure_rates
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -127,7 +128,9 @@ def magnify_file(
         region = roi
         if method != "deepmag" or (target == "respiration" and roi == "auto"):
             region = "full"  # a linear method magnifies the whole picture, and breathing needs no face
-        chosen = choose_region(source, region, detector, stop)
+        # a pulse is sure only where there is a face
+        look = region == "auto" or (method == "deepmag" and mode == "steady" and "pulse" in settings.signals)
+        chosen = choose_region(source, region, detector, stop, look=look)
         with contextlib.ExitStack() as files:
             first, added, logs, motions = (files.enter_context(tempfile.TemporaryFile()) for _ in range(4))
             if method == "deepmag":
@@ -135,7 +138,9 @@ def magnify_file(
                 if "pulse" in settings.signals:
                     small = _reduce(source, chosen, clip, first, progress, stop)
                     rate = clip_rate(clip.times, clip.nominal)
-                    factors = _factors(small, clip, rate, added, logs, ascender, mode, gain, progress, stop)
+                    factors = _factors(
+                        small, clip, chosen, rate, added, logs, ascender, mode, gain, progress, stop
+                    )
                     drawing.append(partial(_draw, roi=chosen, small=small, factors=factors))
                 if "respiration" in settings.signals:
                     box = chosen.box if isinstance(roi, tuple) else None
@@ -188,24 +193,32 @@ def magnify_file(
 
 
 def choose_region(
-    source: Path, region: Region, detector: FaceDetector | None, stop: Callable[[], bool]
+    source: Path,
+    region: Region,
+    detector: FaceDetector | None,
+    stop: Callable[[], bool],
+    *,
+    look: bool = True,
 ) -> Roi:
-    """One region for the whole clip: the median of a face's boxes over a second, or what the person asked for."""
+    """One region for the whole clip: the median of a face's boxes over a second, or what the person asked for.
+
+    look: for a face; a region that is asked for needs none.
+    """
     from deepmag.stream.face import load_face_detector
 
     found: list[Face] = []
-    first = look = None
+    first = looked = None
     size = (0, 0)
-    if region == "auto" and detector is None:
+    if look and detector is None:
         detector = load_face_detector()
     for frame in read_frames(source, stop):
         size = (frame.image.shape[1], frame.image.shape[0])
-        if region != "auto" or detector is None or frame.pts > GIVE_UP:
+        if not look or detector is None or frame.pts > GIVE_UP:
             break
         if first is not None and frame.pts - first > LOOK_FOR:
             break
-        if look is None or frame.pts - look >= LOOK_EVERY:
-            look = frame.pts
+        if looked is None or frame.pts - looked >= LOOK_EVERY:
+            looked = frame.pts
             tracker = RoiTracker()
             faces = detector.detect(frame.image)
             chosen = tracker.update(0.0, size, faces).face
@@ -246,6 +259,7 @@ def _reduce(
 def _factors(
     small: NDArray[np.float32],
     clip: Timeline,
+    roi: Roi,
     rate: float,
     added: Any,
     logs: Any,
@@ -267,7 +281,10 @@ def _factors(
         _allocate(store, size)
     factors = np.memmap(logs, np.float32, "r+", shape=(total, 3, L, L))
     for stretch in stretches(clip.times, rate, clip.cuts):
-        _stretch(small, stretch, rate, added, factors, ascender, mode, gain, total, progress, stop)
+        times = np.asarray(clip.times[stretch.start : stretch.stop])
+        _stretch(
+            small, stretch, times, roi, rate, added, factors, ascender, mode, gain, total, progress, stop
+        )
     progress("magnifying", 1.0)
     return factors
 
@@ -290,6 +307,8 @@ def _allocate(store: Any, size: int) -> None:
 def _stretch(
     small: NDArray[np.float32],
     stretch: Stretch,
+    times: NDArray[np.float64],
+    roi: Roi,
     rate: float,
     added: Any,
     factors: NDArray[np.float32],
@@ -306,7 +325,22 @@ def _stretch(
     steps = np.memmap(added, np.float32, "r+", shape=(pairs, 3, L, L))
     frames = small[stretch.start : stretch.stop]
     ticks = merge_repeats(frames, stretch.ticks, rate)
-    for block, step in iter_steps(ascender, frames, ticks, rate, mode=mode, gain=gain):
+
+    def looked(share: float) -> None:
+        progress("looking", (stretch.start + share * pairs) / total)
+        if stop():
+            raise StoppedError
+
+    for block, step in iter_steps(
+        ascender,
+        frames,
+        ticks,
+        rate,
+        mode=mode,
+        gain=gain,
+        pulse_rates=partial(sure_rates, frames, times, ticks, roi, stop),
+        looked=looked,
+    ):
         steps[block] = step
         progress("magnifying", (stretch.start + block.stop) / total)
         if stop():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from live_run import NoMeter, added, as_frames, in_band, live, magnifier, person, pictures, rhythm, shipped
 
+from deepmag.models.amplitude import independent
 from deepmag.models.pulse_signature import (
     EXPECTED,
     FAINTEST,
@@ -15,7 +16,9 @@ from deepmag.models.pulse_signature import (
     REMEMBERED,
     STRONGEST,
     PulseSignature,
+    shifted_products,
     signature,
+    weights_of,
 )
 from deepmag.models.synthetic.codec import h264
 from deepmag.models.synthetic.layers import LayeredPerson
@@ -45,22 +48,32 @@ def periods(seconds=SECONDS, rate=PULSE_RATE):
     return np.full(round(seconds * RATE), 60 / rate * RATE)
 
 
-def told(past, pulse_rate=PULSE_RATE):
-    known = PulseSignature()
+def products(past):
+    return past.T @ past / len(past)
+
+
+def take(known, past, pulse_rate=PULSE_RATE, rate=RATE):
     for one in past:
-        known.update(one[np.newaxis], RATE, pulse_rate)
+        known.update(one[np.newaxis], products(past), len(past) / rate, rate, pulse_rate)
     return known
 
 
-def products(past):
-    return past.T @ past / len(past)
+def told(past, pulse_rate=PULSE_RATE):
+    return take(PulseSignature(), past, pulse_rate)
+
+
+def looks(past, known):
+    """The signature of all that was."""
+    again, pairs = shifted_products(past, known)
+    count = len(past) / RATE * independent(RATE)
+    return signature(again.sum(0) / pairs.sum(), products(past), np.asarray(count))
 
 
 def test_noise_of_the_network_makes_nothing_smaller():
     pulse, others = beats(120.0), noise(1, 6, 120.0)
     past = pulse[:, np.newaxis] * SHOWN + [0.5, 0.7, 0.3, 0.2, 0.1, 0.1] * others
     regression = past[:, 1] @ past[:, 0] / (past[:, 0] @ past[:, 0])
-    found = signature(past, periods(120.0), RATE)
+    found = looks(past, periods(120.0))
     assert regression < 0.55 / SHOWN[0]
     assert found[0] == pytest.approx(SHOWN[0], abs=0.1)
     assert found[2:] == pytest.approx(SHOWN[2:], abs=0.1)
@@ -69,30 +82,30 @@ def test_noise_of_the_network_makes_nothing_smaller():
 def test_what_moves_the_network_and_the_skin_without_a_rhythm_is_no_part_of_it():
     pulse, nod = beats(), noise(2, 1)
     past = pulse[:, np.newaxis] * SHOWN + nod * [1.0, 3.0, 2.0, 0.5, 1.0, 1.0]
-    assert signature(past, periods(), RATE) == pytest.approx(SHOWN, abs=0.25)
+    assert looks(past, periods()) == pytest.approx(SHOWN, abs=0.25)
     quiet = pulse[:, np.newaxis] * SHOWN + 0.3 * nod * [1.0, 3.0, 2.0, 0.5, 1.0, 1.0]
-    assert signature(quiet, periods(), RATE) == pytest.approx(SHOWN, abs=0.08)
+    assert looks(quiet, periods()) == pytest.approx(SHOWN, abs=0.08)
 
 
 def test_of_what_does_not_come_again_nothing_is_believed():
-    found = signature(10 * noise(3, 6), periods(), RATE)
+    found = looks(10 * noise(3, 6), periods())
     assert found == pytest.approx(EXPECTED, abs=0.25)
-    assert signature(np.zeros((600, 6)), periods(), RATE) == pytest.approx(EXPECTED)
+    assert looks(np.zeros((600, 6)), periods()) == pytest.approx(EXPECTED)
     # the network's output again and again, in time with nothing that the skin shows
     alone = np.zeros((600, 6))
     alone[:, 0] = beats()
-    assert signature(alone, periods(), RATE) == pytest.approx(EXPECTED)
+    assert looks(alone, periods()) == pytest.approx(EXPECTED)
 
 
 def test_the_network_against_the_skin_is_no_pulse():
     against = beats()[:, np.newaxis] * [-1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
-    assert signature(against, periods(), RATE) == pytest.approx(EXPECTED)
+    assert looks(against, periods()) == pytest.approx(EXPECTED)
 
 
 @pytest.mark.parametrize(("factor", "bound"), [(0.05, FAINTEST), (20.0, STRONGEST)])
 def test_it_has_ends(factor, bound):
     past = beats()[:, np.newaxis] * [factor, 1.0, 0.0, 0.0, 0.0, 0.0]
-    assert signature(past, periods(), RATE)[0] == pytest.approx(bound)
+    assert looks(past, periods())[0] == pytest.approx(bound)
 
 
 def test_the_rate_may_change_meanwhile_and_be_unknown_at_first():
@@ -100,9 +113,9 @@ def test_the_rate_may_change_meanwhile_and_be_unknown_at_first():
     phase = np.cumsum(rate / 60 / RATE)
     past = np.sin(2 * np.pi * phase)[:, np.newaxis] * SHOWN + 0.05 * noise(4, 6)
     known = 60 / rate * RATE
-    assert signature(past, known, RATE) == pytest.approx(SHOWN, abs=0.05)
-    known[:300] = 0.0
-    assert signature(past, known, RATE) == pytest.approx(SHOWN, abs=0.05)
+    assert looks(past, known) == pytest.approx(SHOWN, abs=0.05)
+    known[:300] = np.inf
+    assert looks(past, known) == pytest.approx(SHOWN, abs=0.05)
 
 
 def test_what_is_read_is_the_pulse_with_less_noise_than_in_any_of_the_six():
@@ -122,9 +135,17 @@ def test_it_is_taken_on_in_two_seconds_and_left_in_twenty():
     known = told(past[: begun + round(2 * RATE)])
     assert known.sure == pytest.approx(1 - np.exp(-1), abs=0.02)
     held = known.sure
-    for one in past[: round(GOES * RATE)]:
-        known.update(one[np.newaxis], RATE, None)
+    take(known, past[: round(GOES * RATE)], None)
     assert known.sure == pytest.approx(held * np.exp(-1), rel=0.01)
+
+
+def test_weights_of_many_are_those_of_each():
+    past, known = noise(8, 6), np.stack([EXPECTED, SHOWN])
+    both = np.stack([products(past), products(past[:200])])
+    together = weights_of(known, both, np.array([20.0, 7.0]))
+    for i, seconds in enumerate((20.0, 7.0)):
+        assert together[i] == pytest.approx(weights_of(known[i], both[i], np.asarray(seconds)))
+        assert together[i] @ known[i] == pytest.approx(1.0)
 
 
 def test_without_a_sure_pulse_there_is_none():
@@ -135,9 +156,8 @@ def test_without_a_sure_pulse_there_is_none():
 
 def test_what_was_seen_before_a_pulse_was_sure_counts():
     known, past = PulseSignature(), beats()[:, np.newaxis] * SHOWN + 0.2 * noise(7, 6)
-    for one in past[:-1]:
-        known.update(one[np.newaxis], RATE, None)
-    known.update(past[-1:], RATE, PULSE_RATE)
+    take(known, past[:-1], None)
+    known.update(past[-1:], products(past), SECONDS, RATE, PULSE_RATE)
     whole = told(past).weights(products(past), SECONDS)
     assert known.weights(products(past), SECONDS) == pytest.approx(whole, rel=0.1, abs=0.05)
 
@@ -151,7 +171,7 @@ def test_at_another_rate_the_past_is_no_longer_one():
     past = beats()[:, np.newaxis] * SHOWN
     known = told(past)
     before = known.weights(products(past), SECONDS)
-    known.update(past[:1], 2 * RATE, PULSE_RATE)
+    take(known, past[:1], rate=2 * RATE)
     assert len(known._past) == 1
     # what the pulse looks like stays known
     assert known.weights(products(past), SECONDS) == pytest.approx(before)

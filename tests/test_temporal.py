@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy.signal import butter, sosfiltfilt, sosfreqz
 
-from deepmag.models.temporal import PULSE_BAND, band_at, butterworth, log_factor, zero_phase
+from deepmag.models.temporal import (
+    PULSE_BAND,
+    band_at,
+    butterworth,
+    log_factor,
+    zero_phase,
+    zero_phase_response,
+)
 
 RATE = 30.0
 
@@ -14,6 +21,13 @@ def test_the_band_pass_has_six_poles_and_half_power_at_its_corners():
     assert sos.shape == (3, 6)
     _, response = sosfreqz(sos, worN=[0.7, 1.32, 2.5], fs=RATE)
     assert abs(response) == pytest.approx([0.5**0.5, 1.0, 0.5**0.5], abs=0.01)
+
+
+@pytest.mark.parametrize("bpm", [42, 50, 90, 150])
+def test_how_much_of_a_pulse_is_kept_is_known(bpm):
+    t = np.arange(round(60 * RATE)) / RATE
+    kept = np.abs(zero_phase(np.sin(2 * np.pi * bpm / 60 * t), PULSE_BAND, RATE)[600:-600]).max()
+    assert zero_phase_response(PULSE_BAND, RATE, np.array([bpm / 60])) == pytest.approx([kept], rel=0.03)
 
 
 @pytest.mark.parametrize("rate", [1.0, 5.0, 5.25])
