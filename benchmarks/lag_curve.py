@@ -6,7 +6,8 @@ Per lag, pulse rate and kernel (designed, or the zero-phase kernel plainly cut):
   r         correlation of the live log factor with the offline zero-phase one of the same steps
   amplitude standard deviation of the live one, band-passed, over the offline one's
   off_band  what the live one holds outside the band, over what it holds inside
-Then the time that the parts take here.
+Then what `steady` keeps of pulses of some rates, live at some lags and in a whole clip, where no rate is sure, and the
+time that the parts take here.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.signal import butter, sosfilt
 
+from deepmag.models.magnify import BANDS
 from deepmag.models.reconstruction import magnify_frame, warm_up
-from deepmag.models.temporal import PULSE_BAND, log_factor, zero_phase
-from deepmag.models.window import WINDOW, SlidingWindow, cut_kernel, window_kernel
+from deepmag.models.running_difference import delay, mean_response
+from deepmag.models.temporal import PULSE_BAND, band_at, log_factor, zero_phase, zero_phase_response
+from deepmag.models.window import WINDOW, SlidingWindow, cut_kernel, step_response, window_kernel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
 RATE = 30.0  # Hz
 RATES = (50, 72, 120)  # beats per minute
+PULSE_RATES = (42, 50, 60, 70, 90, 120, 150, 175)  # the same, where only the filter counts
 LAGS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0)  # s
 SECONDS = 300.0
 EDGE = 8.0  # s left out at both ends: the window fills, the offline filter has no future
@@ -78,6 +82,19 @@ def milliseconds(function: Callable[[], object], runs: int = 50) -> float:
         function()
         times.append(time.perf_counter() - start)
     return 1e3 * float(np.median(times))
+
+
+def kept() -> None:
+    """Print how much of a log factor the filter of `steady` keeps: 1 is all of it."""
+    frequency = np.array(PULSE_RATES) / 60
+    band, mean = band_at(BANDS["steady"], RATE), mean_response(RATE, frequency)
+    print("\nkept of a pulse, beats a minute" + "".join(f"{bpm:6g}" for bpm in PULSE_RATES))
+    for lag in (0.0, 0.25, 1.0):
+        kernel = window_kernel(band, RATE, WINDOW, lag, delay(RATE))
+        found = mean * [step_response(kernel, RATE, one) for one in frequency]
+        print(f"{f'lag {lag:g} s':31}" + "".join(f"{one:6.2f}" for one in found))
+    found = mean * zero_phase_response(band, RATE, frequency)
+    print(f"{'whole clip':31}" + "".join(f"{one:6.2f}" for one in found))
 
 
 def costs() -> None:
@@ -142,6 +159,7 @@ def main() -> None:
                 table.setdefault((kind, bpm), []).append(result)
                 line += f"  {result[0]:6.3f} {result[1]:6.2f}    {result[2]:6.2f}   "
         print(line.rstrip())
+    kept()
     costs()
     if arguments.figure:
         draw(arguments.figure, table)
