@@ -34,16 +34,21 @@ class WholePictures:
         self._codec, self._name = codec, name
         self._in_parts: bool | None = None
         self._begun = False
+        # of the last packet: whether it was of a key frame, and its time
+        self._before: tuple[bool, int | None] = (False, None)
         self._parts: list[Packet[VideoStream]] = []
 
     def add(self, packet: Packet[VideoStream]) -> Iterator[Packet[VideoStream]]:
         """Take the next packet, and yield what is whole now."""
-        if continues(bytes(packet), self._codec):
+        part = packet.is_keyframe and continues(bytes(packet), self._codec)
+        (after_key, time), self._before = self._before, (packet.is_keyframe, packet.pts)
+        if part and not self._begun:
+            return  # FFmpeg has looked at the parts before it, and left them out
+        # else the network has lost how another picture begins; of a slow camera FFmpeg forgets times
+        if part and after_key and (time == packet.pts or time is None or packet.pts is None):
             if not self._in_parts:
                 self._in_parts = True
                 log.info("%s: its key frames come in parts, and are joined", self._name)
-            if not self._begun:
-                return  # FFmpeg has looked at the parts before it, and left them out
             if self._parts and len(self._parts) < MOST:
                 self._parts.append(packet)
                 return
