@@ -124,8 +124,8 @@ def test_one_flash_is_forgotten_at_once():
     flashed = beside.copy()
     flashed[round(12 * RATE)] += [0.3, 0.1, 0.2, 5.0, 5.0]
     difference = causal(y, flashed) - causal(y, beside)
-    assert np.abs(difference).max() < 10 * PULSE / UNIT
-    assert np.abs(difference[round(13 * RATE) :]).max() < 0.3 * PULSE / UNIT
+    assert np.abs(difference).max() < 0.6 * PULSE / UNIT
+    assert np.abs(difference[round(13 * RATE) :]).max() < 0.03 * PULSE / UNIT
 
 
 def test_a_sure_pulse_of_which_the_network_sees_half_is_as_large_as_the_skins():
@@ -145,6 +145,46 @@ def test_the_first_moments_follow_the_network():
     assert found[: round(0.4 * RATE)] == pytest.approx(y[: round(0.4 * RATE)])
     first = slice(round(0.5 * RATE), round(2 * RATE))
     assert np.corrcoef(found[first], y[first])[0, 1] > 0.9
+
+
+@BOTH
+def test_of_two_seconds_little_is_believed(how):
+    """What is nearly in step by chance would be taken out."""
+    few, true, changed = slice(round(2 * RATE)), PULSE * beats(), []
+    for seed in range(6):
+        own, light, *rest = (wave(10 * seed + i) for i in range(6))
+        y = (true + PULSE * own) / UNIT
+        beside = seen(
+            true + 5 * PULSE * light, PULSE * np.array([2.0 * rest[0], rest[1]]), 0.1 * np.array(rest[2:])
+        )
+        difference = (how(y[few], beside[few]) - y[few])[round(0.5 * RATE) :]
+        changed.append(difference.std() / y[few].std())
+    assert np.mean(changed) < 0.45
+
+
+def test_what_a_nod_did_long_ago_is_forgotten():
+    true, nod = PULSE * beats(), wave(1)
+    other_way = np.where(T < 15, 1.0, -1.0)
+    y = (true + 1.5 * PULSE * nod * other_way) / UNIT
+    found = causal(y, seen(true, (4 * PULSE * nod, 0.0)))
+    last = slice(round(25 * RATE), None)
+    assert np.corrcoef(found[last], true[last])[0, 1] > 0.94
+
+
+@BOTH
+def test_however_noisy_the_network_half_of_it_is_followed(how):
+    """What knows a pulse from a change of light is the network alone."""
+    true, noise = PULSE * beats(), 3 * PULSE * wave(1)
+    left = UNIT * how((true + noise) / UNIT, seen(true)) - true
+    assert 0.5 * noise[LATER].std() < left[LATER].std() < 0.7 * noise[LATER].std()
+
+
+def test_live_pairs_that_span_more_ticks_count_for_as_many():
+    true, nod = PULSE * beats(), wave(1)
+    y, beside = (true + PULSE * nod) / UNIT, seen(true + 5 * PULSE * nod, (3 * PULSE * nod, 0.0))
+    each, estimate = causal(y, beside)[::2], RunningEstimate()
+    half = np.array([estimate.update(*pair, UNIT, 2, RATE) for pair in zip(y[::2], beside[::2], strict=True)])
+    assert np.abs(half - each)[100:].max() < 0.05 * each.std()
 
 
 def test_both_ways_agree_once_the_past_is_long_enough():
