@@ -227,6 +227,12 @@ def test_stillness_is_no_division_by_zero():
     assert centred(np.zeros(100), np.zeros((100, BESIDE))) == pytest.approx(np.zeros(100))
 
 
+@BOTH
+def test_where_the_network_says_nothing_nothing_is_made_up(how):
+    nothing, nod = np.zeros(len(T)), wave(1)
+    assert how(nothing, seen(5 * PULSE * nod, (2 * PULSE * nod, PULSE * nod))) == pytest.approx(nothing)
+
+
 def test_it_forgets():
     true, nod = PULSE * beats(), wave(1)
     y, beside = (true + PULSE * nod) / UNIT, seen(true + 5 * PULSE * nod, (3 * PULSE * nod, 0.0))
