@@ -132,8 +132,10 @@ def test_what_noise_alone_pulls_is_known(times: float) -> None:
     faint = times * float(np.mean([usual_change(*pair) for pair in pairs]))
     told = [phase_difference(*pair, faint) for pair in pairs]
     assert np.mean([one.noise for one in told]) == pytest.approx(min(1 / times, 1 / NOISE), rel=0.02)
-    pulls = np.mean([(local_motion(one).pull ** 2).sum(0).mean() for one in told])
+    motions = [local_motion(one) for one in told]
+    pulls = np.mean([(one.pull**2).sum(0).mean() for one in motions])
     assert pulls == pytest.approx(STRAY / times**4, rel=0.2)
+    assert np.mean([one.stray for one in motions]) == pytest.approx(pulls, rel=0.2)
 
 
 def test_what_moves_is_not_taken_for_more_noise_than_there_can_be() -> None:
