@@ -253,6 +253,29 @@ def test_noise_does_not_move_a_picture_before_much_is_known(taken_back: bool) ->
     assert np.mean([wandered(seed, taken_back=taken_back) for seed in range(6)]) < 0.02
 
 
+@pytest.mark.parametrize(("noise", "taken_back"), [(0.15, True), (0.05, False)])
+def test_a_breath_that_is_clearer_than_noise_counts_in_full_after_three_seconds(
+    noise: float, taken_back: bool
+) -> None:
+    breath, sizes = sine(20, round(3.2 * ASCENT_RATE)), []
+    for seed in range(3):
+        rng, window, position, found = np.random.default_rng(seed), BreathWindow(), 0.0, None
+        for breathed in np.diff(breath):
+            before = position if taken_back else 0.0
+            grain = cv2.GaussianBlur(rng.standard_normal((GRID, GRID, 2)).astype(np.float32), None, 1.5)
+            position = noise * grain.transpose(2, 0, 1)
+            step = position - before
+            stray = 0.0 if taken_back else float((step**2).sum(0).mean())
+            step[0] += UP[0] * DEPTH * breathed * CHEST
+            y = DEPTH * (breathed + 0.1 * rng.standard_normal())
+            attention = CHEST * y + 0.01 * DEPTH * rng.standard_normal((GRID, GRID))
+            window.push(LocalMotion(STIFFNESS, step, stray), attention.astype(np.float32), y)
+            found = window.estimate(EVENLY)
+        assert found is not None
+        sizes.append(abs(float(found.pattern[0, 44, 31])) * found.wave.std() / (DEPTH * breath.std()))
+    assert np.mean(sizes) > 0.9
+
+
 def test_there_is_no_estimate_before_two_seconds() -> None:
     found = take().estimates
     assert all(one is None for one in found[:9])
