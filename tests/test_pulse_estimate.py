@@ -5,7 +5,18 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from live_run import added, as_frames, in_band, live, offline, person, pictures, rhythm, shipped
+from live_run import (
+    NoMeter,
+    added,
+    as_frames,
+    in_band,
+    live,
+    offline,
+    person,
+    pictures,
+    rhythm,
+    shipped,
+)
 
 from deepmag.models import magnify, pulse_estimate
 from deepmag.models.blood import BLOOD
@@ -312,3 +323,28 @@ def test_a_trembling_picture_is_magnified_more_in_step_with_the_true_pulse(how, 
     monkeypatch.setattr(magnifier.RunningEstimate, "update", lambda _self, y, *_rest: y)
     monkeypatch.setattr(magnify, "centred_estimate", lambda y, *_rest: y)
     assert found > follows() + 0.01
+
+
+class Noting(NoMeter):
+    """Keeps the network's output that it is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def update(self, _pts, y, *_rest):
+        self.told.append(y)
+
+
+def test_the_rate_is_told_from_the_network_alone(monkeypatch):
+    """What has the skin's colour in it would have the rhythm of a lamp."""
+
+    def told():
+        meter = Noting()
+        frames = as_frames(pictures()[:60], np.arange(60) / RATE)
+        live(shipped(), frames, Settings(roi=person().region), meter=meter)
+        return meter.told
+
+    as_it_is = told()
+    monkeypatch.setattr(magnifier.RunningEstimate, "update", lambda _self, y, *_rest: 3 * y)
+    assert told() == as_it_is
+    assert np.std(as_it_is) > 0
