@@ -22,6 +22,7 @@ from deepmag.models.pulse_signature import (
     PERIODS,
     SKIN,
     PulseSignature,
+    network_power,
     shifted_products,
     signature,
     weights_of,
@@ -213,9 +214,7 @@ def cleaned(products: Values, seconds: NDArray[np.float64]) -> Values:
 
     products: (..., 6, 6), means of the products of any two of them, in band. seconds: (...) of these means.
     """
-    # where the network says nothing at all, the equations would have no solution
-    least = 1e-9 * np.trace(products, axis1=-2, axis2=-1) + 1e-30
-    power = np.maximum(products[..., NETWORK, NETWORK], least)[..., None, None]
+    power = network_power(products)[..., None, None]
     clean = np.zeros((*products.shape[:-2], 2, COUNT))
     clean[..., NETWORK, NETWORK] = clean[..., SKIN, SKIN] = 1.0
     little = _little(seconds)[..., None, None]

@@ -139,8 +139,18 @@ def weights_of(known: Values, products: Values, seconds: Values) -> Values:
 
     products: as in `signature`. seconds: (...), of these means.
     """
-    little = LOADING * (1.0 + START / np.maximum(seconds, 1e-9)) * products[..., NETWORK, NETWORK]
-    loaded = products + np.maximum(little, 1e-30)[..., np.newaxis, np.newaxis] * np.eye(len(EXPECTED))
+    little = LOADING * (1.0 + START / np.maximum(seconds, 1e-9)) * network_power(products)
+    loaded = products + little[..., np.newaxis, np.newaxis] * np.eye(len(EXPECTED))
     solved = np.linalg.solve(loaded, known[..., np.newaxis])[..., 0]
     passing: Values = solved / (known * solved).sum(axis=-1, keepdims=True)
     return passing
+
+
+def network_power(products: Values) -> Values:
+    """Mean square of the network's output, (...), or what it takes to have a solution where that says nothing at all.
+
+    products: as in `signature`.
+    """
+    least = 1e-9 * np.trace(products, axis1=-2, axis2=-1) + 1e-30
+    power: Values = np.maximum(products[..., NETWORK, NETWORK], least)
+    return power

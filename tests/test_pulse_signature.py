@@ -148,6 +148,16 @@ def test_weights_of_many_are_those_of_each():
         assert together[i] @ known[i] == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("quiet", [0.0, 1e-12])
+def test_a_network_that_says_nothing_of_what_changes_has_weights_all_the_same(quiet):
+    past = np.outer(beats(), [quiet, 1.0, 1.0, 1.0, 1.0, 1.0])
+    known = looks(past, periods())
+    assert np.isfinite(known).all()
+    weights = weights_of(known, products(past), np.asarray(SECONDS))
+    assert weights @ known == pytest.approx(1.0)
+    assert np.abs(weights).max() < 10
+
+
 def test_without_a_sure_pulse_there_is_none():
     known = told(beats()[:, np.newaxis] * SHOWN, pulse_rate=None)
     assert known.sure == 0.0
