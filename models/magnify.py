@@ -25,7 +25,6 @@ from deepmag.models.pulse_estimate import (
     colour_change,
     seen_beside,
 )
-from deepmag.models.pulse_signature import LEAST_KEPT
 from deepmag.models.representation import L, normalized_difference
 from deepmag.models.running_difference import SPAN, centred_difference, mean_response
 from deepmag.models.running_limit import OUTLIER
@@ -45,6 +44,7 @@ sure, else 0, (T-1,)."""
 BLOCK = 256  # pairs worked on at once: 4 MB for each array of them
 SETTLED = 2.0  # s after which its band-pass has forgotten where it began
 DIRECTION_REACH = 1.0  # s to either side over which the gradient is averaged
+LEAST_KEPT = 0.5  # of a pulse by the filter; of 42 beats a minute it keeps as much
 LEVEL_REACH = 3.0  # s to either side over which |y| is averaged
 
 

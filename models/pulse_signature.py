@@ -29,7 +29,6 @@ NETWORK, SKIN = 0, 1
 FAINTEST, STRONGEST = 0.25, 2.0
 LOADING = 0.03  # of the network's power, so that what was seen by chance is not taken for certain
 START = 3.0  # s by which what was seen seems shorter
-LEAST_KEPT = 0.5  # by the filter; of 42 beats a minute it keeps 0.53
 # s, time constants with which a signature is taken on, and left once no pulse is sure any more
 COMES, GOES = 2.0, 20.0
 

@@ -111,21 +111,36 @@ def causal_kernel(
     lag 0. `cut_kernel` is the same for a white spectrum, unconstrained; docs/temporal.md has both curves.
     Raises ValueError for a lag not inside the window.
     """
-    length, ahead = _ticks(rate, seconds, lag)
+    _ticks(rate, seconds, lag)
     size = 1 << (2 * ideal.size).bit_length()
     frequency: NDArray[np.float64] = np.fft.rfftfreq(size, 1.0 / rate).astype(np.float64)
     signal = _signal_power(frequency, band)
-    power = signal + _noise_power(frequency, band)
-    autocorrelation = np.fft.irfft(power, size)[:length]
+    power = signal + noise_power(frequency, band)
     target = np.fft.rfft(np.roll(np.pad(ideal, (0, size - ideal.size)), -(ideal.size // 2)))
     target = target * np.exp(2j * np.pi * frequency * late / rate)
-    cross = np.fft.irfft(target * power, size)
-    age = np.arange(-ahead, length - ahead)  # ticks by which a step lies before the frame that is shown
-    solved = solve_toeplitz(autocorrelation, np.column_stack([cross[age], np.ones(length)]))
-    kernel: NDArray[np.float64] = solved[:, 0] - solved[:, 1] * (solved[:, 0].sum() / solved[:, 1].sum())
+    kernel = least_squares_kernel(target * power, power, rate, seconds, lag)
     expected = signal > 0.5 * signal.max()
-    ratio = np.abs(np.fft.rfft(kernel, size)[expected]) / np.abs(target[expected])
-    return np.ascontiguousarray(kernel[::-1] / np.exp(np.log(ratio).mean()))
+    ratio = np.abs(np.fft.rfft(kernel[::-1], size)[expected]) / np.abs(target[expected])
+    kernel /= np.exp(np.log(ratio).mean())
+    return kernel
+
+
+def least_squares_kernel(
+    cross: NDArray[np.complex128], power: NDArray[np.float64], rate: float, seconds: float, lag: float
+) -> NDArray[np.float64]:
+    """The kernel of a window whose output is nearest to something, and 0 for a constant step.
+
+    cross: spectrum of that with the steps. power: of the steps. Both (n + 1,) from 0 Hz to half the rate, n a power of
+    two and twice the window's ticks at least. rate, seconds, lag, and what is returned: as in `window_kernel`.
+    """
+    length, ahead = _ticks(rate, seconds, lag)
+    size = 2 * (len(power) - 1)
+    autocorrelation = np.fft.irfft(power, size)[:length]
+    age = np.arange(-ahead, length - ahead)  # ticks by which a step lies before the frame that is shown
+    wanted = np.fft.irfft(cross, size)[age]
+    solved = solve_toeplitz(autocorrelation, np.column_stack([wanted, np.ones(length)]))
+    kernel: NDArray[np.float64] = solved[:, 0] - solved[:, 1] * (solved[:, 0].sum() / solved[:, 1].sum())
+    return np.ascontiguousarray(kernel[::-1])
 
 
 def _signal_power(frequency: NDArray[np.float64], band: Band) -> NDArray[np.float64]:
@@ -136,7 +151,8 @@ def _signal_power(frequency: NDArray[np.float64], band: Band) -> NDArray[np.floa
     return power
 
 
-def _noise_power(frequency: NDArray[np.float64], band: Band) -> NDArray[np.float64]:
+def noise_power(frequency: NDArray[np.float64], band: Band) -> NDArray[np.float64]:
+    """What the steps hold beside a pulse, at frequencies in Hz, relative to its power in the middle of the band."""
     drift = DRIFT[0] / (1.0 + (frequency / (DRIFT[1] * band[0])) ** 4)
     power: NDArray[np.float64] = drift + WHITE + BLUE[0] * (frequency / (BLUE[1] * band[1])) ** 2
     return power
@@ -218,14 +234,22 @@ class SlidingWindow:
         """Change the ticks per second. Empties the window: its steps were spaced otherwise."""
         kernel = self._design(rate, self._seconds, self._lag).astype(np.float32)
         self._rate = rate
-        self._kernel = self._designed = kernel
+        self._kernel = self._designed = self._usual = kernel
         self._steps = np.zeros((kernel.size, self._pending.size), np.float32)
         self.reset()
 
     def set_lag(self, lag: float) -> None:
         """Change the lag at once; the steps stay."""
-        self._kernel = self._designed = self._design(self._rate, self._seconds, lag).astype(np.float32)
+        self._usual = self._design(self._rate, self._seconds, lag).astype(np.float32)
+        self._kernel = self._designed = self._usual
         self._lag = lag
+
+    def lean(self, kernel: NDArray[np.floating], share: float) -> None:
+        """Filter by a mean of the usual kernel and another, as long, until rate or lag change.
+
+        share: of the other one, 0 to 1.
+        """
+        self._kernel = self._designed = (self._usual + share * (kernel - self._usual)).astype(np.float32)
 
     def look_back(self, ticks: int) -> None:
         """Until told otherwise, be for the frame ``ticks`` further back, as it was when that was due; 0 is the usual.

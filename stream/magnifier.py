@@ -19,15 +19,15 @@ from deepmag.models.direction import MEMORY as DIRECTION_MEMORY
 from deepmag.models.direction import SmoothedDirection
 from deepmag.models.magnify import BANDS
 from deepmag.models.pulse_estimate import RunningEstimate, seen_beside
-from deepmag.models.pulse_signature import LEAST_KEPT
+from deepmag.models.pulse_window import GRID, pulse_kernel
 from deepmag.models.representation import INPUT_SCALE, L, normalized_difference
-from deepmag.models.running_difference import RunningDifference, delay, mean_response
+from deepmag.models.running_difference import RunningDifference, delay
 from deepmag.models.running_limit import RunningLimit
 from deepmag.models.steady import REFERENCE_GAIN, ascend_symmetric
 from deepmag.models.step_size import gamma_for_rate
 from deepmag.models.temporal import band_at
 from deepmag.models.ticks import MAX_GAP
-from deepmag.models.window import SlidingWindow, step_response, window_kernel
+from deepmag.models.window import WINDOW, SlidingWindow, window_kernel
 from deepmag.stream.delayed import ASSUMED_RATE, DelayedMagnifier, clock_rate
 from deepmag.stream.followed_face import FollowedFace
 from deepmag.stream.pictures import Colouring
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from deepmag.stream.settings import Mode, Settings
 
 MAX_LOG_FACTOR = 0.4  # S beyond this is no pulse but a blow-up: 1.5-fold brightness
+SURENESS = 0.05  # steps of it in which kernels change
 LEAST_OUTPUT = 0.0002  # of |y|, for its limit: walls have 0.0005
 
 
@@ -98,6 +99,7 @@ class PulseMagnifier(DelayedMagnifier):
         pictures: Pictures | None = None,
     ) -> None:
         self._mode: Mode = "steady"
+        self._leaning: tuple[float, ...] | None = None  # what the windows' kernels are made for
         rate, design = clock_rate(nominal_rate() or ASSUMED_RATE), self._design
         window = SlidingWindow((3, L, L), rate, lag=lag, design=design)
         super().__init__(
@@ -110,7 +112,7 @@ class PulseMagnifier(DelayedMagnifier):
         self._amplitudes = RunningAmplitudes()
         self._amplitudes_face = FollowedFace(AMPLITUDE_MEMORY)
         self._estimate = RunningEstimate()
-        self._pulse_rate: float | None = None  # beats a minute, the last that was sure
+        self._frequency = 0.0  # Hz, of the last sure pulse
         self._limit = RunningLimit(LEAST_OUTPUT)
         self._repeated = 0  # ticks for which the picture has been the same
         self._unit = INPUT_SCALE
@@ -118,6 +120,7 @@ class PulseMagnifier(DelayedMagnifier):
 
     def _design(self, rate: float, seconds: float, lag: float) -> NDArray[np.float64]:
         """The window's kernel: it makes up for what the running difference is late by."""
+        self._leaning = None
         return window_kernel(band_at(BANDS[self._mode], rate), rate, seconds, lag, self._late_ticks(rate))
 
     def _late_ticks(self, rate: float) -> float:
@@ -194,21 +197,27 @@ class PulseMagnifier(DelayedMagnifier):
         if found is not None:
             seen, unit = found
             pulse = self._estimate.update(held, seen, unit, ticks, self.rate, pulse_rate)
-            pulse *= self._kept(pulse_rate)
+            self._lean(pulse_rate)
             # so that the waveform has a physical scale
             self._unit = unit * float(BLOOD[1])
         follows = pulse / y if y else 1.0
         return step[0] * np.float32(ticks * follows), pulse * ticks, held * ticks
 
-    def _kept(self, pulse_rate: float | None) -> float:
-        """By what to multiply a sure pulse, so that the filter, which keeps less of a slow or a quick one, keeps it."""
-        self._pulse_rate = pulse_rate or self._pulse_rate
-        if self._pulse_rate is None:
-            return 1.0
-        frequency = self._pulse_rate / 60.0
-        mean = float(mean_response(self.rate, np.asarray(frequency)))
-        kept = step_response(self._window.kernel, self.rate, frequency) * mean
-        return 1.0 + self._estimate.sure * (1.0 / max(kept, LEAST_KEPT) - 1.0)
+    def _lean(self, pulse_rate: float | None) -> None:
+        """Let the windows' kernels be more of the sure pulse's own the surer it is. pulse_rate: beats a minute."""
+        if pulse_rate is not None:
+            self._frequency = GRID * round(pulse_rate / 60.0 / GRID)
+        share = SURENESS * round(self._estimate.sure / SURENESS)
+        leaning = (self.rate, self._window.lag, self._frequency, share)
+        if leaning == self._leaning:
+            return
+        self._leaning = leaning
+        band = band_at(BANDS["steady"], self.rate)
+        kernel: NDArray[np.floating] = self._window.kernel
+        if share:
+            kernel = pulse_kernel(band, self.rate, WINDOW, self._window.lag, self._frequency)
+        for window in (self._window, self._pulse):
+            window.lean(kernel, share)
 
     def _forget(self) -> None:
         super()._forget()
@@ -219,7 +228,10 @@ class PulseMagnifier(DelayedMagnifier):
     def _forget_face(self) -> None:
         """Where it pulses, and how far."""
         self._unit = INPUT_SCALE
-        self._pulse_rate = None
+        self._frequency = 0.0
+        self._leaning = None
+        for window in (self._window, self._pulse):
+            window.lean(window.kernel, 0.0)
         self._running.reset()
         for known in (
             self._direction,
