@@ -128,6 +128,21 @@ def test_what_is_read_is_the_pulse_with_less_noise_than_in_any_of_the_six():
     assert np.corrcoef(read, pulse)[0, 1] > max(each) + 0.05
 
 
+def test_who_sat_still_and_begins_to_move_is_not_read_from_the_shift():
+    """A little of it goes with noise by chance, and it may be a hundred times as large in the next second."""
+    still = [0.3, 0.4, 0.1, 0.1, 0.04, 0.04]
+    shares = []
+    for seed in range(20):
+        past = beats()[:, np.newaxis] * EXPECTED + still * noise(20 + seed, 6)
+        shares.append(told(past).weights(products(past), SECONDS)[4:])
+    assert np.abs(shares).max() < 0.05
+    # one that goes on all the time is taken out
+    nod = noise(19, 1) * [0.5, 1.0, 0.0, 0.0, 3.0, 0.0]
+    past = beats()[:, np.newaxis] * EXPECTED + still * noise(18, 6) + nod
+    read = past @ told(past).weights(products(past), SECONDS)
+    assert np.corrcoef(read, beats())[0, 1] > 0.95
+
+
 def test_it_is_taken_on_in_two_seconds_and_left_in_twenty():
     past = beats()[:, np.newaxis] * SHOWN
     begun = round(LEAST * RATE)
