@@ -43,6 +43,7 @@ LEAST = 1e-4  # of the skin's difference, for its limit; the still person of the
 Floats = NDArray[np.float32]
 Values = NDArray[np.float64]
 
+ROUNDING = 1e-13  # of the largest product
 BLOCK = 4096  # pairs worked on at once: 1 MB for their products
 BESIDE = 5
 COUNT = 1 + BESIDE
@@ -178,6 +179,8 @@ def _centred_products(passed: Values, reach: int, places: NDArray[np.int64]) -> 
             products[:, row, column] = products[:, column, row] = (
                 _centred_mean(passed[:, row] * passed[:, column], reach, places) / share
             )
+    # the means are running sums: of what was large before all stood still, rounding is left, of any sign
+    products += ROUNDING * float((passed**2).max()) * np.eye(COUNT)
     return products, share
 
 

@@ -238,6 +238,19 @@ def test_stillness_is_no_division_by_zero():
     assert centred(np.zeros(100), np.zeros((100, BESIDE))) == pytest.approx(np.zeros(100))
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_a_clip_that_stands_still_after_a_sure_pulse_is_no_division_by_zero(seed):
+    """What rounding leaves of the pulse then is of any sign."""
+    rng, rate, until, count = np.random.default_rng(seed), 15.0, 300, 1500
+    y, beside = PULSE * rng.standard_normal(count), PULSE * rng.standard_normal((count, BESIDE))
+    y[until:], beside[until:] = 0.0, 0.0
+    known = np.where(np.arange(count) < until, 72.0, 0.0)
+    units, spans = np.ones(count, np.float32), np.ones(count, np.int64)
+    found = centred_estimate(y.astype(np.float32), beside, units, spans, rate, known)
+    assert np.isfinite(found).all()
+    assert found[until:] == pytest.approx(np.zeros(count - until))
+
+
 @BOTH
 def test_where_the_network_says_nothing_nothing_is_made_up(how):
     nothing, nod = np.zeros(len(T)), wave(1)
