@@ -63,9 +63,9 @@ def causal(y, beside, pulse_rate=None):
     return np.array([estimate.update(a, b, UNIT, 1, RATE, pulse_rate) for a, b in pairs])
 
 
-def centred(y, beside):
-    units = np.full(len(y), UNIT, np.float32)
-    return centred_estimate(y.astype(np.float32), beside, units, np.ones(len(y), np.int64), RATE)
+def centred(y, beside, pulse_rate=0.0):
+    units, rates = np.full(len(y), UNIT, np.float32), np.broadcast_to(pulse_rate, len(y))
+    return centred_estimate(y.astype(np.float32), beside, units, np.ones(len(y), np.int64), RATE, rates)
 
 
 def coherence(a, b):
@@ -139,14 +139,50 @@ def test_one_flash_is_forgotten_at_once():
     assert np.abs(difference[round(13 * RATE) :]).max() < 0.03 * PULSE / UNIT
 
 
-def test_a_sure_pulse_of_which_the_network_sees_half_is_as_large_as_the_skins():
+@BOTH
+def test_a_sure_pulse_of_which_the_network_sees_half_is_as_large_as_the_skins(how):
     true = PULSE * beats(72.0)
     y = (0.5 * true + 0.1 * PULSE * wave(1)) / UNIT
     beside = seen(true + PULSE * wave(2), (0.2 * true, -0.1 * true))
-    unsure, sure = causal(y, beside), causal(y, beside, pulse_rate=72.0)
+    unsure, sure = how(y, beside), how(y, beside, pulse_rate=72.0)
     assert gain(UNIT * unsure, true) < 0.7
     assert gain(UNIT * sure, true) == pytest.approx(1.0, abs=0.1)
     assert coherence(sure, true) > 0.97
+
+
+def test_of_a_clip_the_signature_counts_only_where_the_pulse_is_sure():
+    true, known = PULSE * beats(72.0), np.where(T < 15, 72.0, 0.0)
+    y = (0.5 * true + 0.1 * PULSE * wave(1)) / UNIT
+    beside = seen(true + PULSE * wave(2), (0.2 * true, -0.1 * true))
+    partly, sure, unsure = centred(y, beside, known), centred(y, beside, 72.0), centred(y, beside)
+    until, from_then = round(13 * RATE), round(17 * RATE)
+    assert partly[from_then + 1 :] == pytest.approx(unsure[from_then + 1 :])
+    assert partly[until - 30 : until] == pytest.approx(sure[until - 30 : until], abs=0.2 * PULSE / UNIT)
+    # it comes and goes in some seconds
+    middle = partly[round(15 * RATE)]
+    both = sure[round(15 * RATE)], unsure[round(15 * RATE)]
+    assert middle == pytest.approx(np.mean(both), abs=0.1 * PULSE / UNIT)
+    near = slice(round(15.8 * RATE), round(16.2 * RATE))
+    assert np.abs(partly[near] - unsure[near]).max() > 0.1 * np.abs(sure[near] - unsure[near]).max()
+
+
+def test_live_a_signature_is_left_when_no_pulse_is_sure_any_more():
+    true = np.tile(PULSE * beats(72.0), 3)
+    y = (0.5 * true + 0.1 * PULSE * np.tile(wave(1), 3)) / UNIT
+    beside = seen(true + PULSE * np.tile(wave(2), 3), (0.2 * true, -0.1 * true))
+    estimate, unsure = RunningEstimate(), RunningEstimate()
+    found, as_before = np.array(
+        [
+            (
+                estimate.update(*pair, UNIT, 1, RATE, 72.0 if i < 300 else None),
+                unsure.update(*pair, UNIT, 1, RATE),
+            )
+            for i, pair in enumerate(zip(y, beside, strict=True))
+        ]
+    ).T
+    last = slice(round(85 * RATE), None)
+    assert np.abs(found - as_before)[last].max() < 0.1 * PULSE / UNIT
+    assert np.abs(found - as_before)[300:600].max() > 0.3 * PULSE / UNIT
 
 
 def test_the_first_moments_follow_the_network():
