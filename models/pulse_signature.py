@@ -33,7 +33,7 @@ FAINTEST, STRONGEST = 0.25, 2.0
 LOADING = np.array([0.03, 0.03, 0.03, 0.03, 1.0, 1.0])
 START = 3.0  # s by which what was seen seems shorter
 # s, time constants with which a signature is taken on, and left once no pulse is sure any more
-COMES, GOES = 2.0, 20.0
+COMES, GOES = 2.0, 10.0
 
 Values = NDArray[np.float64]
 

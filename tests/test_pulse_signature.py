@@ -143,7 +143,7 @@ def test_who_sat_still_and_begins_to_move_is_not_read_from_the_shift():
     assert np.corrcoef(read, beats())[0, 1] > 0.95
 
 
-def test_it_is_taken_on_in_two_seconds_and_left_in_twenty():
+def test_it_is_taken_on_in_two_seconds_and_left_in_ten():
     past = beats()[:, np.newaxis] * SHOWN
     begun = round(LEAST * RATE)
     assert told(past[: begun - 1]).sure == 0.0
