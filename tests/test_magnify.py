@@ -160,8 +160,9 @@ def test_a_file_comes_out_as_the_arrays_do_one_picture_for_each(clip, tmp_path):
     expected = offline(shipped(), pictures()[:90], person().region, RATE)
     assert report.frames == report.total == len(frames) == 90
     assert all(np.array_equal(a.image, b) for a, b in zip(frames, expected, strict=True))
-    assert list(dict.fromkeys(stage for stage, _ in seen)) == ["reading", "magnifying", "writing"]
-    for stage in ("reading", "magnifying", "writing"):
+    stages = list(dict.fromkeys(stage for stage, _ in seen))
+    assert stages == ["reading", "looking", "magnifying", "writing"]
+    for stage in stages:
         shares = [share for name, share in seen if name == stage]
         assert shares == sorted(shares)
         assert shares[-1] == 1.0
