@@ -327,7 +327,7 @@ def _stretch(
     ticks = merge_repeats(frames, stretch.ticks, rate)
 
     def looked(share: float) -> None:
-        progress("looking", (stretch.start + share * pairs) / total)
+        progress("looking", (stretch.start + share * (pairs + 1)) / total)
         if stop():
             raise StoppedError
 
