@@ -280,11 +280,11 @@ def _pulse_course(
     change = colour_change(seen).astype(np.float32)
     seen *= np.minimum(1.0, _limit(change, told, rate) / np.maximum(change, np.float32(1e-20)))[:, None]
     rates = np.zeros(len(ticks)) if pulse_rates is None else pulse_rates(held * spans.astype(np.float32))
-    pulse = centred_estimate(held, seen, unit, spans, rate, rates) * _kept(rates, spans, rate)
+    pulse = centred_estimate(held, seen, unit, spans, rate, rates) * _made_up(rates, spans, rate)
     return _Course(held, pulse.astype(np.float32), spans, share)
 
 
-def _kept(pulse_rates: NDArray[np.float64], spans: NDArray[np.int64], rate: float) -> NDArray[np.float64]:
+def _made_up(pulse_rates: NDArray[np.float64], spans: NDArray[np.int64], rate: float) -> NDArray[np.float64]:
     """By what to multiply a sure pulse at each pair, so that the filter, which keeps less of a slow one, keeps it."""
     known = np.flatnonzero(pulse_rates)
     ends = np.cumsum(spans)
@@ -295,8 +295,8 @@ def _kept(pulse_rates: NDArray[np.float64], spans: NDArray[np.int64], rate: floa
         rate, frequency
     )
     sure = centred_sure(np.repeat(pulse_rates, spans), rate)[np.maximum(ends - 1, 0)]
-    made_up: NDArray[np.float64] = 1.0 + sure * (1.0 / np.maximum(kept, LEAST_KEPT) - 1.0)
-    return made_up
+    factor: NDArray[np.float64] = 1.0 + sure * (1.0 / np.maximum(kept, LEAST_KEPT) - 1.0)
+    return factor
 
 
 def _look(
